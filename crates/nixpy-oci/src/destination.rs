@@ -1,0 +1,143 @@
+//! Where images go. Publishing asks both kinds of place the same few
+//! questions, so that a layout on disk is filled by the same rules, and with
+//! the same care for what is already there, as a registry.
+
+use std::fmt;
+
+use crate::blob::Content;
+use crate::digest::Digest;
+use crate::layout::Layout;
+use crate::manifest::Descriptor;
+use crate::name::Tag;
+use crate::registry::{Registry, RemoteError};
+
+/// A place that holds blobs, manifests and tags.
+#[derive(Debug)]
+pub enum Destination {
+    /// An OCI image layout directory.
+    Layout(Layout),
+    /// A repository of a registry.
+    Registry(Registry),
+}
+
+/// A manifest or an index as it is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Media type, digest and size.
+    pub descriptor: Descriptor,
+    /// The document.
+    pub bytes: Vec<u8>,
+}
+
+/// A place did not do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum DestinationError {
+    /// A directory on this machine.
+    #[error(transparent)]
+    Layout(#[from] crate::layout::LayoutError),
+    /// A registry.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+}
+
+impl DestinationError {
+    /// Whether the place refused a manifest because a blob it names is not there.
+    pub fn is_missing_blob(&self) -> bool {
+        match self {
+            Self::Layout(error) => error.is_missing_blob(),
+            Self::Remote(error) => error.is_missing_blob(),
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, DestinationError>;
+
+impl Destination {
+    /// The manifest or index that a tag points to, if there is one.
+    ///
+    /// # Errors
+    /// The place cannot be read; that a tag is not there is not an error.
+    pub async fn resolve(&self, tag: &Tag) -> Result<Option<Stored>> {
+        Ok(match self {
+            Self::Layout(layout) => layout.resolve(tag)?,
+            Self::Registry(registry) => registry.resolve(tag).await?,
+        })
+    }
+
+    /// The manifest or index with this digest, if it is there.
+    ///
+    /// # Errors
+    /// The place cannot be read, or holds other bytes under that digest.
+    pub async fn manifest(&self, digest: Digest) -> Result<Option<Stored>> {
+        Ok(match self {
+            Self::Layout(layout) => layout.manifest(digest)?,
+            Self::Registry(registry) => registry.manifest(digest).await?,
+        })
+    }
+
+    /// Whether a blob is there.
+    ///
+    /// # Errors
+    /// The place cannot be asked.
+    pub async fn has_blob(&self, digest: Digest) -> Result<bool> {
+        Ok(match self {
+            Self::Layout(layout) => layout.has_blob(digest),
+            Self::Registry(registry) => registry.has_blob(digest).await?,
+        })
+    }
+
+    /// Stores a blob. Whoever calls has seen that it is not there.
+    ///
+    /// # Errors
+    /// It could not be stored whole; then it is not there at all.
+    pub async fn put_blob(&self, descriptor: &Descriptor, content: &Content) -> Result<()> {
+        match self {
+            Self::Layout(layout) => layout.put_blob(descriptor, content)?,
+            Self::Registry(registry) => registry.put_blob(descriptor, content).await?,
+        }
+        Ok(())
+    }
+
+    /// Stores a manifest or index under its digest.
+    ///
+    /// # Errors
+    /// [`DestinationError::is_missing_blob`] when it names what is not there.
+    pub async fn put_manifest(&self, media_type: &str, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Layout(layout) => layout.put_manifest(media_type, bytes)?,
+            Self::Registry(registry) => registry.put_manifest(media_type, bytes, None).await?,
+        }
+        Ok(())
+    }
+
+    /// Stores a manifest or index, and points a tag at it.
+    ///
+    /// # Errors
+    /// As [`Destination::put_manifest`]; then the tag points where it did.
+    pub async fn tag(&self, tag: &Tag, media_type: &str, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Layout(layout) => layout.tag(tag, media_type, bytes)?,
+            Self::Registry(registry) => {
+                registry.put_manifest(media_type, bytes, Some(tag)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How a person would name what is under a tag here.
+    pub fn reference(&self, tag: &Tag) -> String {
+        match self {
+            Self::Layout(layout) => format!("oci:{}:{tag}", layout.path().display()),
+            Self::Registry(registry) => format!("{}:{tag}", registry.repository()),
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Layout(layout) => write!(f, "oci:{}", layout.path().display()),
+            Self::Registry(registry) => registry.repository().fmt(f),
+        }
+    }
+}

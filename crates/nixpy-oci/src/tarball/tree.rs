@@ -1,0 +1,96 @@
+//! A tree of files, written in the order in which Python sorts `pathlib`
+//! paths: component by component, so that a directory comes before what is in
+//! it and `a/b` before `a-b`.
+//!
+//! Hard links are written as the files they are, as nixpkgs does: which files
+//! of a store share an inode depends on the machine (`auto-optimise-store`).
+
+use std::cmp::Ordering;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::TarWriter;
+
+/// A file of a tree could not be put into the tar.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot put {path} into a layer")]
+pub struct TreeError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Writes `path` and everything below it, without following links, under its
+/// own absolute name.
+///
+/// # Errors
+/// [`TreeError`] names the file: unreadable, changed meanwhile, or of a type
+/// that no store path has; or it was the stream that failed.
+pub fn write_tree<W: Write>(tar: &mut TarWriter<W>, path: &Path) -> Result<(), TreeError> {
+    let blame = |source| TreeError {
+        path: path.to_owned(),
+        source,
+    };
+    let name = path.as_os_str().as_bytes();
+    let metadata = fs::symlink_metadata(path).map_err(blame)?;
+    let mode = metadata.permissions().mode();
+    if metadata.is_dir() {
+        tar.directory(name, mode).map_err(blame)?;
+        for child in sorted_names(path).map_err(blame)? {
+            write_tree(tar, &path.join(child))?;
+        }
+        Ok(())
+    } else if metadata.is_symlink() {
+        let target = fs::read_link(path).map_err(blame)?;
+        tar.symlink(name, mode, target.as_os_str().as_bytes())
+            .map_err(blame)
+    } else if metadata.is_file() {
+        let mut file = fs::File::open(path).map_err(blame)?;
+        tar.file(name, mode, metadata.len(), &mut file)
+            .map_err(blame)
+    } else {
+        Err(blame(io::Error::other(
+            "it is neither a file, a directory nor a symbolic link",
+        )))
+    }
+}
+
+fn sorted_names(directory: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<io::Result<Vec<_>>>()?;
+    names.sort_unstable_by(|a, b| compare_as_python(a, b));
+    Ok(names)
+}
+
+/// Python compares code points. For UTF-8 that is the order of the bytes; a
+/// stray byte counts as the surrogate that `surrogateescape` makes of it.
+fn compare_as_python(a: &OsStr, b: &OsStr) -> Ordering {
+    if a.to_str().is_some() && b.to_str().is_some() {
+        return a.as_bytes().cmp(b.as_bytes());
+    }
+    code_points(a).cmp(code_points(b))
+}
+
+fn code_points(name: &OsStr) -> impl Iterator<Item = u32> + '_ {
+    name.as_bytes().utf8_chunks().flat_map(|chunk| {
+        let valid = chunk.valid().chars().map(u32::from);
+        valid.chain(chunk.invalid().iter().map(|byte| 0xDC00 + u32::from(*byte)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stray_bytes_sort_where_python_puts_their_surrogates() {
+        let stray = OsStr::from_bytes(b"\xff");
+        assert_eq!(compare_as_python(stray, OsStr::new("\u{e000}")), Ordering::Less);
+        assert_eq!(compare_as_python(stray, OsStr::new("é")), Ordering::Greater);
+    }
+}

@@ -1,0 +1,60 @@
+# The container image, with the shape and the attributes of dockerTools:
+# `stream` is what streamLayeredImage gives, `image` what buildLayeredImage
+# gives.  Tools that know the one know the other.
+{ platform, builders, busybox, python, runShell, runPython, app, cacert }:
+let
+  imageName = app.pname;
+  imageTag = app.version;
+
+  builder = name: "${builders [ name ]}/${name}";
+
+  config = {
+    Entrypoint = [ "${app}/bin/${app.meta.mainProgram}" ];
+    Env = [
+      "PYTHONUNBUFFERED=1"
+      "SSL_CERT_FILE=${cacert}/etc/ssl/certs/ca-bundle.crt"
+      "PATH=${app}/bin"
+    ];
+    ExposedPorts."8000/tcp" = { };
+    User = "1000:1000";
+    WorkingDir = "/tmp";
+    Labels = {
+      "org.opencontainers.image.title" = imageName;
+      "org.opencontainers.image.version" = app.version;
+      "org.opencontainers.image.description" = app.meta.description;
+    };
+  };
+
+  # The one layer that is not made of store paths: /etc/passwd and /tmp.
+  customisationLayer = runPython python (builder "customisation_layer.py") {
+    name = "base-api-customisation-layer";
+  };
+
+  conf = runPython python (builder "image_conf.py") {
+    name = "base-api-conf.json";
+    inherit imageName imageTag customisationLayer;
+    inherit (platform) goarch;
+    config = builtins.toJSON config;
+    exportReferencesGraph = [ "closure-of-app" app "closure-of-cacert" cacert ];
+    graphs = [ "closure-of-app" "closure-of-cacert" ];
+    maxLayers = 100;
+  };
+
+  stream = runShell (builtins.toFile "stream.sh" ''
+    cat > $out <<END
+    #!$busybox/bin/busybox sh
+    exec "$python/bin/python3" "$streamImage" "$conf" "\$@"
+    END
+    chmod 555 $out
+  '') {
+    name = "stream-base-api";
+    inherit imageName busybox python conf;
+    streamImage = builder "stream_image.py";
+  } // { inherit imageTag conf; };
+
+  image = runPython python (builder "compress.py") {
+    name = "base-api.tar.gz";
+    inherit imageName stream;
+  } // { inherit imageTag stream; };
+in
+{ inherit customisationLayer conf stream image; }

@@ -1,0 +1,1 @@
+"""The smallest FastAPI service: one route, one command."""

@@ -1,0 +1,2 @@
+//! Stub.
+#[test] fn stub() {}
