@@ -51,7 +51,7 @@ def sha256_of(file: pathlib.Path) -> str:
 
 
 def run(command: list, **options) -> str:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     if done.returncode != 0:
         raise RegistryError(f"{pathlib.Path(command[0]).name} {command[1]}: {done.stderr.strip() or 'failed'}")
     return done.stdout
@@ -70,7 +70,8 @@ class Apt:
         (state / "status").touch()
         config = state / "apt.conf"
         config.write_text(
-            f'#clear APT::Architectures;\nAPT::Architecture "{architecture}";\nAPT::Architectures {{ "{architecture}"; }};\n'
+            f'APT::Architecture "{architecture}";\n'
+            f'#clear APT::Architectures;\nAPT::Architectures {{ "{architecture}"; }};\n'
             f'Dir::State "{state}";\nDir::State::status "{state}/status";\nDir::Cache "{state}/cache";\n'
             # Hooks and translations of the machine are of no use here; nor is the user _apt, who cannot write here.
             '#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\nAcquire::Languages "none";\n'
@@ -93,7 +94,9 @@ class Apt:
 
     def offered(self, package: str) -> list[dict]:
         if not self.index[package]:
-            raise RegistryError(f"{package} ({self.architecture}) is not in this machine's apt sources: they must be Debian 12's")
+            raise RegistryError(
+                f"{package} ({self.architecture}) is not in this machine's apt sources: they must be Debian 12's"
+            )
         return self.index[package]
 
     def download(self, pins: dict[str, str], folder: pathlib.Path) -> None:
@@ -162,7 +165,8 @@ def resolve_wheels(system: str) -> tuple[list[str], dict[str, dict]]:
 
 
 def download_wheels(system: str, pins: dict[str, str], folder: pathlib.Path) -> None:
-    pip("download", system, ["--no-deps", f"--dest={folder}", *(f"{name}=={version}" for name, version in sorted(pins.items()))])
+    exact = [f"{name}=={version}" for name, version in sorted(pins.items())]
+    pip("download", system, ["--no-deps", f"--dest={folder}", *exact])
 
 
 # ---- the Nix store

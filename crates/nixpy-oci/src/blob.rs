@@ -45,8 +45,8 @@ impl Compression {
     pub fn id(self) -> String {
         match self {
             Self::None => "none".to_owned(),
-            Self::Gzip(level) => format!("gzip-{level}"),
-            Self::Zstd(level) => format!("zstd-{level}"),
+            Self::Gzip(level) => format!("gzip-{level}/zlib-rs"),
+            Self::Zstd(level) => format!("zstd-{level}/libzstd"),
         }
     }
 }
@@ -134,7 +134,7 @@ where
     // A tar is written header by header: gathered, they cost hasher and
     // compressor one call in place of hundreds.
     let mut tar = BufWriter::with_capacity(1 << 16, Hashing::new(Encoder::new(spool, compression)?));
-    write(&mut tar)?;
+    write(&mut tar).map_err(|e| e.blame_full_disk(spool_dir))?;
     let tar = tar.into_inner().map_err(io::IntoInnerError::into_error)?;
     let (encoder, diff_id, uncompressed_size) = tar.finish();
     let (spool, digest, size) = encoder.finish()?.finish();

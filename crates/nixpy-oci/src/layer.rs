@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -41,6 +41,8 @@ pub struct Layer {
     pub identity: Identity,
     /// Where the bytes can be had.
     pub source: Source,
+    /// About how many bytes its tar has: the largest are made first.
+    pub size_hint: u64,
     /// The diff ID that somebody has stated; other bytes are an error.
     pub stated_diff_id: Option<Digest>,
     /// For the history in the config, and for people.
@@ -98,6 +100,33 @@ pub enum LayerError {
     /// Where the layer goes.
     #[error("cannot write a layer")]
     Write(#[from] io::Error),
+    /// No room for a finished layer that waits to be sent.
+    #[error(
+        "the disk is full at {dir}, where finished layers wait: make room there, \
+         or name another place with TMPDIR (for an image layout, with --layout)"
+    )]
+    DiskFull {
+        /// Where.
+        dir: PathBuf,
+    },
+}
+
+impl LayerError {
+    /// Tells a full disk from trouble with the file that was being read: only
+    /// writing can fill a disk.
+    pub(crate) fn blame_full_disk(self, dir: &Path) -> Self {
+        let kind = match &self {
+            Self::Tree(error) => error.kind(),
+            Self::Tar { source, .. } | Self::Write(source) => source.kind(),
+            Self::DiskFull { .. } => return self,
+        };
+        if kind == io::ErrorKind::StorageFull {
+            return Self::DiskFull {
+                dir: dir.to_owned(),
+            };
+        }
+        self
+    }
 }
 
 impl Source {

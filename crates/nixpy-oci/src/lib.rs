@@ -7,22 +7,24 @@
 //! | [`digest`], [`name`], [`platform`] | the words of the trade, parsed once |
 //! | [`manifest`] | config, manifest and index documents with stable bytes |
 //! | [`tarball`] | layer tars, byte for byte as Python's `tarfile` writes them |
-//! | [`layer`], [`blob`] | what a layer is made from, and the making of it |
+//! | [`image`], [`layer`], [`blob`] | what an image and its layers are made from, and the making |
 //! | [`archive`] | docker-archives, read in one pass |
 //! | [`destination`], [`layout`], [`registry`] | where an image can go |
-//! | [`publish`] | sending only what is not there yet |
+//! | [`prior`], [`publish`] | sending only what is not there yet |
 //! | [`load`] | the docker-archive that `docker load` and `podman load` take |
 
 pub mod archive;
 pub mod blob;
 pub mod destination;
 pub mod digest;
+pub mod image;
 pub mod layer;
 pub mod layout;
 pub mod load;
 pub mod manifest;
 pub mod name;
 pub mod platform;
+pub mod prior;
 pub mod publish;
 pub mod registry;
 pub mod tarball;

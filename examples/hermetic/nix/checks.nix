@@ -14,7 +14,7 @@ in
     assert platform.machine() == machine, platform.machine()
     assert base_api.main.__file__.startswith(sys.prefix), base_api.main.__file__
     with open(os.environ["out"], "w") as out:
-        out.write(f"{machine}: Python {platform.python_version()}, {ssl.OPENSSL_VERSION}, FastAPI {fastapi.__version__}\n")
+        print(machine, "Python", platform.python_version(), "FastAPI", fastapi.__version__, ssl.OPENSSL_VERSION, file=out)
   ''
     { expected = system; };
 

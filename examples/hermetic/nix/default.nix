@@ -146,9 +146,11 @@ let
     source = builtins.path {
       path = ../.;
       name = "base-api-source";
-      filter = path: _:
+      # Nothing else in this folder may change the service's store path.
+      filter = path: type:
         let relative = builtins.substring (builtins.stringLength (toString ../.) + 1) (-1) path; in
-        relative == "pyproject.toml" || relative == "src" || builtins.match "src/base_api(/[^.]*[.]py)?" relative != null;
+        relative == "pyproject.toml" || builtins.match "src(/.*)?" relative != null
+        && (if type == "directory" then baseNameOf path != "__pycache__" else builtins.match ".*[.]py" path != null);
     };
   };
 

@@ -24,6 +24,12 @@ pub struct TreeError {
     source: io::Error,
 }
 
+impl TreeError {
+    pub(crate) fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
 /// Writes `path` and everything below it, without following links, under its
 /// own absolute name.
 ///

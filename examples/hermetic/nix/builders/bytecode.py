@@ -14,10 +14,7 @@ PROCESSES = 2
 
 def compile_tree(folder: str) -> None:
     sources = sorted(
-        os.path.join(parent, file)
-        for parent, _, files in os.walk(folder)
-        for file in files
-        if file.endswith(".py")
+        os.path.join(parent, file) for parent, _, files in os.walk(folder) for file in files if file.endswith(".py")
     )
     if len(sources) < 20:  # not worth a second process
         compile_files(sources)
@@ -33,16 +30,15 @@ def compile_tree(folder: str) -> None:
             finally:
                 os._exit(status)
         children.append(child)
-    if any([os.waitpid(child, 0)[1] for child in children]):
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    if any(statuses):
         sys.exit("byte-compiling failed")
 
 
 def compile_files(sources: list[str]) -> None:
     for source in sources:
         try:
-            py_compile.compile(
-                source, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
-            )
+            py_compile.compile(source, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
         except py_compile.PyCompileError as error:
             # Wheels may carry templates that end in .py; pip only warns, too.
             print(f"not compiled: {error}", file=sys.stderr, flush=True)
