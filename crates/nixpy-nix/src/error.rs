@@ -51,7 +51,7 @@ pub enum NixErrorKind {
     #[error("{0}")]
     Evaluation(EvaluationFailure),
     /// The attribute is there and is something else.
-    #[error("packages.{system}.{attribute} is a {found}, and only a derivation can be built")]
+    #[error("packages.{system}.{attribute} is of type {found}, and only a derivation can be built")]
     NotADerivation {
         /// The system under which it was looked up.
         system: System,

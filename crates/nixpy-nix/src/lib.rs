@@ -1,1 +1,41 @@
-//! Stub.
+//! Everything said to `nix`, and everything it says back.
+//!
+//! - [`program`]: where `nix` is and how it is called; [`version`]: whose and which
+//! - [`flake_ref`], [`installable`]: what a user types
+//! - [`evaluate`]: what a flake offers, for all systems in one evaluation
+//! - [`build`]: one `nix build` over all of it, and whose fault a failure is
+//! - [`log`]: what Nix says while it works, as events
+//! - [`path_info`], [`derivation`]: what the store knows
+//! - [`store_path`], [`nar_hash`], [`system`]: the words of this trade, parsed
+//! - [`machine`]: what this machine can build, and how it can learn to build more
+//!
+//! Versions from 2.8 on are understood, and Lix. This crate never prints (events go
+//! to a callback), and has never heard of images, registries or CI.
+#![warn(missing_docs)]
+
+mod base32;
+pub mod build;
+pub mod derivation;
+pub mod error;
+pub mod evaluate;
+pub mod flake_ref;
+pub mod installable;
+pub mod log;
+pub mod machine;
+pub mod nar_hash;
+pub mod path_info;
+pub mod program;
+mod run;
+pub mod script;
+pub mod store_path;
+pub mod system;
+pub mod version;
+
+pub use error::{NixError, NixErrorKind};
+pub use flake_ref::FlakeRef;
+pub use installable::{AttrPath, Installable};
+pub use nar_hash::NarHash;
+pub use program::Nix;
+pub use store_path::StorePath;
+pub use system::System;
+pub use version::{Flavour, NixVersion};

@@ -96,7 +96,7 @@ impl FromStr for StorePath {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = |reason| Err(StorePathError { text: text.to_owned(), reason });
         let Some(slash) = text.rfind('/').filter(|slash| *slash > 0 && text.starts_with('/')) else {
-            return refuse("it is not absolute");
+            return refuse("it is not an absolute path below a store");
         };
         let base = &text[slash + 1..];
         let Some((hash, name)) = base.split_once('-') else {
@@ -164,13 +164,13 @@ mod tests {
     #[test]
     fn what_is_no_store_path_is_refused_with_the_reason() {
         for (text, reason) in [
-            ("w2qimm4z19p47n21khqccpg90ra91spf-a", "not absolute"),
+            ("w2qimm4z19p47n21khqccpg90ra91spf-a", "not an absolute"),
             ("/nix/store/short-a", "32 characters"),
             ("/nix/store/e2qimm4z19p47n21khqccpg90ra91spf-a", "32 characters"),
             ("/nix/store/w2qimm4z19p47n21khqccpg90ra91spf-", "characters that Nix"),
             ("/nix/store/w2qimm4z19p47n21khqccpg90ra91spf-a b", "characters that Nix"),
-            ("/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9", "no hash"),
-            ("", "not absolute"),
+            ("/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9", "not an absolute"),
+            ("", "not an absolute"),
         ] {
             let error = text.parse::<StorePath>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -1,6 +1,10 @@
 //! One platform's image before it is published, and what is known of it after.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,11 +38,51 @@ pub enum Body {
     },
     /// A docker-archive, of which nothing is known until it is read.
     Archive {
-        /// The file.
-        path: PathBuf,
-        /// Names the file's content.
+        /// The archive.
+        archive: Archive,
+        /// Names its content.
         identity: Identity,
     },
+}
+
+/// Where a docker-archive can be read.
+#[derive(Clone)]
+pub enum Archive {
+    /// A file.
+    File(PathBuf),
+    /// Somebody writes it while it is read.
+    Stream {
+        /// Who, for messages.
+        name: PathBuf,
+        /// Begins. Reading fails at the end when the writer has failed.
+        open: Arc<dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync>,
+    },
+}
+
+impl Archive {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        match self {
+            Self::File(path) => Ok(Box::new(File::open(path)?)),
+            Self::Stream { open, .. } => open(),
+        }
+    }
+
+    /// The file, or the program that writes the archive.
+    pub fn name(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Stream { name: path, .. } => path,
+        }
+    }
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name().fmt(f)
+    }
 }
 
 /// A config that lacks only the diff IDs.

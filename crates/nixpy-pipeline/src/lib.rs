@@ -1,1 +1,21 @@
-//! Stub.
+//! The story of a run, one stage a file:
+//!
+//! ```text
+//! inputs → plan → build → image → publish → index → report
+//! ```
+//!
+//! This crate decides, and asks `nixpy-nix` and `nixpy-oci` to act. It never
+//! reads the environment, opens a socket, starts a process or prints: settings
+//! and secrets are given to it, and what happens is told as [`event::Event`]s.
+//! It has never heard of GitHub.
+
+pub mod build;
+pub mod event;
+pub mod image;
+pub mod index;
+pub mod inputs;
+pub mod plan;
+pub mod platform;
+pub mod publish;
+pub mod report;
+pub mod run;

@@ -25,7 +25,11 @@ impl Background {
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             // Two workers: a double that hashes one upload must still answer another.
-            let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime = Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 tokio::select! {
@@ -35,7 +39,10 @@ impl Background {
             });
             // The runtime goes out of scope here, and with it each connection's task and socket.
         });
-        Self { stop: Some(stop), thread: Some(thread) }
+        Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// Stops the server, and returns when its sockets are closed.

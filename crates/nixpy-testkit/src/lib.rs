@@ -26,4 +26,4 @@ pub mod registry;
 pub mod store;
 
 pub use digest::digest;
-//pub use nar::{nar, nar_hash};
+pub use nar::{nar, nar_hash};

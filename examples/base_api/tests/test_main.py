@@ -1,3 +1,5 @@
+"""The service over HTTP, without a server."""
+
 from fastapi.testclient import TestClient
 
 from base_api.main import app

@@ -14,5 +14,5 @@ mod watch;
 
 pub use ansi::strip_ansi;
 pub use event::{Activity, Level, LogEvent, Message, MessagePosition};
-pub use parser::LogParser;
+pub use parser::{LONGEST_LINE, LogParser};
 pub use watch::{BuildWatch, DEFAULT_TAIL, WatchedBuild};

@@ -15,6 +15,8 @@
 mod apply;
 mod arch;
 mod binfmt;
+mod draft;
+mod emulator;
 mod environment;
 mod error;
 mod hand;

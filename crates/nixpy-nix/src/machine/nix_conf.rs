@@ -17,6 +17,9 @@ const HEADING: &str = "# Added by nixpy-ci setup.";
 /// they are missing, somebody chose that value.
 const DEBIANS_EXCUSE: &str = "the sandbox feature does not seem to work on Debian";
 
+/// What a nix.conf of Debian's package says, as far as setup is concerned.
+pub(super) const DEBIANS: &str = "# So far the sandbox feature does not seem to work on Debian:\nsandbox = false\n";
+
 /// The file to write to, and all that counts now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfFile {
@@ -106,13 +109,12 @@ pub(super) enum Change {
     Replace { from: String, to: String },
 }
 
-/// What `edits` do to a file's text, and the text they leave. `inherited` is in
-/// force before the file's own lines are.
-pub(super) fn edit(text: &str, inherited: &str, edits: &[Edit]) -> (Vec<Change>, String) {
+/// What `edits` do to a file's text, and the text they leave.
+pub(super) fn edit(text: &str, edits: &[Edit]) -> (Vec<Change>, String) {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let mut changes = Vec::new();
     for edit in edits {
-        let now = format!("{inherited}\n{}", lines.join("\n"));
+        let now = lines.join("\n");
         if edit.is_met(&now) {
             continue;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::packages::{self, Offers, version_pair};
-use super::{Arch, Binfmt, ConfFile, Environment, Finished, Invocation, PackageManager, Root, Runner, Site};
+use super::{Arch, Binfmt, ConfFile, Environment, Finished, Invocation, PackageManager, Root, Runner, Site, Wanted};
 use super::{binfmt, nix_conf, proof};
 
 /// The kind of operating system.
@@ -181,6 +181,16 @@ impl Machine {
             runs,
             os,
         }
+    }
+
+    /// The wanted systems whose programs do not run, with the reason.
+    pub(super) fn failures(&self, wanted: &Wanted) -> Vec<String> {
+        let wanted = wanted.systems.iter().filter_map(|system| Arch::of_system(system));
+        let failing = wanted.filter_map(|arch| match self.runs.get(&arch) {
+            Some(Runs::No(why)) => Some(format!("{} programs do not run: {why}", arch.name())),
+            _ => None,
+        });
+        failing.collect()
     }
 }
 

@@ -174,8 +174,8 @@ impl Step {
     }
 
     /// The step that makes `path` say `edits`, as foreseen from its text.
-    pub(super) fn nix_conf(path: PathBuf, text: &str, inherited: &str, edits: Vec<Edit>, own: bool) -> Option<Self> {
-        let (foreseen, _) = super::nix_conf::edit(text, inherited, &edits);
+    pub(super) fn nix_conf(path: PathBuf, text: &str, edits: Vec<Edit>, own: bool) -> Option<Self> {
+        let (foreseen, _) = super::nix_conf::edit(text, &edits);
         let file = quoted(&path.to_string_lossy());
         let (mut changes, mut shell) = (Vec::new(), Vec::new());
         for change in foreseen {

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bytes::Bytes;
@@ -18,7 +17,7 @@ use super::{Options, PublishError, Publisher};
 use crate::archive::{self, Archive, ArchiveError};
 use crate::blob::{self, Blob};
 use crate::digest::{Digest, Hashing};
-use crate::image::{How, Image, Pushed};
+use crate::image::{self, How, Image, Pushed};
 use crate::layer::{Identity, LayerError};
 use crate::manifest::Descriptor;
 
@@ -40,7 +39,7 @@ impl Publisher<'_> {
         &self,
         image: &Image,
         identity: Identity,
-        path: &Path,
+        source: &image::Archive,
     ) -> Result<Pushed, PublishError> {
         let (finished, mut to_send) = mpsc::channel::<Blob>(self.options.uploads);
         let reader = Reader {
@@ -48,8 +47,8 @@ impl Publisher<'_> {
             known: self.known_layers().await?,
             finished,
         };
-        let file = path.to_owned();
-        let reading = spawn_blocking(move || reader.read(&file));
+        let opener = source.clone();
+        let reading = spawn_blocking(move || reader.read(&opener));
         let sending = async {
             let mut how = HashMap::new();
             while let Some(blob) = to_send.recv().await {
@@ -62,9 +61,9 @@ impl Publisher<'_> {
         // When sending fails the reader is told by its closed channel; the
         // reason is the sender's.
         let how = how?;
-        let archive = archive?.map_err(|source| PublishError::Archive {
-            path: path.to_owned(),
-            source,
+        let archive = archive?.map_err(|error| PublishError::Archive {
+            path: source.name().to_owned(),
+            source: error,
         })?;
         self.finish_archive(image, identity, &archive, &how).await
     }
@@ -137,8 +136,8 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(self, path: &Path) -> Result<Archive<Passed>, ArchiveError> {
-        let file = std::fs::File::open(path).map_err(ArchiveError::Tar)?;
+    fn read(self, source: &image::Archive) -> Result<Archive<Passed>, ArchiveError> {
+        let file = source.open().map_err(ArchiveError::Tar)?;
         let turns = Turns::new(self.options.makers);
         let mut archive = archive::read(file, |name, tar| self.pass_on(name, tar, &turns))?;
         let made = std::mem::take(&mut archive.made);

@@ -118,7 +118,7 @@ impl Publisher<'_> {
             Body::Layers { layers, config } => {
                 self.publish_layers(image, identity, layers, config).await
             }
-            Body::Archive { path, .. } => self.publish_archive(image, identity, path).await,
+            Body::Archive { archive, .. } => self.publish_archive(image, identity, archive).await,
         }
     }
 

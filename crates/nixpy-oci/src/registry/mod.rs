@@ -1,22 +1,199 @@
-//! Stub.
-use crate::{blob::Content, destination::Stored, digest::Digest, manifest::Descriptor, name::{Repository, Tag}};
+//! A repository of a registry, spoken to by the OCI distribution specification 1.1
+//! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>).
+//!
+//! | module | subject |
+//! |---|---|
+//! | `credentials`, `auth_file`, `helper` | whom to log in as: docker's and podman's files and helpers |
+//! | `login` | the token of a run, by way of `oci-client` |
+//! | `trust` | roots, names, proxies: the clients underneath |
+//! | `wire`, `retry` | one request; the same request again |
+//! | `manifests`, `upload`, `sending` | manifests; blobs; a blob as a body |
+//! | `error` | what did not work, and the cure |
+//!
+//! A push that changes nothing costs one GET for each tag and manifest that is
+//! looked at and one PUT for each that is written; on top of these two requests
+//! log in, once a run. A blob costs two requests, one more if it is asked for.
+
+mod auth_file;
+mod credentials;
+mod error;
+mod helper;
+mod login;
+mod manifests;
+mod retry;
+mod secret;
+mod sending;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod upload;
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use oci_client::Reference;
+use reqwest::Url;
+
+pub use credentials::{CredentialEnvironment, Credentials, CredentialsError, CredentialsErrorKind};
+pub use error::{RemoteError, RemoteErrorKind};
+pub use secret::Secret;
+
+use crate::blob::Content;
+use crate::destination::Stored;
+use crate::digest::Digest;
+use crate::manifest::Descriptor;
+use crate::name::{Repository, Tag};
+use error::{Act, Failure};
+use login::Login;
+use wire::Wire;
+
 /// A repository of a registry.
 #[derive(Debug)]
-pub struct Registry { repository: Repository }
-/// Error.
-#[derive(Debug, thiserror::Error)]
-#[error("stub")]
-pub struct RemoteError;
-impl RemoteError {
-    /// Whether a blob is missing.
-    pub fn is_missing_blob(&self) -> bool { false }
+pub struct Registry {
+    repository: Repository,
+    wire: Wire,
 }
-#[allow(clippy::unused_async, missing_docs, unused_variables)]
+
+/// How a registry is spoken to.
+#[derive(Clone, Debug)]
+pub struct RegistryOptions {
+    /// Without TLS. A registry on this machine is spoken to without it anyway.
+    pub plain_http: bool,
+    /// Certificates in PEM form to believe in besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How often a request is repeated that failed for a passing reason.
+    pub retries: u32,
+    /// The wait before the first repetition; it doubles from there.
+    pub first_wait: Duration,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// How long a request may go without a byte moving.
+    pub stall_timeout: Duration,
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self {
+            plain_http: false,
+            ca_file: None,
+            retries: 4,
+            first_wait: Duration::from_millis(250),
+            connect_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
 impl Registry {
-    pub fn repository(&self) -> &Repository { &self.repository }
-    pub async fn resolve(&self, tag: &Tag) -> Result<Option<Stored>, RemoteError> { Err(RemoteError) }
-    pub async fn manifest(&self, digest: Digest) -> Result<Option<Stored>, RemoteError> { Err(RemoteError) }
-    pub async fn has_blob(&self, digest: Digest) -> Result<bool, RemoteError> { Err(RemoteError) }
-    pub async fn put_blob(&self, descriptor: &Descriptor, content: &Content) -> Result<(), RemoteError> { Err(RemoteError) }
-    pub async fn put_manifest(&self, media_type: &str, bytes: &[u8], tag: Option<&Tag>) -> Result<(), RemoteError> { Err(RemoteError) }
+    /// Prepares everything; the first request is made when something is asked.
+    ///
+    /// # Errors
+    /// The file of certificates cannot be used.
+    pub fn new(
+        repository: Repository,
+        credentials: Credentials,
+        options: RegistryOptions,
+    ) -> Result<Self, RemoteError> {
+        match wire_to(&repository, &credentials, &options) {
+            Ok(wire) => Ok(Self { repository, wire }),
+            Err(failure) => Err(failure.while_(Act::Connect, &repository)),
+        }
+    }
+
+    /// The repository's name.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The manifest or index that a tag points to, if there is one.
+    ///
+    /// A registry that knows who asks and still will not show it (403, or 401 in
+    /// spite of a fresh token) counts as not having it: many answer so where there
+    /// is no repository yet, and a first push has to be possible. If the user may
+    /// really not read it, the push that follows says so.
+    ///
+    /// # Errors
+    /// The registry cannot be read.
+    pub async fn resolve(&self, tag: &Tag) -> Result<Option<Stored>, RemoteError> {
+        let found = self.wire.manifest(tag.as_ref(), None).await;
+        found.map_err(|failure| failure.while_(Act::ReadTag(tag.clone()), &self.repository))
+    }
+
+    /// The manifest or index with this digest, if it is there, by the rules of
+    /// [`Registry::resolve`].
+    ///
+    /// # Errors
+    /// The registry cannot be read, or gives other bytes.
+    pub async fn manifest(&self, digest: Digest) -> Result<Option<Stored>, RemoteError> {
+        let found = self.wire.manifest(&digest.to_string(), Some(digest)).await;
+        found.map_err(|failure| failure.while_(Act::ReadManifest(digest), &self.repository))
+    }
+
+    /// Whether a blob is there, by the rules of [`Registry::resolve`].
+    ///
+    /// # Errors
+    /// The registry cannot be asked.
+    pub async fn has_blob(&self, digest: Digest) -> Result<bool, RemoteError> {
+        let found = self.wire.retrying(|_| self.wire.has(digest)).await;
+        found.map_err(|failure| failure.while_(Act::LookFor(digest), &self.repository))
+    }
+
+    /// Stores a blob. Whoever calls has seen that it is not there.
+    ///
+    /// # Errors
+    /// It could not be stored whole; then it is not there at all.
+    pub async fn put_blob(&self, descriptor: &Descriptor, content: &Content) -> Result<(), RemoteError> {
+        let digest = descriptor.digest;
+        let put = self.wire.push(digest, content).await;
+        put.map_err(|failure| failure.while_(Act::PushBlob(digest), &self.repository))
+    }
+
+    /// Stores a manifest or index, under its digest or, if one is given, a tag.
+    ///
+    /// # Errors
+    /// [`RemoteError::is_missing_blob`] when it names what is not there.
+    pub async fn put_manifest(
+        &self,
+        media_type: &str,
+        bytes: &[u8],
+        tag: Option<&Tag>,
+    ) -> Result<(), RemoteError> {
+        let digest = Digest::of(bytes);
+        let reference = tag.map_or_else(|| digest.to_string(), Tag::to_string);
+        let put = self.wire.put_manifest(&reference, media_type, bytes).await;
+        put.map_err(|failure| {
+            let act = tag.map_or(Act::PushManifest(digest), |tag| Act::PointTag(tag.clone()));
+            failure.while_(act, &self.repository)
+        })
+    }
+}
+
+fn wire_to(
+    repository: &Repository,
+    credentials: &Credentials,
+    options: &RegistryOptions,
+) -> Result<Wire, Failure> {
+    let plain_http = options.plain_http || repository.is_loopback();
+    let (http, oci) = trust::clients(options, plain_http)?;
+    let reference = Reference::with_tag(
+        repository.registry().to_owned(),
+        repository.path().to_owned(),
+        "latest".to_owned(),
+    );
+    let scheme = if plain_http { "http" } else { "https" };
+    // Docker Hub's API is at another host than its name says.
+    let base = format!("{scheme}://{}/v2/{}/", reference.resolve_registry(), repository.path());
+    let base = Url::parse(&base)
+        .map_err(|error| Failure::protocol("it has no valid URL").caused_by(error))?;
+    Ok(Wire {
+        http,
+        login: Login::new(oci, reference, credentials),
+        base,
+        stall: options.stall_timeout,
+        retries: options.retries,
+        first_wait: options.first_wait,
+        hold: Mutex::new(None),
+    })
 }

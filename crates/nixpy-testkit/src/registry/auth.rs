@@ -119,17 +119,25 @@ impl Mode {
         match self {
             Self::Open => Ok(Admission::Everything),
             Self::Basic(user, password) => {
-                if credentials(headers).is_some_and(|given| given == (user.clone(), password.clone())) {
+                if credentials(headers)
+                    .is_some_and(|given| given == (user.clone(), password.clone()))
+                {
                     return Ok(Admission::Everything);
                 }
                 Err(unauthorized("Basic realm=\"testkit\"".to_owned()))
             }
             Self::Bearer(bearer) => {
-                let presented = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+                let presented = headers
+                    .get(AUTHORIZATION)
+                    .and_then(|value| value.to_str().ok());
                 let token = presented.and_then(|value| value.strip_prefix("Bearer "));
                 let challenge = |error| bearer.challenge(realm, needs, error);
-                let Some(token) = token else { return Err(challenge("")) };
-                let Some(scopes) = tokens.spend(token) else { return Err(challenge("invalid_token")) };
+                let Some(token) = token else {
+                    return Err(challenge(""));
+                };
+                let Some(scopes) = tokens.spend(token) else {
+                    return Err(challenge("invalid_token"));
+                };
                 match needs {
                     Some(need) if !scopes.iter().any(|scope| scope.covers(need)) => {
                         // A user who may do it but did not ask is told to ask; one who may not, is told so.
@@ -151,7 +159,9 @@ impl Admission {
     pub(super) fn may_pull(&self, repository: &str) -> bool {
         match self {
             Self::Everything => true,
-            Self::Scopes(scopes) => scopes.iter().any(|scope| scope.covers(&Scope::new(repository, &["pull"]))),
+            Self::Scopes(scopes) => scopes
+                .iter()
+                .any(|scope| scope.covers(&Scope::new(repository, &["pull"]))),
         }
     }
 }
@@ -171,16 +181,25 @@ impl Bearer {
 
 /// User and password of an HTTP Basic header.
 pub(super) fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
-    let encoded = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
+    let encoded = headers
+        .get(AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .strip_prefix("Basic ")?;
     let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
     Some((user.to_owned(), password.to_owned()))
 }
 
 pub(super) fn unauthorized(challenge: String) -> Refusal {
-    Refusal::new(401, "UNAUTHORIZED", "authentication required").header("www-authenticate", challenge)
+    Refusal::new(401, "UNAUTHORIZED", "authentication required")
+        .header("www-authenticate", challenge)
 }
 
 fn denied(need: &Scope) -> Refusal {
-    Refusal::new(403, "DENIED", format!("requested access to {need} is denied"))
+    Refusal::new(
+        403,
+        "DENIED",
+        format!("requested access to {need} is denied"),
+    )
 }

@@ -17,7 +17,13 @@ pub(super) fn blob(
     name: &str,
     digest: &str,
 ) -> Result<Response<Body>, Refusal> {
-    let unknown = || Refusal::new(404, "BLOB_UNKNOWN", format!("blob {digest} unknown to {name}"));
+    let unknown = || {
+        Refusal::new(
+            404,
+            "BLOB_UNKNOWN",
+            format!("blob {digest} unknown to {name}"),
+        )
+    };
     match *method {
         Method::GET | Method::HEAD => {
             let bytes = storage.blob(name, digest).ok_or_else(unknown)?;
@@ -33,7 +39,11 @@ pub(super) fn blob(
                 return Ok(respond::body(200, &about, bytes));
             };
             let Some(range) = parse_range(range, bytes.len()) else {
-                let refusal = Refusal::new(416, "SIZE_INVALID", format!("no {range} in {} bytes", bytes.len()));
+                let refusal = Refusal::new(
+                    416,
+                    "SIZE_INVALID",
+                    format!("no {range} in {} bytes", bytes.len()),
+                );
                 return Err(refusal.header("content-range", format!("bytes */{}", bytes.len())));
             };
             let place = format!("bytes {}-{}/{}", range.start, range.end - 1, bytes.len());
@@ -53,7 +63,9 @@ fn parse_range(text: &str, length: usize) -> Option<Range<usize>> {
     let range = match (first, last) {
         ("", count) => length.saturating_sub(count.parse().ok()?)..length,
         (first, "") => first.parse().ok()?..length,
-        (first, last) => first.parse().ok()?..length.min(last.parse::<usize>().ok()?.checked_add(1)?),
+        (first, last) => {
+            first.parse().ok()?..length.min(last.parse::<usize>().ok()?.checked_add(1)?)
+        }
     };
     (!range.is_empty()).then_some(range)
 }

@@ -50,7 +50,15 @@ impl Listener for Wires {
     async fn accept(&mut self) -> (Wire, SocketAddr) {
         loop {
             match self.0.accept().await {
-                Ok((stream, peer)) => return (Wire { stream, switch: Switch::default() }, peer),
+                Ok((stream, peer)) => {
+                    return (
+                        Wire {
+                            stream,
+                            switch: Switch::default(),
+                        },
+                        peer,
+                    );
+                }
                 // Out of descriptors, or the peer went away: neither ends a registry.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
@@ -69,14 +77,22 @@ impl Connected<IncomingStream<'_, Wires>> for Switch {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
         self.switch.check()?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<Result<usize>> {
         self.switch.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

@@ -24,14 +24,24 @@ pub struct Fault {
 /// What the registry does in place of, or on the way to, its answer.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    Refuse { status: StatusCode, code: String, retry_after: Option<String> },
-    Cut { after: u64 },
+    Refuse {
+        status: StatusCode,
+        code: String,
+        retry_after: Option<String>,
+    },
+    Cut {
+        after: u64,
+    },
     Hang(Duration),
     Slow(Duration),
 }
 
 impl Fault {
     /// Answers with this status. The request's body is read and thrown away.
+    ///
+    /// A 401 from here has no challenge. For a token that runs out in mid-push see
+    /// [`Bearer::token_uses`](super::Bearer::token_uses) and
+    /// [`Registry::revoke_tokens`](super::Registry::revoke_tokens).
     pub fn status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap();
         let code = match status.as_u16() {
@@ -42,12 +52,17 @@ impl Fault {
             429 => "TOOMANYREQUESTS",
             _ => "UNKNOWN",
         };
-        Self::of(Act::Refuse { status, code: code.to_owned(), retry_after: None })
+        Self::of(Act::Refuse {
+            status,
+            code: code.to_owned(),
+            retry_after: None,
+        })
     }
 
     /// Cuts the connection once so many bytes of the request's body were read; of
     /// a GET, once so many bytes of the answer's body were sent. A body that is
-    /// shorter is taken in full, acted upon, and its answer lost.
+    /// shorter is taken in full, acted upon, and its answer lost. With 0 nothing is
+    /// done at all.
     pub fn cut_after(bytes: u64) -> Self {
         Self::of(Act::Cut { after: bytes })
     }
@@ -69,12 +84,18 @@ impl Fault {
 
     /// Takes this many new uploads, and refuses every one after them with 403.
     pub fn refuse_uploads_after(uploads: u64) -> Self {
-        Self::status(403).on(Method::POST, "/blobs/uploads/").nth(uploads + 1).always()
+        Self::status(403)
+            .on(Method::POST, "/blobs/uploads/")
+            .nth(uploads + 1)
+            .always()
     }
 
     /// Only requests of this method whose path contains this text.
     pub fn on(self, method: Method, path: &str) -> Self {
-        Self { method: Some(method), ..self.on_path(path) }
+        Self {
+            method: Some(method),
+            ..self.on_path(path)
+        }
     }
 
     /// Only requests whose path contains this text.
@@ -117,7 +138,14 @@ impl Fault {
     }
 
     fn of(act: Act) -> Self {
-        Self { act, method: None, path: String::new(), first: 1, times: 1, seen: 0 }
+        Self {
+            act,
+            method: None,
+            path: String::new(),
+            first: 1,
+            times: 1,
+            seen: 0,
+        }
     }
 
     fn matches(&self, method: &Method, path: &str) -> bool {
@@ -141,7 +169,13 @@ impl Faults {
     /// Counts the request with every rule that it matches; the first that is due acts.
     pub(super) fn strike(&self, method: &Method, path: &str) -> Option<Act> {
         let mut due = None;
-        for rule in self.0.lock().unwrap().iter_mut().filter(|rule| rule.matches(method, path)) {
+        for rule in self
+            .0
+            .lock()
+            .unwrap()
+            .iter_mut()
+            .filter(|rule| rule.matches(method, path))
+        {
             rule.seen += 1;
             let acts = rule.seen >= rule.first && rule.seen - rule.first < rule.times;
             if acts && due.is_none() {

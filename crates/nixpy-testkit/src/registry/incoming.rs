@@ -17,7 +17,11 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(body: Body, receipt: Receipt) -> Self {
-        Self { stream: body.into_data_stream(), receipt, cut: None }
+        Self {
+            stream: body.into_data_stream(),
+            receipt,
+            cut: None,
+        }
     }
 
     /// Cuts the connection once so many bytes have come.
@@ -29,10 +33,12 @@ impl Incoming {
     /// in which case nobody will read the answer.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         if self.is_cut() {
-            return Err(broken());
+            return Err(Refusal::broken_off());
         }
-        let Some(piece) = self.stream.next().await else { return Ok(None) };
-        let mut piece = piece.map_err(|_| broken())?;
+        let Some(piece) = self.stream.next().await else {
+            return Ok(None);
+        };
+        let mut piece = piece.map_err(|_| Refusal::broken_off())?;
         if let Some((left, switch)) = &mut self.cut {
             let length = piece.len() as u64;
             if length >= *left {
@@ -51,7 +57,11 @@ impl Incoming {
         while let Some(piece) = self.next().await? {
             bytes.extend_from_slice(&piece);
             if bytes.len() > limit {
-                return Err(Refusal::new(413, "SIZE_INVALID", format!("more than {limit} bytes")));
+                return Err(Refusal::new(
+                    413,
+                    "SIZE_INVALID",
+                    format!("more than {limit} bytes"),
+                ));
             }
         }
         Ok(bytes)
@@ -66,8 +76,4 @@ impl Incoming {
     fn is_cut(&self) -> bool {
         self.cut.as_ref().is_some_and(|(left, _)| *left == 0)
     }
-}
-
-fn broken() -> Refusal {
-    Refusal::new(499, "UNKNOWN", "the connection ended in mid-body")
 }

@@ -56,7 +56,10 @@ impl Journal {
                 body_bytes: 0,
             },
         );
-        Receipt { journal: Arc::clone(self), number }
+        Receipt {
+            journal: Arc::clone(self),
+            number,
+        }
     }
 
     pub(super) fn all(&self) -> Vec<Recorded> {
@@ -79,7 +82,14 @@ impl Receipt {
 
     /// A request that was under way when the journal was cleared is no longer in it.
     fn update(&self, change: impl FnOnce(&mut Recorded)) {
-        if let Some(entry) = self.journal.0.lock().unwrap().by_number.get_mut(&self.number) {
+        if let Some(entry) = self
+            .journal
+            .0
+            .lock()
+            .unwrap()
+            .by_number
+            .get_mut(&self.number)
+        {
             change(entry);
         }
     }

@@ -9,10 +9,12 @@
 
 mod auth;
 mod blobs;
+mod builder;
 mod connection;
 mod fault;
 mod incoming;
 mod journal;
+mod listing;
 mod manifests;
 mod query;
 mod refusal;
@@ -23,7 +25,7 @@ mod storage;
 mod token;
 mod uploads;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
@@ -32,26 +34,18 @@ use serde_json::Value;
 
 pub use auth::{Auth, Bearer};
 pub use axum::http::Method;
+pub use builder::RegistryBuilder;
 pub use fault::Fault;
 pub use journal::Recorded;
 
-use crate::background::{Background, any_port, listen};
+use crate::background::{Background, listen};
 use crate::digest::digest;
 use serve::Shared;
-use uploads::UploadRules;
 
 /// A running registry; dropping it stops it.
 pub struct Registry {
     shared: Arc<Shared>,
     server: Mutex<Option<Background>>,
-}
-
-/// A registry that is not yet running.
-#[derive(Clone, Debug)]
-pub struct RegistryBuilder {
-    auth: Auth,
-    uploads: UploadRules,
-    faults: Vec<Fault>,
 }
 
 impl Registry {
@@ -62,14 +56,7 @@ impl Registry {
 
     /// A registry to be described first.
     pub fn builder() -> RegistryBuilder {
-        let uploads = UploadRules {
-            mounts: true,
-            single_post: true,
-            relative_locations: false,
-            ranged_chunk_limit: None,
-            chunk_minimum: None,
-        };
-        RegistryBuilder { auth: Auth::open(), uploads, faults: Vec::new() }
+        RegistryBuilder::new()
     }
 
     /// Where it listens.
@@ -121,7 +108,7 @@ impl Registry {
     /// Comes back on the same port, with the content it had.
     pub fn restart(&self) {
         self.stop();
-        *self.server.lock().unwrap() = Some(run(listen(self.shared.address), &self.shared));
+        *self.server.lock().unwrap() = Some(serve_on(listen(self.shared.address), &self.shared));
     }
 
     /// Every request that arrived, in order.
@@ -131,12 +118,18 @@ impl Registry {
 
     /// How many requests of this method had this text in their path.
     pub fn count(&self, method: Method, path: &str) -> usize {
-        self.requests().iter().filter(|request| request.method == method && request.path.contains(path)).count()
+        self.requests()
+            .iter()
+            .filter(|request| request.method == method && request.path.contains(path))
+            .count()
     }
 
     /// Bytes of the bodies of blob uploads: what a push cost, refused and repeated uploads included.
     pub fn layer_bytes_received(&self) -> u64 {
-        let uploads = self.requests().into_iter().filter(|request| request.path.contains("/blobs/uploads/"));
+        let uploads = self
+            .requests()
+            .into_iter()
+            .filter(|request| request.path.contains("/blobs/uploads/"));
         uploads.map(|request| request.body_bytes).sum()
     }
 
@@ -158,18 +151,29 @@ impl Registry {
     /// The manifest's own bytes.
     pub fn manifest_bytes(&self, name: &str, reference: &str) -> Option<Bytes> {
         let storage = self.shared.storage();
-        storage.repository(name)?.manifest(reference).map(|(_, stored)| stored.bytes.clone())
+        storage
+            .repository(name)?
+            .manifest(reference)
+            .map(|(_, stored)| stored.bytes.clone())
     }
 
     /// The digest that a tag leads to.
     pub fn tag(&self, name: &str, tag: &str) -> Option<String> {
-        self.shared.storage().repository(name)?.tags.get(tag).cloned()
+        self.shared
+            .storage()
+            .repository(name)?
+            .tags
+            .get(tag)
+            .cloned()
     }
 
     /// All tags of a repository, sorted.
     pub fn tags(&self, name: &str) -> Vec<String> {
         let storage = self.shared.storage();
-        storage.repository(name).map(|repository| repository.tags.keys().cloned().collect()).unwrap_or_default()
+        storage
+            .repository(name)
+            .map(|repository| repository.tags.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// A blob, whichever repository has it.
@@ -193,80 +197,26 @@ impl Registry {
     /// Puts a manifest there without a request; the answer is its digest. It must
     /// have a `mediaType`, and what it names must be there already.
     pub fn put_manifest(&self, name: &str, tag: &str, manifest: &Value) -> String {
-        let media_type = manifest["mediaType"].as_str().expect("the manifest has a mediaType");
-        let headers = [(CONTENT_TYPE, HeaderValue::from_str(media_type).unwrap())].into_iter().collect();
+        let media_type = manifest["mediaType"]
+            .as_str()
+            .expect("the manifest has a mediaType");
+        let headers = [(CONTENT_TYPE, HeaderValue::from_str(media_type).unwrap())]
+            .into_iter()
+            .collect();
         let bytes = manifest.to_string().into_bytes();
         let digest = digest(&bytes);
         let put = manifests::put(&mut self.shared.storage(), &headers, name, tag, bytes);
         put.expect("the manifest is one that the registry would take");
         digest
     }
-}
 
-impl RegistryBuilder {
-    /// Who may do what.
-    pub fn auth(mut self, auth: impl Into<Auth>) -> Self {
-        self.auth = auth.into();
-        self
-    }
-
-    /// A rule that holds from the start.
-    pub fn fail(mut self, fault: Fault) -> Self {
-        self.faults.push(fault);
-        self
-    }
-
-    /// Answers every mount with 202, as registries without mounts do.
-    pub fn without_mounts(mut self) -> Self {
-        self.uploads.mounts = false;
-        self
-    }
-
-    /// Answers a POST that brings the whole blob with 202, and takes nothing of it.
-    pub fn without_single_post(mut self) -> Self {
-        self.uploads.single_post = false;
-        self
-    }
-
-    /// Gives locations without scheme and host.
-    pub fn relative_locations(mut self) -> Self {
-        self.uploads.relative_locations = true;
-        self
-    }
-
-    /// Refuses chunks with a Content-Range that are larger than this, with 413.
-    pub fn ranged_chunk_limit(mut self, bytes: u64) -> Self {
-        self.uploads.ranged_chunk_limit = Some(bytes);
-        self
-    }
-
-    /// Announces `OCI-Chunk-Min-Length`. It is not enforced.
-    pub fn chunk_minimum(mut self, bytes: u64) -> Self {
-        self.uploads.chunk_minimum = Some(bytes);
-        self
-    }
-
-    /// Runs it, on a free port.
-    pub fn start(self) -> Registry {
-        let listener = listen(any_port());
-        let shared = Arc::new(Shared {
-            address: listener.local_addr().unwrap(),
-            auth: self.auth.0,
-            uploads: self.uploads,
-            storage: Mutex::default(),
-            journal: Arc::default(),
-            faults: fault::Faults::default(),
-            tokens: token::Tokens::default(),
-        });
-        for fault in self.faults {
-            shared.faults.add(fault);
-        }
-        let server = Mutex::new(Some(run(listener, &shared)));
-        Registry { shared, server }
+    fn run(listener: TcpListener, shared: Arc<Shared>) -> Self {
+        let server = Mutex::new(Some(serve_on(listener, &shared)));
+        Self { shared, server }
     }
 }
 
-fn run(listener: std::net::TcpListener, shared: &Arc<Shared>) -> Background {
+fn serve_on(listener: TcpListener, shared: &Arc<Shared>) -> Background {
     let shared = Arc::clone(shared);
     Background::serve(listener, move |listener| serve::serve(listener, shared))
 }

@@ -27,7 +27,11 @@ pub(super) fn body(status: u16, headers: &[(&'static str, &str)], bytes: Bytes) 
 
 /// A JSON document.
 pub(super) fn json(value: &Value) -> Response<Body> {
-    body(200, &[(CONTENT_TYPE.as_str(), "application/json")], value.to_string().into())
+    body(
+        200,
+        &[(CONTENT_TYPE.as_str(), "application/json")],
+        value.to_string().into(),
+    )
 }
 
 /// What HEAD answers where GET would send these bytes.
@@ -46,7 +50,9 @@ pub(super) async fn trickle(response: Response<Body>, over: Duration) -> Respons
         return Response::from_parts(parts, Body::empty());
     }
     let size = bytes.len().div_ceil(PIECES as usize);
-    let pieces = (0..bytes.len()).step_by(size).map(move |at| bytes.slice(at..bytes.len().min(at + size)));
+    let pieces = (0..bytes.len())
+        .step_by(size)
+        .map(move |at| bytes.slice(at..bytes.len().min(at + size)));
     let slowly = stream::iter(pieces).then(move |piece| async move {
         tokio::time::sleep(over / PIECES).await;
         Ok::<_, std::io::Error>(piece)
@@ -55,7 +61,11 @@ pub(super) async fn trickle(response: Response<Body>, over: Duration) -> Respons
 }
 
 /// The same answer, which ends after so many bytes of its body with the connection.
-pub(super) async fn break_off(response: Response<Body>, after: u64, switch: Switch) -> Response<Body> {
+pub(super) async fn break_off(
+    response: Response<Body>,
+    after: u64,
+    switch: Switch,
+) -> Response<Body> {
     let (parts, bytes) = take_apart(response).await;
     let sent = usize::try_from(after).unwrap_or(usize::MAX);
     if sent == 0 || sent >= bytes.len() {

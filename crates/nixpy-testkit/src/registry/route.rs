@@ -30,22 +30,40 @@ impl Route {
             None => return Err(Refusal::no_such_page()),
         };
         if let Some(name) = rest.strip_suffix("/tags/list") {
-            return Ok(Self::Tags { name: valid_name(name)? });
+            return Ok(Self::Tags {
+                name: valid_name(name)?,
+            });
         }
         let (collection, last) = rest.rsplit_once('/').ok_or_else(Refusal::no_such_page)?;
         let last = last.to_owned();
         if let Some(name) = collection.strip_suffix("/blobs/uploads") {
             let name = valid_name(name)?;
-            return Ok(if last.is_empty() { Self::Uploads { name } } else { Self::Upload { name, session: last } });
+            return Ok(if last.is_empty() {
+                Self::Uploads { name }
+            } else {
+                Self::Upload {
+                    name,
+                    session: last,
+                }
+            });
         }
         if let Some(name) = collection.strip_suffix("/blobs") {
-            return Ok(Self::Blob { name: valid_name(name)?, digest: valid_digest(last)? });
+            return Ok(Self::Blob {
+                name: valid_name(name)?,
+                digest: valid_digest(last)?,
+            });
         }
         if let Some(name) = collection.strip_suffix("/manifests") {
-            return Ok(Self::Manifest { name: valid_name(name)?, reference: valid_reference(last)? });
+            return Ok(Self::Manifest {
+                name: valid_name(name)?,
+                reference: valid_reference(last)?,
+            });
         }
         if let Some(name) = collection.strip_suffix("/referrers") {
-            return Ok(Self::Referrers { name: valid_name(name)?, digest: valid_digest(last)? });
+            return Ok(Self::Referrers {
+                name: valid_name(name)?,
+                digest: valid_digest(last)?,
+            });
         }
         Err(Refusal::no_such_page())
     }
@@ -68,7 +86,9 @@ impl Route {
 pub(super) fn is_tag(text: &str) -> bool {
     text.len() <= 128
         && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
 /// Whether this is a repository's name:
@@ -80,19 +100,32 @@ pub(super) fn is_name(text: &str) -> bool {
 fn is_component(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let separator = |run: &str| matches!(run, "." | "_" | "__") || run.bytes().all(|b| b == b'-');
-    text.starts_with(plain) && text.ends_with(plain) && text.split(plain).filter(|run| !run.is_empty()).all(separator)
+    text.starts_with(plain)
+        && text.ends_with(plain)
+        && text
+            .split(plain)
+            .filter(|run| !run.is_empty())
+            .all(separator)
 }
 
 fn valid_name(text: &str) -> Result<String, Refusal> {
     if !is_name(text) {
-        return Err(Refusal::new(400, "NAME_INVALID", format!("invalid repository name {text:?}")));
+        return Err(Refusal::new(
+            400,
+            "NAME_INVALID",
+            format!("invalid repository name {text:?}"),
+        ));
     }
     Ok(text.to_owned())
 }
 
 fn valid_digest(text: String) -> Result<String, Refusal> {
     if !is_digest(&text) {
-        return Err(Refusal::new(400, "DIGEST_INVALID", format!("{text:?} is not a digest")));
+        return Err(Refusal::new(
+            400,
+            "DIGEST_INVALID",
+            format!("{text:?} is not a digest"),
+        ));
     }
     Ok(text)
 }
@@ -101,5 +134,9 @@ fn valid_reference(text: String) -> Result<String, Refusal> {
     if is_digest(&text) || is_tag(&text) {
         return Ok(text);
     }
-    Err(Refusal::new(400, "MANIFEST_INVALID", format!("{text:?} is neither a digest nor a tag")))
+    Err(Refusal::new(
+        400,
+        "MANIFEST_INVALID",
+        format!("{text:?} is neither a digest nor a tag"),
+    ))
 }

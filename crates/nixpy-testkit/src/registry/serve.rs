@@ -18,12 +18,12 @@ use super::fault::{Act, Faults};
 use super::incoming::Incoming;
 use super::journal::Journal;
 use super::query::Query;
-use super::refusal::Refusal;
+use super::refusal::{BROKEN_OFF, Refusal};
 use super::route::Route;
 use super::storage::Storage;
 use super::token::{Scope, Tokens, token};
 use super::uploads::{self, UploadRules};
-use super::{blobs, manifests, respond};
+use super::{blobs, listing, manifests, respond};
 
 /// What the registry's thread and the test both see.
 pub(super) struct Shared {
@@ -45,12 +45,20 @@ impl Shared {
 /// Serves until dropped.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let service = Router::new().fallback(answer).with_state(shared);
-    axum::serve(Wires(listener), service.into_make_service_with_connect_info::<Switch>()).await.unwrap();
+    axum::serve(
+        Wires(listener),
+        service.into_make_service_with_connect_info::<Switch>(),
+    )
+    .await
+    .unwrap();
 }
 
 /// The host that the client believes it speaks to: that of a proxy, if one is in between.
 pub(super) fn host(headers: &HeaderMap, address: SocketAddr) -> String {
-    headers.get(HOST).and_then(|value| value.to_str().ok()).map_or_else(|| address.to_string(), str::to_owned)
+    headers
+        .get(HOST)
+        .and_then(|value| value.to_str().ok())
+        .map_or_else(|| address.to_string(), str::to_owned)
 }
 
 async fn answer(
@@ -64,19 +72,47 @@ async fn answer(
     let struck = enter(&shared, &parts);
     if let Ok(Entry { act: Some(act), .. }) = &struck {
         match act {
-            Act::Cut { after: 0 } => switch.cut(),
-            Act::Cut { after } if parts.method != Method::GET => incoming.cut_after(*after, switch.clone()),
+            Act::Cut { after } if parts.method != Method::GET => {
+                incoming.cut_after(*after, switch.clone())
+            }
             Act::Hang(time) => tokio::time::sleep(*time).await,
             _ => {}
         }
     }
     let (act, outcome) = match struck {
         Err(refusal) => (None, Err(refusal)),
-        Ok(Entry { act: Some(Act::Refuse { status, code, retry_after }), .. }) => {
+        Ok(Entry {
+            act:
+                Some(Act::Refuse {
+                    status,
+                    code,
+                    retry_after,
+                }),
+            ..
+        }) => {
             let refusal = Refusal::new(status.as_u16(), &code, "refused on cue");
-            (None, Err(retry_after.into_iter().fold(refusal, |refusal, value| refusal.header("retry-after", value))))
+            (
+                None,
+                Err(retry_after.into_iter().fold(refusal, |refusal, value| {
+                    refusal.header("retry-after", value)
+                })),
+            )
         }
-        Ok(entry) => (entry.act, act_on(&shared, &parts, entry.route, &entry.admission, &mut incoming).await),
+        Ok(Entry {
+            act: act @ Some(Act::Cut { after: 0 }),
+            ..
+        }) => (act, Err(Refusal::broken_off())),
+        Ok(entry) => (
+            entry.act,
+            act_on(
+                &shared,
+                &parts,
+                entry.route,
+                &entry.admission,
+                &mut incoming,
+            )
+            .await,
+        ),
     };
     // A client that asked whether to send its body is told no by the answer alone.
     if !parts.headers.contains_key(EXPECT) {
@@ -84,11 +120,24 @@ async fn answer(
     }
     let mut response = outcome.unwrap_or_else(Refusal::into_response);
     let version = HeaderValue::from_static("registry/2.0");
-    response.headers_mut().insert("docker-distribution-api-version", version);
+    response
+        .headers_mut()
+        .insert("docker-distribution-api-version", version);
     if let Some(Act::Cut { after }) = act {
-        return respond::break_off(response, if parts.method == Method::GET { after } else { 0 }, switch).await;
+        return respond::break_off(
+            response,
+            if parts.method == Method::GET {
+                after
+            } else {
+                0
+            },
+            switch,
+        )
+        .await;
     }
-    receipt.answered(response.status().as_u16());
+    if response.status().as_u16() != BROKEN_OFF {
+        receipt.answered(response.status().as_u16());
+    }
     match act {
         Some(Act::Slow(over)) => respond::trickle(response, over).await,
         _ => response,
@@ -114,11 +163,17 @@ fn enter(shared: &Shared, parts: &Parts) -> Result<Entry, Refusal> {
             };
             let needs = route.repository().map(|name| Scope::new(name, actions));
             let realm = format!("http://{}/token", shared.address);
-            shared.auth.admit(&shared.tokens, &realm, &parts.headers, needs.as_ref())?
+            shared
+                .auth
+                .admit(&shared.tokens, &realm, &parts.headers, needs.as_ref())?
         }
     };
     let act = shared.faults.strike(&parts.method, parts.uri.path());
-    Ok(Entry { route, admission, act })
+    Ok(Entry {
+        route,
+        admission,
+        act,
+    })
 }
 
 async fn act_on(
@@ -134,7 +189,9 @@ async fn act_on(
     match route {
         Route::Ping if read => Ok(respond::json(&serde_json::json!({}))),
         Route::Token if read => token(&shared.auth, &shared.tokens, headers, &query),
-        Route::Blob { name, digest } => blobs::blob(&mut shared.storage(), method, headers, &name, &digest),
+        Route::Blob { name, digest } => {
+            blobs::blob(&mut shared.storage(), method, headers, &name, &digest)
+        }
         Route::Uploads { name } if *method == Method::POST => {
             uploads::begin(shared, headers, &query, &name, admission, incoming).await
         }
@@ -148,10 +205,13 @@ async fn act_on(
         Route::Manifest { name, reference } => {
             manifests::manifest(&mut shared.storage(), method, headers, &name, &reference)
         }
-        Route::Tags { name } if read => manifests::tags(&shared.storage(), &query, &name),
-        Route::Referrers { name, digest } if read => {
-            Ok(manifests::referrers(&shared.storage(), &query, &name, &digest))
-        }
+        Route::Tags { name } if read => listing::tags(&shared.storage(), &query, &name),
+        Route::Referrers { name, digest } if read => Ok(listing::referrers(
+            &shared.storage(),
+            &query,
+            &name,
+            &digest,
+        )),
         _ => Err(Refusal::no_such_method()),
     }
 }

@@ -51,7 +51,11 @@ impl Storage {
 
     /// A blob, if this repository has it.
     pub(super) fn blob(&self, name: &str, digest: &str) -> Option<Bytes> {
-        self.repository(name)?.blobs.get(digest).and_then(|digest| self.blobs.get(digest)).cloned()
+        self.repository(name)?
+            .blobs
+            .get(digest)
+            .and_then(|digest| self.blobs.get(digest))
+            .cloned()
     }
 
     /// A blob, whoever has it.
@@ -74,7 +78,9 @@ impl Storage {
     }
 
     pub(super) fn remove_blob(&mut self, name: &str, digest: &str) -> bool {
-        self.repositories.get_mut(name).is_some_and(|repository| repository.blobs.remove(digest))
+        self.repositories
+            .get_mut(name)
+            .is_some_and(|repository| repository.blobs.remove(digest))
     }
 
     pub(super) fn forget_blob(&mut self, digest: &str) {
@@ -89,7 +95,14 @@ impl Storage {
         self.sessions_begun += 1;
         let noise = digest(format!("session {}", self.sessions_begun).as_bytes());
         let hex = noise.trim_start_matches("sha256:");
-        let id = format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30]);
+        let id = format!(
+            "{}-{}-4{}-8{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..15],
+            &hex[15..18],
+            &hex[18..30]
+        );
         let session = Session {
             repository: repository.to_owned(),
             received: Vec::new(),
@@ -100,7 +113,9 @@ impl Storage {
     }
 
     pub(super) fn session(&mut self, repository: &str, id: &str) -> Option<&mut Session> {
-        self.sessions.get_mut(id).filter(|session| session.repository == repository)
+        self.sessions
+            .get_mut(id)
+            .filter(|session| session.repository == repository)
     }
 
     pub(super) fn end(&mut self, id: &str) -> Option<Session> {
@@ -120,6 +135,8 @@ impl Repository {
     /// The digest and the manifest that a tag or a digest leads to.
     pub(super) fn manifest(&self, reference: &str) -> Option<(&str, &StoredManifest)> {
         let digest = self.tags.get(reference).map_or(reference, String::as_str);
-        self.manifests.get_key_value(digest).map(|(digest, manifest)| (digest.as_str(), manifest))
+        self.manifests
+            .get_key_value(digest)
+            .map(|(digest, manifest)| (digest.as_str(), manifest))
     }
 }

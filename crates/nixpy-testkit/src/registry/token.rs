@@ -43,23 +43,38 @@ struct Token {
 
 impl Scope {
     pub(super) fn new(repository: &str, actions: &[&str]) -> Self {
-        Self { repository: repository.to_owned(), actions: actions.iter().map(|&action| action.to_owned()).collect() }
+        Self {
+            repository: repository.to_owned(),
+            actions: actions.iter().map(|&action| action.to_owned()).collect(),
+        }
     }
 
     pub(super) fn covers(&self, need: &Self) -> bool {
-        self.repository == need.repository && need.actions.iter().all(|action| self.actions.contains(action))
+        self.repository == need.repository
+            && need
+                .actions
+                .iter()
+                .all(|action| self.actions.contains(action))
     }
 
     /// What was asked for; of other resources than repositories nothing is ever granted.
     fn parse(text: &str) -> Option<Self> {
         let (repository, actions) = text.strip_prefix("repository:")?.rsplit_once(':')?;
-        Some(Self::new(repository, &actions.split(',').collect::<Vec<_>>()))
+        Some(Self::new(
+            repository,
+            &actions.split(',').collect::<Vec<_>>(),
+        ))
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "repository:{}:{}", self.repository, self.actions.join(","))
+        write!(
+            f,
+            "repository:{}:{}",
+            self.repository,
+            self.actions.join(",")
+        )
     }
 }
 
@@ -79,7 +94,12 @@ impl Tokens {
 
     /// Whether it was handed out against a name and a password.
     pub(super) fn is_user(&self, token: &str) -> bool {
-        self.0.lock().unwrap().live.get(token).is_some_and(|token| token.user)
+        self.0
+            .lock()
+            .unwrap()
+            .live
+            .get(token)
+            .is_some_and(|token| token.user)
     }
 
     pub(super) fn revoke_all(&self) {
@@ -91,7 +111,15 @@ impl Tokens {
         issued.count += 1;
         let name = digest(format!("token {}", issued.count).as_bytes()).replace("sha256:", "tok.");
         let expires = Instant::now() + bearer.lifetime;
-        issued.live.insert(name.clone(), Token { scopes, uses_left: bearer.uses, expires, user });
+        issued.live.insert(
+            name.clone(),
+            Token {
+                scopes,
+                uses_left: bearer.uses,
+                expires,
+                user,
+            },
+        );
         name
     }
 }
@@ -103,20 +131,34 @@ pub(super) fn token(
     headers: &HeaderMap,
     query: &Query,
 ) -> Result<Response<Body>, Refusal> {
-    let Mode::Bearer(bearer) = mode else { return Err(Refusal::no_such_page()) };
+    let Mode::Bearer(bearer) = mode else {
+        return Err(Refusal::no_such_page());
+    };
     let given = credentials(headers);
     let user = given.as_ref() == Some(&bearer.user);
     if !user && (given.is_some() || !bearer.anonymous_pull) {
         return Err(unauthorized("Basic realm=\"testkit\"".to_owned()));
     }
     if query.get("service") != Some(bearer.service.as_str()) {
-        return Err(Refusal::new(400, "UNSUPPORTED", format!("the service here is {:?}", bearer.service)));
+        return Err(Refusal::new(
+            400,
+            "UNSUPPORTED",
+            format!("the service here is {:?}", bearer.service),
+        ));
     }
     let granted = |scope: Scope| {
         let may = |action: &String| action == "pull" || (user && bearer.may_push);
-        Scope { actions: scope.actions.into_iter().filter(may).collect(), ..scope }
+        Scope {
+            actions: scope.actions.into_iter().filter(may).collect(),
+            ..scope
+        }
     };
-    let asked = query.all("scope").flat_map(|scopes| scopes.split(' ')).filter_map(Scope::parse);
+    let asked = query
+        .all("scope")
+        .flat_map(|scopes| scopes.split(' '))
+        .filter_map(Scope::parse);
     let token = tokens.issue(asked.map(granted).collect(), user, bearer);
-    Ok(respond::json(&json!({ "token": token, "access_token": token, "expires_in": bearer.lifetime.as_secs() })))
+    Ok(respond::json(
+        &json!({ "token": token, "access_token": token, "expires_in": bearer.lifetime.as_secs() }),
+    ))
 }

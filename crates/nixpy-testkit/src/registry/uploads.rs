@@ -36,7 +36,8 @@ pub(super) async fn begin(
     incoming: &mut Incoming,
 ) -> Result<Response<Body>, Refusal> {
     let rules = &shared.uploads;
-    if let (Some(digest), Some(from), true) = (query.get("mount"), query.get("from"), rules.mounts) {
+    if let (Some(digest), Some(from), true) = (query.get("mount"), query.get("from"), rules.mounts)
+    {
         // One who may not read there learns no more than one who asks for what is not there.
         if admission.may_pull(from) && shared.storage().mount(digest, from, name) {
             return Ok(created(shared, headers, name, digest));
@@ -52,7 +53,9 @@ pub(super) async fn begin(
     let id = shared.storage().begin(name);
     let mut response = in_progress(shared, headers, name, &id, 202)?;
     if let Some(minimum) = rules.chunk_minimum {
-        response.headers_mut().insert("oci-chunk-min-length", minimum.into());
+        response
+            .headers_mut()
+            .insert("oci-chunk-min-length", minimum.into());
     }
     Ok(response)
 }
@@ -66,9 +69,16 @@ pub(super) async fn go_on(
     (name, id): (&str, &str),
     incoming: &mut Incoming,
 ) -> Result<Response<Body>, Refusal> {
-    let state = shared.storage().session(name, id).map(|session| session.state.clone());
+    let state = shared
+        .storage()
+        .session(name, id)
+        .map(|session| session.state.clone());
     if state.ok_or_else(|| unknown(id))? != query.get("_state").unwrap_or_default() {
-        return Err(Refusal::new(400, "BLOB_UPLOAD_INVALID", "the location's own query is missing: use it as given"));
+        return Err(Refusal::new(
+            400,
+            "BLOB_UPLOAD_INVALID",
+            "the location's own query is missing: use it as given",
+        ));
     }
     match *method {
         Method::GET => in_progress(shared, headers, name, id, 204),
@@ -83,7 +93,11 @@ pub(super) async fn go_on(
         }
         Method::PUT => {
             let digest = query.get("digest").ok_or_else(|| {
-                Refusal::new(400, "DIGEST_INVALID", "the closing PUT must have the digest in its query")
+                Refusal::new(
+                    400,
+                    "DIGEST_INVALID",
+                    "the closing PUT must have the digest in its query",
+                )
             })?;
             check_range(shared, headers, name, id)?;
             receive(shared, name, id, incoming).await?;
@@ -95,7 +109,12 @@ pub(super) async fn go_on(
 }
 
 /// Takes the body as it comes: what came before a cut is kept, as by a real registry.
-async fn receive(shared: &Shared, name: &str, id: &str, incoming: &mut Incoming) -> Result<(), Refusal> {
+async fn receive(
+    shared: &Shared,
+    name: &str,
+    id: &str,
+    incoming: &mut Incoming,
+) -> Result<(), Refusal> {
     while let Some(piece) = incoming.next().await? {
         let mut storage = shared.storage();
         let session = storage.session(name, id).ok_or_else(|| unknown(id))?;
@@ -106,29 +125,58 @@ async fn receive(shared: &Shared, name: &str, id: &str, incoming: &mut Incoming)
 
 /// A chunk must say where it belongs, and belong where the last one ended.
 fn check_range(shared: &Shared, headers: &HeaderMap, name: &str, id: &str) -> Result<(), Refusal> {
-    let Some(range) = headers.get(CONTENT_RANGE) else { return Ok(()) };
+    let Some(range) = headers.get(CONTENT_RANGE) else {
+        return Ok(());
+    };
     let range = range.to_str().unwrap_or_default();
-    let parsed = range.split_once('-').and_then(|(a, b)| Some((a.parse::<u64>().ok()?, b.parse::<u64>().ok()?)));
+    let parsed = range
+        .split_once('-')
+        .and_then(|(a, b)| Some((a.parse::<u64>().ok()?, b.parse::<u64>().ok()?)));
     let Some((first, last)) = parsed.filter(|(first, last)| first <= last) else {
-        return Err(Refusal::new(400, "BLOB_UPLOAD_INVALID", format!("Content-Range {range:?} is not <first>-<last>")));
+        return Err(Refusal::new(
+            400,
+            "BLOB_UPLOAD_INVALID",
+            format!("Content-Range {range:?} is not <first>-<last>"),
+        ));
     };
     let length = last - first + 1;
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|announced| announced != length) {
-        return Err(Refusal::new(400, "SIZE_INVALID", format!("Content-Length is not that of {range}")));
+        return Err(Refusal::new(
+            400,
+            "SIZE_INVALID",
+            format!("Content-Length is not that of {range}"),
+        ));
     }
-    if shared.uploads.ranged_chunk_limit.is_some_and(|limit| length > limit) {
-        return Err(Refusal::new(413, "SIZE_INVALID", format!("a chunk of {length} bytes is too large")));
+    if shared
+        .uploads
+        .ranged_chunk_limit
+        .is_some_and(|limit| length > limit)
+    {
+        return Err(Refusal::new(
+            413,
+            "SIZE_INVALID",
+            format!("a chunk of {length} bytes is too large"),
+        ));
     }
     let (offset, location) = {
         let mut storage = shared.storage();
         let session = storage.session(name, id).ok_or_else(|| unknown(id))?;
-        (session.received.len() as u64, location(shared, headers, name, id, &session.state))
+        (
+            session.received.len() as u64,
+            location(shared, headers, name, id, &session.state),
+        )
     };
     if first != offset {
-        return Err(Refusal::new(416, "BLOB_UPLOAD_INVALID", format!("the next byte is {offset}, not {first}"))
-            .header("location", location)
-            .header("range", received_range(offset)));
+        return Err(Refusal::new(
+            416,
+            "BLOB_UPLOAD_INVALID",
+            format!("the next byte is {offset}, not {first}"),
+        )
+        .header("location", location)
+        .header("range", received_range(offset)));
     }
     Ok(())
 }
@@ -140,9 +188,14 @@ fn finish(
     digest: &str,
     session: Option<Session>,
 ) -> Result<Response<Body>, Refusal> {
-    let received = session.ok_or_else(|| unknown("that was cancelled meanwhile"))?.received;
+    let received = session
+        .ok_or_else(|| unknown("that was cancelled meanwhile"))?
+        .received;
     if !is_digest(digest) || !matches(digest, &received) {
-        let message = format!("{digest} is not the digest of the {} bytes received", received.len());
+        let message = format!(
+            "{digest} is not the digest of the {} bytes received",
+            received.len()
+        );
         return Err(Refusal::new(400, "DIGEST_INVALID", message));
     }
     shared.storage().put_blob(name, digest, received.into());
@@ -151,7 +204,10 @@ fn finish(
 
 fn created(shared: &Shared, headers: &HeaderMap, name: &str, digest: &str) -> Response<Body> {
     let location = absolute(shared, headers, &format!("/v2/{name}/blobs/{digest}"));
-    respond::empty(201, &[("location", &location), ("docker-content-digest", digest)])
+    respond::empty(
+        201,
+        &[("location", &location), ("docker-content-digest", digest)],
+    )
 }
 
 fn in_progress(
@@ -165,12 +221,23 @@ fn in_progress(
     let session = storage.session(name, id).ok_or_else(|| unknown(id))?;
     let location = location(shared, headers, name, id, &session.state);
     let range = received_range(session.received.len() as u64);
-    Ok(respond::empty(status, &[("location", &location), ("range", &range), ("docker-upload-uuid", id)]))
+    Ok(respond::empty(
+        status,
+        &[
+            ("location", &location),
+            ("range", &range),
+            ("docker-upload-uuid", id),
+        ],
+    ))
 }
 
 fn location(shared: &Shared, headers: &HeaderMap, name: &str, id: &str, state: &str) -> String {
     let state: String = form_urlencoded::byte_serialize(state.as_bytes()).collect();
-    absolute(shared, headers, &format!("/v2/{name}/blobs/uploads/{id}?_state={state}"))
+    absolute(
+        shared,
+        headers,
+        &format!("/v2/{name}/blobs/uploads/{id}?_state={state}"),
+    )
 }
 
 fn absolute(shared: &Shared, headers: &HeaderMap, path: &str) -> String {

@@ -16,6 +16,9 @@ for module in _crypt _curses _curses_panel _dbm _gdbm _tkinter _uuid nis ossaudi
   rm -f lib-dynload/$module.*
 done
 
+# Some modules are also scripts.
+sed -i "1s|^#!.*|#!$out/bin/python3|" $(grep -l '^#!' $(find . -name '*.py'))
+
 patch_elf $out/bin/python3.11 $out/lib/python3.11/lib-dynload/*.so
 run_patchelf --set-interpreter $glibc/lib/$loader $out/bin/python3.11
 

@@ -1,0 +1,8 @@
+//! From what was written somewhere to [`Inputs`](nixpy_pipeline::inputs::Inputs).
+
+mod resolve;
+mod sources;
+pub mod table;
+
+pub use resolve::{Output, Problem, Progress, Resolved, resolve};
+pub use sources::{Environment, RawInputs};

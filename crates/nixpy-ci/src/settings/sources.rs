@@ -1,0 +1,254 @@
+//! Collects what was set, and where: flags, then `NIXPY_*`, then `INPUT_*`,
+//! then `nixpy-ci.yaml`. The first that says anything wins, whole: lists are
+//! not merged.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use serde_json::Value;
+
+use super::table::{Kind, SETTINGS, Setting};
+
+/// What was set, by name of the setting.
+#[derive(Debug, Default)]
+pub struct RawInputs {
+    values: BTreeMap<&'static str, Raw>,
+}
+
+/// The values of one setting and where they come from.
+#[derive(Clone)]
+pub struct Raw {
+    /// As they were written; a switch has `true` or `false`.
+    pub values: Vec<String>,
+    /// For messages: `--tag`, `NIXPY_TAG`, `input tag`, `nixpy-ci.yaml: tags`.
+    pub origin: String,
+}
+
+/// Values may be secrets: only where they come from is shown.
+impl std::fmt::Debug for Raw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Raw({})", self.origin)
+    }
+}
+
+/// A file of settings is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", file.display())]
+pub struct FileError {
+    file: PathBuf,
+    problem: String,
+}
+
+/// The environment, given once so that nothing reads it later.
+pub type Environment = BTreeMap<OsString, OsString>;
+
+impl RawInputs {
+    /// Reads all sources. A configuration file that was not asked for may be missing.
+    pub fn collect(
+        flags: &ArgMatches,
+        environment: &Environment,
+    ) -> Result<Self, Vec<FileError>> {
+        let mut raw = Self::default();
+        let file = read_file(flags).map_err(|e| vec![e])?;
+        let mut problems = Vec::new();
+        let from_file = file.map_or_else(BTreeMap::new, |(path, document)| {
+            from_document(&path, &document, &mut problems)
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        for setting in SETTINGS {
+            let found = from_flags(setting, flags)
+                .or_else(|| from_environment(setting, environment))
+                .or_else(|| from_file.get(setting.name).cloned());
+            if let Some(found) = found {
+                raw.values.insert(setting.name, found);
+            }
+        }
+        Ok(raw)
+    }
+
+    /// What was set for a setting of the table.
+    pub fn get(&self, name: &str) -> Option<&Raw> {
+        debug_assert!(SETTINGS.iter().any(|setting| setting.name == name));
+        self.values.get(name)
+    }
+
+    #[cfg(test)]
+    pub(super) fn with(mut self, name: &'static str, values: &[&str]) -> Self {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        let origin = format!("--{name}");
+        self.values.insert(name, Raw { values, origin });
+        self
+    }
+}
+
+fn from_flags(setting: &Setting, flags: &ArgMatches) -> Option<Raw> {
+    if setting.kind == Kind::Secret {
+        return None;
+    }
+    let origin = match setting.name {
+        "flake" => "FLAKE".to_owned(),
+        name => format!("--{name}"),
+    };
+    let values = match setting.kind {
+        Kind::Switch => flags.get_flag(setting.name).then(|| vec!["true".to_owned()])?,
+        _ => flags.get_many::<String>(setting.name)?.cloned().collect(),
+    };
+    Some(Raw { values, origin })
+}
+
+/// A variable that is empty says nothing: GitHub sets every input.
+fn from_environment(setting: &Setting, environment: &Environment) -> Option<Raw> {
+    let input = setting.input();
+    let spellings = [
+        (setting.variable(), setting.variable()),
+        (input.clone(), format!("input {}", setting.name)),
+        // A hyphen is no part of a name that shells can export.
+        (input.replace('-', "_"), format!("input {}", setting.name)),
+    ];
+    spellings.into_iter().find_map(|(variable, origin)| {
+        let text = environment.get(&OsString::from(variable))?.to_str()?;
+        let values = split(setting.kind, text);
+        (!values.is_empty()).then_some(Raw { values, origin })
+    })
+}
+
+fn split(kind: Kind, text: &str) -> Vec<String> {
+    let parts: Vec<&str> = match kind {
+        Kind::Words(_) => text.split([' ', ',', '\n', '\t', '\r']).collect(),
+        Kind::Lines(_) | Kind::Pairs(_) => text.lines().collect(),
+        Kind::Switch | Kind::One(_) | Kind::Choice(_) | Kind::Secret => vec![text],
+    };
+    let parts = parts.into_iter().map(str::trim).filter(|part| !part.is_empty());
+    parts.map(str::to_owned).collect()
+}
+
+const DEFAULT_FILE: &str = "nixpy-ci.yaml";
+
+fn read_file(flags: &ArgMatches) -> Result<Option<(PathBuf, Value)>, FileError> {
+    let named = flags.get_one::<String>("config").map(PathBuf::from);
+    let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    let fail = |problem: String| FileError {
+        file: file.clone(),
+        problem,
+    };
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(None),
+        Err(e) => return Err(fail(format!("cannot be read: {e}"))),
+    };
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let document = serde_saphyr::from_str(&text).map_err(|e| fail(e.to_string()))?;
+    Ok(Some((file, document)))
+}
+
+/// Settings of a document, and everything in it that is none.
+fn from_document(
+    file: &Path,
+    document: &Value,
+    problems: &mut Vec<FileError>,
+) -> BTreeMap<&'static str, Raw> {
+    let mut found = BTreeMap::new();
+    let mut fail = |problem: String| {
+        problems.push(FileError {
+            file: file.to_owned(),
+            problem,
+        });
+    };
+    for (path, value) in flatten(document) {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.path() == path) else {
+            fail(format!("there is no setting `{path}`{}", suggestion(&path)));
+            continue;
+        };
+        match values_of(setting.kind, value) {
+            Ok(values) => {
+                let origin = format!("{}: {path}", file.display());
+                found.insert(setting.name, Raw { values, origin });
+            }
+            Err(expected) => fail(format!("`{path}` must be {expected}")),
+        }
+    }
+    found
+}
+
+/// Top-level keys, and those of the one section that there is.
+fn flatten(document: &Value) -> Vec<(String, &Value)> {
+    let Value::Object(top) = document else {
+        return vec![("(the whole file)".to_owned(), document)];
+    };
+    let mut flat = Vec::new();
+    for (key, value) in top {
+        match value {
+            Value::Object(section) if key == "image" => {
+                flat.extend(section.iter().map(|(k, v)| (format!("image.{k}"), v)));
+            }
+            _ => flat.push((key.clone(), value)),
+        }
+    }
+    flat
+}
+
+fn values_of(kind: Kind, value: &Value) -> Result<Vec<String>, &'static str> {
+    let expected = match kind {
+        Kind::Switch => "true or false",
+        Kind::One(_) | Kind::Choice(_) | Kind::Secret => "one value",
+        Kind::Words(_) | Kind::Lines(_) => "a list, or one value",
+        Kind::Pairs(_) => "a map, or a list of KEY=VALUE",
+    };
+    let many = matches!(kind, Kind::Words(_) | Kind::Lines(_) | Kind::Pairs(_));
+    match value {
+        Value::Bool(on) => Ok(vec![on.to_string()]),
+        Value::String(_) | Value::Number(_) => Ok(vec![scalar(value).ok_or(expected)?]),
+        Value::Array(items) if many => {
+            items.iter().map(|item| scalar(item).ok_or(expected)).collect()
+        }
+        Value::Object(map) if matches!(kind, Kind::Pairs(_)) => map
+            .iter()
+            .map(|(key, value)| Ok(format!("{key}={}", scalar(value).ok_or(expected)?)))
+            .collect(),
+        _ => Err(expected),
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(on) => Some(on.to_string()),
+        _ => None,
+    }
+}
+
+/// The setting that was probably meant: the same but for one or two letters.
+fn suggestion(path: &str) -> String {
+    let nearest = SETTINGS
+        .iter()
+        .map(|setting| (distance(path, setting.path()), setting.path()))
+        .chain(SETTINGS.iter().map(|setting| (distance(path, setting.name), setting.path())))
+        .min();
+    match nearest {
+        Some((0..=2, nearest)) => format!("; did you mean `{nearest}`?"),
+        _ => ": see `nixpy-ci run --help` for those there are".to_owned(),
+    }
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,318 @@
+//! The one table of settings. Flags, `NIXPY_*`, `INPUT_*`, keys of
+//! `nixpy-ci.yaml` and their documentation are all made from it.
+
+/// One setting, in every spelling.
+#[derive(Debug)]
+pub struct Setting {
+    /// `max-layers`: the flag `--max-layers`, the variables `NIXPY_MAX_LAYERS`
+    /// and `INPUT_MAX-LAYERS`, and the key, unless [`Setting::key`] says other.
+    pub name: &'static str,
+    /// The path in `nixpy-ci.yaml`, where it is not the name.
+    pub key: Option<&'static str>,
+    /// A short flag.
+    pub short: Option<char>,
+    /// What values it takes.
+    pub kind: Kind,
+    /// Under which heading it is shown.
+    pub group: Group,
+    /// One or two sentences.
+    pub help: &'static str,
+    /// Said in the help; applied by the resolver.
+    pub default: Option<&'static str>,
+}
+
+/// What values a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// On or off.
+    Switch,
+    /// One value, by this name in the help.
+    One(&'static str),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Several: the flag repeated, lines or words of a variable, a YAML list.
+    Words(&'static str),
+    /// Several that may contain blanks: the flag repeated, lines, a YAML list.
+    Lines(&'static str),
+    /// `KEY=VALUE`: the flag repeated, lines, a YAML map.
+    Pairs(&'static str),
+    /// A secret: never a flag, because other users of a machine see flags.
+    Secret,
+}
+
+/// Headings of the help, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// From which flake, for what.
+    What,
+    /// Where to, under which names.
+    Where,
+    /// Of an image from a plain package.
+    Image,
+    /// How the work is done.
+    How,
+    /// What is shown and written.
+    Output,
+}
+
+impl Group {
+    /// The heading.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::What => "What to build",
+            Self::Where => "Where it goes",
+            Self::Image => "The image of a plain package (an `app`)",
+            Self::How => "How",
+            Self::Output => "What is told",
+        }
+    }
+}
+
+const fn setting(name: &'static str, group: Group, kind: Kind, help: &'static str) -> Setting {
+    Setting {
+        name,
+        key: None,
+        short: None,
+        kind,
+        group,
+        help,
+        default: None,
+    }
+}
+
+impl Setting {
+    const fn key(mut self, key: &'static str) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    const fn short(mut self, short: char) -> Self {
+        self.short = Some(short);
+        self
+    }
+
+    const fn default(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    /// The path in `nixpy-ci.yaml`.
+    pub fn path(&self) -> &'static str {
+        self.key.unwrap_or(self.name)
+    }
+
+    /// `NIXPY_MAX_LAYERS`.
+    pub fn variable(&self) -> String {
+        format!("NIXPY_{}", self.name.to_uppercase().replace('-', "_"))
+    }
+
+    /// `INPUT_MAX-LAYERS`: GitHub keeps hyphens.
+    pub fn input(&self) -> String {
+        format!("INPUT_{}", self.name.to_uppercase())
+    }
+}
+
+/// All settings of `nixpy-ci run`, in the order of the help.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "flake",
+        Group::What,
+        Kind::One("FLAKE"),
+        "The flake, and after a # the attribute: `.`, `./service#image`, `github:owner/repo`.",
+    )
+    .default("."),
+    setting(
+        "attribute",
+        Group::What,
+        Kind::One("NAME"),
+        "The attribute under packages.<system>. Without it the first there is of: stream, streamImage, \
+         image, container, dockerImage, docker, ociImage, default, app.",
+    )
+    .short('A'),
+    setting(
+        "system",
+        Group::What,
+        Kind::Words("SYSTEM"),
+        "Build for this system, as in x86_64-linux; may be repeated. Without it, all Linux systems the flake offers.",
+    )
+    .key("systems")
+    .short('s'),
+    setting(
+        "repository",
+        Group::Where,
+        Kind::One("HOST/NAME"),
+        "Push to this repository of a registry, as in ghcr.io/owner/name. Without it the image goes to a layout directory.",
+    )
+    .short('r'),
+    setting(
+        "tag",
+        Group::Where,
+        Kind::Words("TAG"),
+        "Point this tag to the image once all platforms are in place; may be repeated.",
+    )
+    .key("tags")
+    .short('t')
+    .default("latest"),
+    setting(
+        "layout",
+        Group::Where,
+        Kind::One("DIR"),
+        "The OCI image layout directory to write when there is no repository.",
+    )
+    .default("oci-image"),
+    setting(
+        "load",
+        Group::Where,
+        Kind::Choice(&["docker", "podman"]),
+        "Load the image of this machine's platform into docker or podman.",
+    ),
+    setting(
+        "username",
+        Group::Where,
+        Kind::One("NAME"),
+        "Log in to the registry as this user. Without it, what `docker login` or `podman login` left.",
+    ),
+    setting(
+        "password",
+        Group::Where,
+        Kind::Secret,
+        "The password or token for --username.",
+    ),
+    setting(
+        "ca-file",
+        Group::Where,
+        Kind::One("FILE"),
+        "Trust the certificates in this PEM file, beside the system's, when talking to the registry.",
+    ),
+    setting(
+        "plain-http",
+        Group::Where,
+        Kind::Switch,
+        "Talk to the registry without TLS. Registries on this machine's loopback need not be told.",
+    ),
+    setting(
+        "entrypoint",
+        Group::Image,
+        Kind::Lines("WORD"),
+        "The program to start, and its first arguments; may be repeated. Without it meta.mainProgram, or the only program in bin/.",
+    )
+    .key("image.entrypoint"),
+    setting(
+        "cmd",
+        Group::Image,
+        Kind::Lines("WORD"),
+        "Arguments that `docker run IMAGE …` replaces; may be repeated.",
+    )
+    .key("image.cmd"),
+    setting(
+        "env",
+        Group::Image,
+        Kind::Pairs("KEY=VALUE"),
+        "An environment variable of the container; may be repeated. PATH is the package's bin unless given.",
+    )
+    .key("image.env")
+    .short('e'),
+    setting(
+        "port",
+        Group::Image,
+        Kind::Words("PORT"),
+        "A port the service listens on, as in 8000 or 53/udp; may be repeated.",
+    )
+    .key("image.ports")
+    .short('p'),
+    setting(
+        "user",
+        Group::Image,
+        Kind::One("USER"),
+        "Run as this user, as in 1000:1000.",
+    )
+    .key("image.user"),
+    setting(
+        "workdir",
+        Group::Image,
+        Kind::One("DIR"),
+        "Start in this directory of the container.",
+    )
+    .key("image.workdir"),
+    setting(
+        "label",
+        Group::Image,
+        Kind::Pairs("KEY=VALUE"),
+        "A label of the image; may be repeated.",
+    )
+    .key("image.labels"),
+    setting(
+        "max-layers",
+        Group::Image,
+        Kind::One("N"),
+        "At most so many layers (2 to 127).",
+    )
+    .key("image.max-layers")
+    .default("100"),
+    setting(
+        "compression",
+        Group::How,
+        Kind::Choice(&["gzip", "zstd", "none"]),
+        "How layers are compressed. Every client reads gzip; zstd is smaller and quicker, for clients since 2020.",
+    )
+    .default("gzip"),
+    setting(
+        "compression-level",
+        Group::How,
+        Kind::One("N"),
+        "1 to 9 for gzip, 1 to 19 for zstd.",
+    )
+    .default("6, or 3 for zstd"),
+    setting(
+        "uploads",
+        Group::How,
+        Kind::One("N"),
+        "Send so many layers at once (1 to 64).",
+    )
+    .default("8"),
+    setting(
+        "nix",
+        Group::How,
+        Kind::One("FILE"),
+        "The nix program. Without it, the one in PATH.",
+    ),
+    setting(
+        "nix-option",
+        Group::How,
+        Kind::Pairs("NAME=VALUE"),
+        "An option for Nix, as in its nix.conf; may be repeated.",
+    )
+    .key("nix-options"),
+    setting(
+        "setup",
+        Group::How,
+        Kind::Switch,
+        "First make this machine able to build, as `nixpy-ci setup` does.",
+    ),
+    setting(
+        "dry-run",
+        Group::How,
+        Kind::Switch,
+        "Print the plan and touch nothing.",
+    )
+    .short('n'),
+    setting(
+        "json",
+        Group::Output,
+        Kind::Switch,
+        "Print the report (with --dry-run, the plan) as JSON on standard output.",
+    ),
+    setting(
+        "summary",
+        Group::Output,
+        Kind::One("FILE"),
+        "Write the report as Markdown to this file.",
+    ),
+    setting(
+        "progress",
+        Group::Output,
+        Kind::Choice(&["auto", "bars", "plain", "github", "none"]),
+        "How to show what goes on.",
+    )
+    .default("auto"),
+];

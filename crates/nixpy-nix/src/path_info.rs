@@ -1,0 +1,180 @@
+//! What the store knows about paths: hash, size, references.
+//!
+//! `nix path-info --json` has had four shapes: a list (until 2.18), an object keyed
+//! by path, the same with `version`, and `{"info": …}` keyed by base name. All are
+//! read, so the version needs only be known to ask recent ones without a warning.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{NixError, NixErrorKind};
+use crate::evaluate::store_failure;
+use crate::nar_hash::NarHash;
+use crate::program::Nix;
+use crate::run::{Ended, run};
+use crate::store_path::StorePath;
+
+/// What the store knows about one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathInfo {
+    /// The path.
+    pub path: StorePath,
+    /// The SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// The size of its NAR in bytes.
+    pub nar_size: u64,
+    /// What it refers to, perhaps itself; sorted.
+    pub references: Vec<StorePath>,
+    /// The derivation it came from, where it is known.
+    pub deriver: Option<StorePath>,
+    /// How it is content-addressed, if it is: `fixed:…`, `text:…`.
+    pub ca: Option<String>,
+    /// `<key name>:<base 64>`.
+    pub signatures: Vec<String>,
+}
+
+/// Asks for these paths, with `closure` for all that they refer to as well; in the
+/// order of the paths. Nothing is built or fetched.
+///
+/// # Errors
+/// [`NixErrorKind::InvalidPaths`] when one is not in the store, and those of any call.
+pub async fn path_info(nix: &Nix, paths: &[StorePath], closure: bool) -> Result<Vec<PathInfo>, NixError> {
+    let mut found = Vec::new();
+    let mut invalid = Vec::new();
+    for (path, info) in ask(nix, paths, closure, false).await? {
+        match info {
+            Some(info) => found.push(info),
+            None => invalid.push(path),
+        }
+    }
+    if invalid.is_empty() {
+        return Ok(found);
+    }
+    Err(NixError::new("describe", subject(paths), NixErrorKind::InvalidPaths(invalid)))
+}
+
+/// Which of these paths are in the store.
+///
+/// # Errors
+/// Those of any call.
+pub async fn valid_paths(nix: &Nix, paths: &[StorePath]) -> Result<Vec<StorePath>, NixError> {
+    let known = ask(nix, paths, false, false).await?;
+    Ok(known.into_iter().filter_map(|(path, info)| info.map(|_| path)).collect())
+}
+
+/// The derivations that these need to be built, themselves included, with their references.
+pub(crate) async fn derivation_closure(nix: &Nix, derivations: &[StorePath]) -> Result<Vec<PathInfo>, NixError> {
+    let known = ask(nix, derivations, true, true).await?;
+    Ok(known.into_values().flatten().collect())
+}
+
+type Answer = BTreeMap<StorePath, Option<PathInfo>>;
+
+async fn ask(nix: &Nix, paths: &[StorePath], closure: bool, derivation: bool) -> Result<Answer, NixError> {
+    if paths.is_empty() {
+        return Ok(Answer::new());
+    }
+    // Offline, or Nix would ask every binary cache about a path that is missing here.
+    let mut arguments = vec!["path-info".to_owned(), "--json".to_owned(), "--offline".to_owned()];
+    if nix.version().await?.has_json_formats() {
+        arguments.extend(["--json-format".to_owned(), "1".to_owned()]);
+    }
+    arguments.extend(closure.then(|| "--recursive".to_owned()));
+    arguments.extend(derivation.then(|| "--derivation".to_owned()));
+    arguments.extend(paths.iter().map(ToString::to_string));
+    let ended = run(nix, &arguments, &mut |_| {}).await?;
+    if !ended.success {
+        return Err(NixError::new("describe", subject(paths), refusal(&ended)));
+    }
+    let store_dir = paths[0].store_dir();
+    read(&ended.stdout, store_dir)
+        .ok_or_else(|| NixError::unparseable("describe", subject(paths), nix.described(), &ended.stdout))
+}
+
+fn refusal(ended: &Ended) -> NixErrorKind {
+    let message = ended.complaint();
+    let invalid = ["is not valid", "does not exist", "don't know how to build"].iter().any(|word| message.contains(word));
+    let named: Vec<StorePath> =
+        message.split(['\'', '\n']).filter_map(|word| word.trim().parse().ok()).collect();
+    match (invalid && !named.is_empty(), store_failure(&message)) {
+        (true, _) => NixErrorKind::InvalidPaths(named),
+        (false, Some(kind)) => kind,
+        (false, None) => NixErrorKind::Failed { message },
+    }
+}
+
+fn subject(paths: &[StorePath]) -> String {
+    match paths {
+        [] => "no paths".to_owned(),
+        [one] => one.to_string(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    nar_hash: NarHash,
+    nar_size: u64,
+    #[serde(default)]
+    references: Vec<String>,
+    deriver: Option<String>,
+    ca: Option<Value>,
+    signatures: Option<Vec<String>>,
+}
+
+/// Reads any of the shapes; `None` if it is none of them.
+fn read(json: &str, store_dir: &str) -> Option<Answer> {
+    let mut entries: Vec<(String, Value)> = Vec::new();
+    match serde_json::from_str(json).ok()? {
+        Value::Array(list) => {
+            for entry in list {
+                entries.push((entry.get("path")?.as_str()?.to_owned(), entry));
+            }
+        }
+        Value::Object(mut object) => match object.remove("info") {
+            Some(Value::Object(info)) => entries.extend(info),
+            Some(_) => return None,
+            None => entries.extend(object),
+        },
+        _ => return None,
+    }
+    entries.into_iter().map(|(path, entry)| entry_of(&path, entry, store_dir)).collect()
+}
+
+fn entry_of(path: &str, entry: Value, store_dir: &str) -> Option<(StorePath, Option<PathInfo>)> {
+    let path = in_store(path, store_dir)?;
+    let is_invalid = entry.is_null() || entry.get("valid") == Some(&Value::Bool(false));
+    if is_invalid {
+        return Some((path, None));
+    }
+    let record: Record = serde_json::from_value(entry).ok()?;
+    let mut references: Vec<StorePath> =
+        record.references.iter().map(|name| in_store(name, store_dir)).collect::<Option<_>>()?;
+    references.sort();
+    let info = PathInfo {
+        path: path.clone(),
+        nar_hash: record.nar_hash,
+        nar_size: record.nar_size,
+        references,
+        // "unknown-deriver" and the like are no reason to fail.
+        deriver: record.deriver.and_then(|deriver| in_store(&deriver, store_dir)),
+        ca: record.ca.and_then(|ca| ca.as_str().map(str::to_owned).or_else(|| ca.is_object().then(|| ca.to_string()))),
+        signatures: record.signatures.unwrap_or_default(),
+    };
+    Some((path, Some(info)))
+}
+
+/// A whole path or a base name, as a path.
+pub(crate) fn in_store(name: &str, store_dir: &str) -> Option<StorePath> {
+    match name.starts_with('/') {
+        true => name.parse().ok(),
+        false => StorePath::in_store(store_dir, name).ok(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,44 @@
+//! What a run tells while it goes on. A closed set: renderers listen, the
+//! engine never prints.
+
+use nixpy_nix::log::LogEvent;
+use nixpy_oci::publish::LayerEvent;
+
+use crate::build::BuildFailure;
+use crate::plan::Plan;
+use crate::report::PlatformReport;
+
+/// The stages that a user waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Asking the flake what it offers.
+    Evaluate,
+    /// One `nix build` over all systems.
+    Build,
+    /// Making and sending images.
+    Publish,
+}
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A stage has begun.
+    Started(Stage),
+    /// A stage has ended well.
+    Finished(Stage),
+    /// What will be done.
+    Planned(&'a Plan),
+    /// Nix said something while building.
+    Nix(&'a LogEvent),
+    /// A derivation failed.
+    BuildFailed(&'a BuildFailure),
+    /// A layer is in place.
+    Layer(&'a LayerEvent),
+    /// One platform's image is in place, without a tag.
+    Published(&'a PlatformReport),
+    /// Everything is in place: this reference points to it.
+    Tagged(&'a str),
+}
+
+/// Listens. Called from whichever task has something to tell.
+pub type OnEvent<'a> = dyn Fn(Event<'_>) + Sync + 'a;

@@ -1,0 +1,237 @@
+//! The description that `dockerTools.streamLayeredImage` gives to its script:
+//! a JSON file that says everything about the image, so that the script need
+//! not run and no archive need exist.
+//!
+//! Layers and config come out as the script would write them: the same diff
+//! IDs, byte for byte, and an equal config. A description with something in it
+//! that is not known here is left to the script ([`super::script::run`]).
+
+use std::fs;
+use std::path::Path;
+
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
+use jiff::{Timestamp, Zoned};
+use nixpy_nix::StorePath;
+use nixpy_oci::image::{Body, ConfigTemplate};
+use nixpy_oci::layer::{Identity, Layer, Source};
+use nixpy_oci::platform::Platform;
+use nixpy_oci::tarball::Stamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Closure, ImageErrorKind, info};
+
+/// Unknown fields are refused: one of them may change the image.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Conf {
+    architecture: String,
+    config: Value,
+    os: Option<String>,
+    created: String,
+    /// nixpkgs before 24.11 dates files like the image.
+    mtime: Option<String>,
+    #[serde(rename = "repo_tag")]
+    _repo_tag: Value,
+    #[serde(default)]
+    uid: Number,
+    #[serde(default)]
+    gid: Number,
+    #[serde(default = "root")]
+    uname: String,
+    #[serde(default = "root")]
+    gname: String,
+    #[serde(rename = "store_dir")]
+    _store_dir: String,
+    from_image: Option<String>,
+    store_layers: Vec<Vec<StorePath>>,
+    customisation_layer: StorePath,
+}
+
+/// nixpkgs writes owners as numbers or as text, by version.
+#[derive(Deserialize, Default)]
+#[serde(untagged)]
+enum Number {
+    #[default]
+    Zero,
+    Number(u64),
+    Text(String),
+}
+
+impl Number {
+    fn value(&self) -> Option<u64> {
+        match self {
+            Self::Zero => Some(0),
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+    }
+}
+
+fn root() -> String {
+    "root".to_owned()
+}
+
+/// The image of a description; `None` when the script has to be run.
+pub(super) fn body(path: &Path, closure: &Closure) -> Result<Option<Body>, ImageErrorKind> {
+    let wrong = |why: String| ImageErrorKind::Conf(path.display().to_string(), why);
+    let bytes = fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    // JSON that is none is an error; JSON of another kind is the script's affair.
+    serde_json::from_slice::<Value>(&bytes).map_err(|e| wrong(e.to_string()))?;
+    let Ok(conf) = serde_json::from_slice::<Conf>(&bytes) else {
+        return Ok(None);
+    };
+    let (Some(uid), Some(gid)) = (conf.uid.value(), conf.gid.value()) else {
+        return Ok(None);
+    };
+    // A base image is an archive to be copied from; and what is dated "now" has
+    // a new digest in every run, which the script is as good at.
+    let mtime = conf.mtime.as_ref().unwrap_or(&conf.created);
+    let (Some(created), Some(mtime)) = (isoformat(&conf.created), seconds(mtime)) else {
+        return Ok(None);
+    };
+    if conf.from_image.is_some() {
+        return Ok(None);
+    }
+
+    let stamp = Stamp {
+        mtime,
+        uid,
+        gid,
+        uname: conf.uname,
+        gname: conf.gname,
+    };
+    let directories = store_directories();
+    let mut layers = Vec::new();
+    for paths in &conf.store_layers {
+        layers.push(store_layer(paths, &directories, &stamp, closure)?);
+    }
+    layers.push(customisation_layer(&conf.customisation_layer, closure)?);
+    let config = ConfigTemplate {
+        created,
+        platform: Platform {
+            architecture: conf.architecture,
+            os: conf.os.unwrap_or_else(|| "linux".to_owned()),
+            variant: None,
+        },
+        config: conf.config,
+    };
+    Ok(Some(Body::Layers { layers, config }))
+}
+
+/// A layer of store paths as nixpkgs' script and our own layering write it.
+pub(super) fn store_layer(
+    paths: &[StorePath],
+    directories: &[(String, u32)],
+    stamp: &Stamp,
+    closure: &Closure,
+) -> Result<Layer, ImageErrorKind> {
+    let mut contents = Vec::new();
+    let mut size = 0;
+    for path in paths {
+        let info = info(closure, path)?;
+        contents.push((path.to_string(), info.nar_hash.to_string()));
+        size += info.nar_size;
+    }
+    let description = (
+        &contents,
+        directories,
+        (stamp.mtime, stamp.uid, stamp.gid, &stamp.uname, &stamp.gname),
+    );
+    Ok(Layer {
+        identity: Identity::of("trees/1", &description),
+        source: Source::Trees {
+            directories: directories.to_vec(),
+            trees: paths.iter().map(|path| path.as_path().to_owned()).collect(),
+            stamp: stamp.clone(),
+        },
+        size_hint: size,
+        stated_diff_id: None,
+        comment: comment(paths),
+    })
+}
+
+fn customisation_layer(path: &StorePath, closure: &Closure) -> Result<Layer, ImageErrorKind> {
+    let info = info(closure, path)?;
+    let checksum = path.as_path().join("checksum");
+    let wrong = |why: String| ImageErrorKind::Conf(checksum.display().to_string(), why);
+    let text = fs::read_to_string(&checksum).map_err(|e| wrong(e.to_string()))?;
+    let stated = nixpy_oci::digest::Digest::from_hex(text.trim()).map_err(|e| wrong(e.to_string()))?;
+    Ok(Layer {
+        identity: Identity::of("layer.tar/1", &info.nar_hash.to_string()),
+        source: Source::Tar(path.as_path().join("layer.tar")),
+        size_hint: info.nar_size,
+        stated_diff_id: Some(stated),
+        comment: comment(std::slice::from_ref(path)),
+    })
+}
+
+/// `/nix` and `/nix/store` come first, as docker's own tools do it; the script
+/// writes these two wherever the store is.
+pub(super) fn store_directories() -> Vec<(String, u32)> {
+    ["/nix", "/nix/store"].map(|name| (name.to_owned(), 0o755)).to_vec()
+}
+
+/// As Python prints a list of strings.
+fn comment(paths: &[StorePath]) -> String {
+    let quoted: Vec<String> = paths.iter().map(|path| format!("'{path}'")).collect();
+    format!("store paths: [{}]", quoted.join(", "))
+}
+
+/// Python's `isoformat()` of what its `fromisoformat()` reads; `None` for
+/// "now" and for what only Python reads.
+fn isoformat(text: &str) -> Option<String> {
+    let pieces = Pieces::parse(text).ok()?;
+    let time = pieces.time().unwrap_or(jiff::civil::Time::midnight());
+    let time_of_day = match time.subsec_nanosecond() {
+        0 => time.strftime("%H:%M:%S").to_string(),
+        _ => time.strftime("%H:%M:%S.%6f").to_string(),
+    };
+    let offset = match pieces.to_numeric_offset() {
+        Some(offset) => python_offset(offset),
+        None => String::new(),
+    };
+    Some(format!("{}T{time_of_day}{offset}", pieces.date()))
+}
+
+fn python_offset(offset: Offset) -> String {
+    let seconds = offset.seconds();
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let minutes = seconds.abs() / 60;
+    format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+/// Seconds since the epoch. Without an offset Python takes the local time zone
+/// of whoever runs the script; that is left to the script.
+fn seconds(text: &str) -> Option<i64> {
+    let pieces = Pieces::parse(text).ok()?;
+    let offset = pieces.to_numeric_offset()?;
+    let time = pieces.time().unwrap_or(jiff::civil::Time::midnight());
+    let zoned: Zoned = pieces.date().to_datetime(time).to_zoned(offset.to_time_zone()).ok()?;
+    let timestamp: Timestamp = zoned.timestamp();
+    Some(timestamp.as_second())
+}
+
+/// For [`super::closure`], which dates everything like dockerTools by default.
+pub(super) const EPOCH: &str = "1970-01-01T00:00:01+00:00";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_python_writes_them() {
+        for (text, iso, unix) in [
+            ("1970-01-01T00:00:01+00:00", "1970-01-01T00:00:01+00:00", Some(1)),
+            ("1970-01-01T00:00:01Z", "1970-01-01T00:00:01+00:00", Some(1)),
+            ("2026-11-22T10:00:00+05:30", "2026-11-22T10:00:00+05:30", Some(1_795_321_800)),
+            ("2026-11-22T10:00:00.5-03:00", "2026-11-22T10:00:00.500000-03:00", Some(1_795_352_400)),
+            ("2026-11-22T10:00:00", "2026-11-22T10:00:00", None),
+        ] {
+            assert_eq!(isoformat(text).as_deref(), Some(iso), "{text}");
+            assert_eq!(seconds(text), unix, "{text}");
+        }
+        assert_eq!(isoformat("now"), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! From what was built to an image: whatever form the flake has, it becomes a
+//! config and an ordered list of layers, or an archive that holds them.
+//!
+//! The plan has guessed the form from names; the built path itself decides.
+
+mod closure;
+mod conf;
+mod script;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use nixpy_nix::StorePath;
+use nixpy_nix::path_info::PathInfo;
+use nixpy_oci::image::{Archive, Body, Image};
+use nixpy_oci::layer::Identity;
+use nixpy_oci::manifest::Annotations;
+
+use crate::inputs::ImageSettings;
+use crate::plan::{Form, Job};
+
+/// The closure of everything that was built, by path.
+pub type Closure = BTreeMap<StorePath, PathInfo>;
+
+/// A built path cannot become an image.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make an image of packages.{system}.{attribute} ({output}): {kind}")]
+pub struct ImageError {
+    system: String,
+    attribute: String,
+    output: StorePath,
+    kind: ImageErrorKind,
+    #[source]
+    source: Option<io::Error>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImageErrorKind {
+    #[error("it cannot be read")]
+    Unreadable,
+    #[error(
+        "it is a single file, but neither an image archive nor a script that makes one; \
+         give a package with programs in bin/, or an image of dockerTools"
+    )]
+    NotAnImage,
+    #[error("{0} is not what streamLayeredImage writes: {1}")]
+    Conf(String, String),
+    #[error(
+        "it has no program to start: set `entrypoint`, or `meta.mainProgram` in the flake{found}",
+        found = programs(.0)
+    )]
+    NoProgram(Vec<String>),
+    #[error("Nix did not tell about {0}, which it needs")]
+    UnknownPath(StorePath),
+}
+
+fn programs(names: &[String]) -> String {
+    match names {
+        [] => " (there is nothing in its bin/)".to_owned(),
+        names => format!(" (its bin/ has {})", names.join(", ")),
+    }
+}
+
+/// An image, and the form it was read from.
+pub struct Made {
+    /// To be published.
+    pub image: Image,
+    /// What the built path is.
+    pub form: Form,
+}
+
+/// Makes one platform's image.
+///
+/// # Errors
+/// [`ImageError`] says what the built path is not.
+pub fn image(
+    job: &Job,
+    closure: &Closure,
+    settings: &ImageSettings,
+    max_layers: usize,
+) -> Result<Made, ImageError> {
+    let error = |kind, source| ImageError {
+        system: job.system.to_string(),
+        attribute: job.attribute.clone(),
+        output: job.output.clone(),
+        kind,
+        source,
+    };
+    let failed = |kind| error(kind, None);
+    let output = job.output.as_path();
+    let unreadable = |e| error(ImageErrorKind::Unreadable, Some(e));
+    let (form, body) = match look(output).map_err(unreadable)? {
+        Found::Directory => {
+            let body = closure::body(job, closure, settings, max_layers).map_err(failed)?;
+            (Form::Closure, body)
+        }
+        Found::Script => {
+            let text = fs::read_to_string(output).map_err(unreadable)?;
+            let body = match script::conf_of(&text, job.output.store_dir()) {
+                Some(path) => conf::body(&path, closure).map_err(failed)?,
+                None => None,
+            };
+            let identity = || identity_of(&job.output, "stream", closure).map_err(failed);
+            let body = match body {
+                Some(body) => body,
+                None => Body::Archive {
+                    archive: script::run(output),
+                    identity: identity()?,
+                },
+            };
+            (Form::Stream, body)
+        }
+        Found::Archive => {
+            let identity = identity_of(&job.output, "docker-archive", closure).map_err(failed)?;
+            let archive = Archive::File(output.to_owned());
+            (Form::Archive, Body::Archive { archive, identity })
+        }
+        Found::Other => return Err(failed(ImageErrorKind::NotAnImage)),
+    };
+    Ok(Made {
+        form,
+        image: Image {
+            platform: job.platform.clone(),
+            body,
+            annotations: Annotations::new(),
+        },
+    })
+}
+
+enum Found {
+    Directory,
+    Script,
+    Archive,
+    Other,
+}
+
+/// Tells by content: names in a store are free.
+fn look(output: &Path) -> io::Result<Found> {
+    if fs::metadata(output)?.is_dir() {
+        return Ok(Found::Directory);
+    }
+    let mut head = Vec::new();
+    File::open(output)?.take(512).read_to_end(&mut head)?;
+    let is_tar = head.get(257..262) == Some(b"ustar");
+    Ok(match head.as_slice() {
+        [b'#', b'!', ..] => Found::Script,
+        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xfd, b'7', b'z', b'X', b'Z', ..] => {
+            Found::Archive
+        }
+        _ if is_tar => Found::Archive,
+        _ => Found::Other,
+    })
+}
+
+/// Names the content of a store path by its NAR hash: no file is read for it.
+fn identity_of(path: &StorePath, form: &str, closure: &Closure) -> Result<Identity, ImageErrorKind> {
+    let nar_hash = info(closure, path)?.nar_hash.to_string();
+    Ok(Identity::of(&format!("{form}/1"), &nar_hash))
+}
+
+fn info<'a>(closure: &'a Closure, path: &StorePath) -> Result<&'a PathInfo, ImageErrorKind> {
+    closure
+        .get(path)
+        .ok_or_else(|| ImageErrorKind::UnknownPath(path.clone()))
+}

@@ -1,0 +1,162 @@
+//! From images to a tag that points to all of them.
+//!
+//! Every platform is in place, without a tag, before any tag moves.
+
+use std::path::{Path, PathBuf};
+
+use futures_util::future::try_join_all;
+use nixpy_oci::destination::{Destination, DestinationError};
+use nixpy_oci::image::{Image, Pushed};
+use nixpy_oci::layout::Layout;
+use nixpy_oci::manifest::{Descriptor, media_type};
+use nixpy_oci::platform::Platform;
+use nixpy_oci::prior::Prior;
+use nixpy_oci::publish::{Options, PublishError, Publisher};
+use nixpy_oci::registry::Registry;
+
+use crate::event::{Event, OnEvent};
+use crate::index::index;
+use crate::inputs::{Inputs, Target};
+
+/// Opens the destination. A registry is not asked anything yet.
+///
+/// # Errors
+/// The layout directory or the registry's settings cannot be used.
+pub fn open(target: &Target) -> Result<Destination, DestinationError> {
+    Ok(match target {
+        Target::Layout(path) => Destination::Layout(Layout::open(path)?),
+        Target::Registry {
+            repository,
+            credentials,
+            options,
+        } => Destination::Registry(Registry::new(
+            repository.clone(),
+            credentials.clone(),
+            options.clone(),
+        )?),
+    })
+}
+
+/// Brings all images to the destination, without a tag; in the order given.
+///
+/// # Errors
+/// The first that fails ends all.
+pub async fn publish(
+    images: &[Image],
+    destination: &Destination,
+    prior: &Prior,
+    inputs: &Inputs,
+    on_event: &OnEvent<'_>,
+) -> Result<Vec<Pushed>, PublishError> {
+    let options = options(inputs, destination);
+    let on_layer = |event| on_event(Event::Layer(&event));
+    let publisher = Publisher {
+        destination,
+        prior,
+        options: &options,
+        on_layer: &on_layer,
+    };
+    try_join_all(images.iter().map(|image| publisher.publish(image))).await
+}
+
+/// What the tags point to so far. The first tag speaks for all.
+///
+/// # Errors
+/// The destination cannot be read.
+pub async fn prior(
+    inputs: &Inputs,
+    destination: &Destination,
+    platforms: &[Platform],
+) -> Result<Prior, DestinationError> {
+    match inputs.tags.first() {
+        Some(tag) => Prior::read(destination, tag, platforms).await,
+        None => Ok(Prior::default()),
+    }
+}
+
+/// Puts the index over the images and points every tag at it; returns the
+/// references that clients take.
+///
+/// # Errors
+/// The destination refuses; a tag that was not reached points where it did.
+pub async fn tag(
+    images: &[Pushed],
+    destination: &Destination,
+    prior: &Prior,
+    inputs: &Inputs,
+) -> Result<(Descriptor, Vec<String>), DestinationError> {
+    let (descriptor, bytes) = index(images);
+    let mut references = Vec::new();
+    for (n, tag) in inputs.tags.iter().enumerate() {
+        let there = n == 0 && prior.index == Some(descriptor.digest);
+        if !there {
+            destination.tag(tag, media_type::INDEX, &bytes).await?;
+        }
+        references.push(destination.reference(tag));
+    }
+    Ok((descriptor, references))
+}
+
+fn options(inputs: &Inputs, destination: &Destination) -> Options {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    Options {
+        compression: inputs.compression,
+        makers: processors,
+        uploads: inputs.uploads,
+        spool_dir: spool_dir(inputs, destination).to_owned(),
+    }
+}
+
+/// Beside the blobs of a layout, where there must be room for them anyway.
+fn spool_dir<'a>(inputs: &'a Inputs, destination: &'a Destination) -> &'a Path {
+    match destination {
+        Destination::Layout(layout) => layout.path(),
+        Destination::Registry(_) => &inputs.temp_dir,
+    }
+}
+
+/// A layout that holds the blobs of one image, to load it from.
+pub struct Loadable {
+    /// Gone, with everything in it, when this is dropped, unless it is the destination itself.
+    pub layout: Layout,
+    /// The image in it.
+    pub image: Pushed,
+    _scratch: Option<tempfile::TempDir>,
+}
+
+/// Gets the blobs of one image into a layout on this machine.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn loadable(
+    image: &Image,
+    pushed: &Pushed,
+    destination: &Destination,
+    inputs: &Inputs,
+) -> Result<Loadable, PublishError> {
+    if let Destination::Layout(layout) = destination {
+        return Ok(Loadable {
+            layout: Layout::open(layout.path()).map_err(DestinationError::from)?,
+            image: pushed.clone(),
+            _scratch: None,
+        });
+    }
+    let scratch = tempfile::tempdir_in(&inputs.temp_dir)
+        .map_err(nixpy_oci::layer::LayerError::Write)?;
+    let path: PathBuf = scratch.path().join("image");
+    let local = Destination::Layout(Layout::open(&path).map_err(DestinationError::from)?);
+    let nothing = Prior::default();
+    let mut images = publish(
+        std::slice::from_ref(image),
+        &local,
+        &nothing,
+        inputs,
+        &|_| {},
+    )
+    .await?;
+    Ok(Loadable {
+        layout: Layout::open(&path).map_err(DestinationError::from)?,
+        image: images.remove(0),
+        _scratch: Some(scratch),
+    })
+}
