@@ -1,1 +1,102 @@
-fn main() {}
+//! The front of nixpy-ci: command line, environment, terminal, exit code. What
+//! is done stands in `nixpy-pipeline`.
+
+mod cli;
+mod exit;
+mod host;
+mod load;
+mod render;
+mod report;
+mod run;
+mod settings;
+mod setup;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use nixpy_nix::machine::Release;
+
+use exit::Code;
+use settings::Environment;
+
+fn main() -> ExitCode {
+    let matches = match cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(e) => {
+            let _ = e.print();
+            let code = if e.use_stderr() { Code::Inputs } else { Code::Success };
+            return ExitCode::from(code as u8);
+        }
+    };
+    trace();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let code = match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(until_interrupted(dispatch(&matches)));
+            // A cancelled run does not wait for layers that are being made.
+            runtime.shutdown_background();
+            code
+        }
+        Err(e) => {
+            render::line(&format!("error: cannot start: {e}"));
+            Code::Machine
+        }
+    };
+    ExitCode::from(code as u8)
+}
+
+/// `NIXPY_LOG=debug` shows what the libraries do.
+fn trace() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("NIXPY_LOG") {
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .init();
+    }
+}
+
+async fn dispatch(matches: &ArgMatches) -> Code {
+    let environment: Environment = std::env::vars_os().collect();
+    match matches.subcommand() {
+        Some(("run", flags)) => run::run(flags, &environment).await,
+        Some(("setup", flags)) => {
+            let text = |name: &str| flags.get_one::<String>(name).cloned();
+            let nix = text("nix-url").zip(text("nix-sha256"));
+            let request = setup::Request {
+                systems: flags.get_many("system").into_iter().flatten().cloned().collect(),
+                nix: nix.map(|(url, sha256)| Release { url, sha256 }),
+                dry_run: flags.get_flag("dry-run"),
+                right_away: false,
+            };
+            setup::setup(request, &environment).await
+        }
+        _ => Code::Inputs,
+    }
+}
+
+/// Ends with the work or with the first interrupt; dropping the work ends the
+/// programs it has started.
+async fn until_interrupted(work: impl Future<Output = Code>) -> Code {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return work.await;
+    };
+    tokio::select! {
+        code = work => code,
+        _ = tokio::signal::ctrl_c() => cancelled(),
+        _ = terminated.recv() => cancelled(),
+    }
+}
+
+fn cancelled() -> Code {
+    render::line("cancelled: no tag was moved");
+    Code::Cancelled
+}
+
+/// The result, on standard output. A reader that has gone away is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

@@ -37,8 +37,13 @@ pub struct Derivation {
 ///
 /// # Errors
 /// [`NixErrorKind::Failed`] when one is not in the store, and those of any call.
-pub async fn show_derivations(nix: &Nix, derivations: &[StorePath]) -> Result<Vec<Derivation>, NixError> {
-    let Some(first) = derivations.first() else { return Ok(Vec::new()) };
+pub async fn show_derivations(
+    nix: &Nix,
+    derivations: &[StorePath],
+) -> Result<Vec<Derivation>, NixError> {
+    let Some(first) = derivations.first() else {
+        return Ok(Vec::new());
+    };
     // `derivation show` came with 2.15 or so; 2.8 knows only the old name, and new
     // versions keep it as an alias that warns.
     let verb: &[&str] = match nix.version().await?.names_outputs_with_caret() {
@@ -46,10 +51,21 @@ pub async fn show_derivations(nix: &Nix, derivations: &[StorePath]) -> Result<Ve
         false => &["show-derivation"],
     };
     let paths = derivations.iter().map(StorePath::as_str);
-    let arguments: Vec<String> = verb.iter().copied().chain(paths).map(str::to_owned).collect();
+    let arguments: Vec<String> = verb
+        .iter()
+        .copied()
+        .chain(paths)
+        .map(str::to_owned)
+        .collect();
     let ended = run(nix, &arguments, &mut |_| {}).await?;
     if !ended.success {
-        return Err(NixError::new("describe", first, NixErrorKind::Failed { message: ended.complaint() }));
+        return Err(NixError::new(
+            "describe",
+            first,
+            NixErrorKind::Failed {
+                message: ended.complaint(),
+            },
+        ));
     }
     read(&ended.stdout, first.store_dir())
         .ok_or_else(|| NixError::unparseable("describe", first, nix.described(), &ended.stdout))
@@ -58,8 +74,10 @@ pub async fn show_derivations(nix: &Nix, derivations: &[StorePath]) -> Result<Ve
 fn read(json: &str, store_dir: &str) -> Option<Vec<Derivation>> {
     let value: Value = serde_json::from_str(json).ok()?;
     let all = value.get("derivations").unwrap_or(&value).as_object()?;
-    let mut found: Vec<Derivation> =
-        all.iter().map(|(path, value)| one(path, value, store_dir)).collect::<Option<_>>()?;
+    let mut found: Vec<Derivation> = all
+        .iter()
+        .map(|(path, value)| one(path, value, store_dir))
+        .collect::<Option<_>>()?;
     found.sort_by(|left, right| left.path.cmp(&right.path));
     Some(found)
 }
@@ -68,28 +86,45 @@ fn one(path: &str, value: &Value, store_dir: &str) -> Option<Derivation> {
     let path = in_store(path, store_dir)?;
     let inputs = |new: &str, old: &str| value.pointer(new).or_else(|| value.get(old));
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let outputs = value.get("outputs")?.as_object()?.iter().map(|(name, output)| {
-        let place = match output.get("path").and_then(Value::as_str) {
-            Some(place) => Some(in_store(place, store_dir)?),
-            None => None,
-        };
-        Some((name.clone(), place))
-    });
+    let outputs = value
+        .get("outputs")?
+        .as_object()?
+        .iter()
+        .map(|(name, output)| {
+            let place = match output.get("path").and_then(Value::as_str) {
+                Some(place) => Some(in_store(place, store_dir)?),
+                None => None,
+            };
+            Some((name.clone(), place))
+        });
     let drvs = inputs("/inputs/drvs", "inputDrvs").and_then(Value::as_object);
     let mut input_drvs: Vec<(StorePath, Vec<String>)> = drvs
         .into_iter()
         .flatten()
-        .map(|(input, wanted)| Some((in_store(input, store_dir)?, strings(wanted.get("outputs").unwrap_or(wanted)))))
+        .map(|(input, wanted)| {
+            Some((
+                in_store(input, store_dir)?,
+                strings(wanted.get("outputs").unwrap_or(wanted)),
+            ))
+        })
         .collect::<Option<_>>()?;
     input_drvs.sort();
-    let srcs = inputs("/inputs/srcs", "inputSrcs").map(strings).unwrap_or_default();
-    let env = value.get("structuredAttrs").filter(|attrs| attrs.is_object()).or_else(|| value.get("env"));
+    let srcs = inputs("/inputs/srcs", "inputSrcs")
+        .map(strings)
+        .unwrap_or_default();
+    let env = value
+        .get("structuredAttrs")
+        .filter(|attrs| attrs.is_object())
+        .or_else(|| value.get("env"));
     Some(Derivation {
         name: text("name").unwrap_or_else(|| path.name().trim_end_matches(".drv").to_owned()),
         system: text("system")?,
         outputs: outputs.collect::<Option<_>>()?,
         input_drvs,
-        input_srcs: srcs.iter().filter_map(|source| in_store(source, store_dir)).collect(),
+        input_srcs: srcs
+            .iter()
+            .filter_map(|source| in_store(source, store_dir))
+            .collect(),
         env: env.map(environment).unwrap_or_default(),
         path,
     })
@@ -102,9 +137,18 @@ fn strings(value: &Value) -> Vec<String> {
 
 /// The strings of an environment. Old versions put structured attributes, as text, into `__json`.
 fn environment(env: &Value) -> BTreeMap<String, String> {
-    let json = env.get("__json").and_then(Value::as_str).and_then(|json| serde_json::from_str::<Value>(json).ok());
-    let env = json.as_ref().unwrap_or(env).as_object().into_iter().flatten();
-    env.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    let json = env
+        .get("__json")
+        .and_then(Value::as_str)
+        .and_then(|json| serde_json::from_str::<Value>(json).ok());
+    let env = json
+        .as_ref()
+        .unwrap_or(env)
+        .as_object()
+        .into_iter()
+        .flatten();
+    env.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ pub enum NixErrorKind {
     #[error("no flake.nix in {}: run it where the flake is, or name it", .0.display())]
     NotAFlake(PathBuf),
     /// The flake evaluates and has no `packages`.
-    #[error("the flake has no `packages`; images and programs are taken from packages.<system>.<name>")]
+    #[error(
+        "the flake has no `packages`; images and programs are taken from packages.<system>.<name>"
+    )]
     NoPackages,
     /// A file is on the disk and git does not track it, so Nix does not see it.
     #[error("{} exists, but git does not track it, and Nix sees only what git tracks; run `git add {}`", .0.display(), .0.display())]
@@ -120,11 +122,22 @@ pub struct Position {
 impl NixError {
     /// Whether the same call may succeed a little later.
     pub fn is_transient(&self) -> bool {
-        matches!(*self.kind, NixErrorKind::Fetch { transient: true, .. })
+        matches!(
+            *self.kind,
+            NixErrorKind::Fetch {
+                transient: true,
+                ..
+            }
+        )
     }
 
     pub(crate) fn new(act: &'static str, subject: impl fmt::Display, kind: NixErrorKind) -> Self {
-        Self { act, subject: subject.to_string(), kind: Box::new(kind), cause: None }
+        Self {
+            act,
+            subject: subject.to_string(),
+            kind: Box::new(kind),
+            cause: None,
+        }
     }
 
     pub(crate) fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
@@ -132,7 +145,12 @@ impl NixError {
         self
     }
 
-    pub(crate) fn unparseable(act: &'static str, subject: impl fmt::Display, program: String, answer: &str) -> Self {
+    pub(crate) fn unparseable(
+        act: &'static str,
+        subject: impl fmt::Display,
+        program: String,
+        answer: &str,
+    ) -> Self {
         let head = answer.chars().take(200).collect();
         Self::new(act, subject, NixErrorKind::Unparseable { program, head })
     }
@@ -155,11 +173,18 @@ impl fmt::Display for Position {
 }
 
 fn list(paths: &[StorePath]) -> String {
-    paths.iter().map(StorePath::as_str).collect::<Vec<_>>().join(", ")
+    paths
+        .iter()
+        .map(StorePath::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn fetch_cure(message: &str, transient: bool) -> &'static str {
-    if message.contains("rate limit") || message.contains("error 403") || message.contains("error 429") {
+    if message.contains("rate limit")
+        || message.contains("error 403")
+        || message.contains("error 429")
+    {
         "; a token in Nix's `access-tokens` option lifts GitHub's limits for anonymous use"
     } else if message.contains("error 401") || message.contains("error 404") {
         "; check the address, and `access-tokens` if it is private"

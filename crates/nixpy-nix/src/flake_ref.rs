@@ -32,24 +32,39 @@ impl FlakeRef {
         let (scheme, path) = match body.split_once(':') {
             None => (None, body),
             Some(("path", path)) => (Some("path:"), path),
-            Some(("git+file", path)) => (Some("git+file://"), path.strip_prefix("//").unwrap_or(path)),
-            Some(_) => return Ok(Self { text: text.to_owned(), local: None }),
+            Some(("git+file", path)) => {
+                (Some("git+file://"), path.strip_prefix("//").unwrap_or(path))
+            }
+            Some(_) => {
+                return Ok(Self {
+                    text: text.to_owned(),
+                    local: None,
+                });
+            }
         };
         let dir = absolute(cwd, path);
         let written_as_path = scheme.is_some() || path.is_empty() || path.starts_with(['.', '/']);
         if !written_as_path && !dir.is_dir() {
             return Self::in_registry(text, body);
         }
-        let subdir = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("dir=")));
+        let subdir =
+            query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("dir=")));
         let root = match (scheme, subdir) {
             // Nix itself looks upwards only for bare paths.
             (None, None) => with_flake_above(&dir),
-            (_, subdir) => dir.join(subdir.unwrap_or("")).join("flake.nix").is_file().then_some(dir.clone()),
+            (_, subdir) => dir
+                .join(subdir.unwrap_or(""))
+                .join("flake.nix")
+                .is_file()
+                .then_some(dir.clone()),
         };
         let root = root.ok_or_else(|| NixError::new("use", text, NixErrorKind::NotAFlake(dir)))?;
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         let text = format!("{}{}{query}", scheme.unwrap_or_default(), root.display());
-        Ok(Self { text, local: Some(root) })
+        Ok(Self {
+            text,
+            local: Some(root),
+        })
     }
 
     /// What Nix is given.
@@ -66,31 +81,56 @@ impl FlakeRef {
     /// directory: one that git does not track. `None` if the error is about something else.
     pub fn untracked_file(&self, message: &str) -> Option<PathBuf> {
         let dir = self.local_dir()?;
-        let candidates = message.split(['\'', '"', '«', '»', ' ', '\n']).filter_map(|word| {
-            let (_, rest) = crate::store_path::StorePath::split(word)?;
-            Some(rest.to_owned())
-        });
+        let candidates = message
+            .split(['\'', '"', '«', '»', ' ', '\n'])
+            .filter_map(|word| {
+                let (_, rest) = crate::store_path::StorePath::split(word)?;
+                Some(rest.to_owned())
+            });
         // Since 2.26 or so: Path 'x.nix' in the repository "/srv/demo" is not tracked by Git.
-        let told = message.contains("is not tracked by Git").then(|| message.split('\'').nth(1)).flatten();
-        let missing = ["No such file or directory", "does not exist", "is not tracked by Git", "does not contain a"]
-            .iter()
-            .any(|known| message.contains(known));
-        let named = candidates.chain(told.map(str::to_owned)).filter(|rest| missing && !rest.is_empty());
+        let told = message
+            .contains("is not tracked by Git")
+            .then(|| message.split('\'').nth(1))
+            .flatten();
+        let missing = [
+            "No such file or directory",
+            "does not exist",
+            "is not tracked by Git",
+            "does not contain a",
+        ]
+        .iter()
+        .any(|known| message.contains(known));
+        let named = candidates
+            .chain(told.map(str::to_owned))
+            .filter(|rest| missing && !rest.is_empty());
         // Paths are relative to the repository, of which the flake may be a part.
         let mut roots = dir.ancestors();
         let repository = roots.find(|root| root.join(".git").exists())?.to_owned();
-        named.map(PathBuf::from).find(|file| repository.join(file).exists())
+        named
+            .map(PathBuf::from)
+            .find(|file| repository.join(file).exists())
     }
 
     fn in_registry(text: &str, body: &str) -> Result<Self, NixError> {
         let word = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
-        if body.starts_with(|first: char| first.is_ascii_alphabetic()) && body.split('/').all(word) {
-            return Ok(Self { text: text.to_owned(), local: None });
+        if body.starts_with(|first: char| first.is_ascii_alphabetic()) && body.split('/').all(word)
+        {
+            return Ok(Self {
+                text: text.to_owned(),
+                local: None,
+            });
         }
         let reason = "it is neither a directory nor the reference of a flake (for example . or github:owner/repo)";
-        Err(NixError::new("use", format!("'{text}'"), NixErrorKind::BadReference(reason.to_owned())))
+        Err(NixError::new(
+            "use",
+            format!("'{text}'"),
+            NixErrorKind::BadReference(reason.to_owned()),
+        ))
     }
 }
 
@@ -144,7 +184,10 @@ mod tests {
         flake_at(&home.path().join("service"));
         let expected = home.path().join("service").display().to_string();
         for written in ["service", "./service", "./x/../service/."] {
-            assert_eq!(FlakeRef::parse(written, home.path()).unwrap().as_str(), expected);
+            assert_eq!(
+                FlakeRef::parse(written, home.path()).unwrap().as_str(),
+                expected
+            );
         }
         let as_path = FlakeRef::parse("path:./service", home.path()).unwrap();
         assert_eq!(as_path.as_str(), format!("path:{expected}"));
@@ -158,7 +201,10 @@ mod tests {
         flake_at(home.path());
         let inner = home.path().join("src/deep");
         std::fs::create_dir_all(&inner).unwrap();
-        assert_eq!(FlakeRef::parse(".", &inner).unwrap().local_dir().unwrap(), home.path());
+        assert_eq!(
+            FlakeRef::parse(".", &inner).unwrap().local_dir().unwrap(),
+            home.path()
+        );
         std::fs::create_dir_all(inner.join(".git")).unwrap();
         assert!(FlakeRef::parse(".", &inner).is_err());
     }
@@ -167,7 +213,10 @@ mod tests {
     fn a_directory_without_a_flake_is_told_so() {
         let home = tempfile::tempdir().unwrap();
         let error = FlakeRef::parse(".", home.path()).unwrap_err().to_string();
-        assert!(error.contains("no flake.nix in /") && error.contains("or name it"), "{error}");
+        assert!(
+            error.contains("no flake.nix in /") && error.contains("or name it"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -181,7 +230,12 @@ mod tests {
 
     #[test]
     fn addresses_and_registry_names_are_left_to_nix() {
-        for text in ["github:owner/repo?ref=x", "git+ssh://git@host/r.git", "nixpkgs", "nixpkgs/nixos-25.05"] {
+        for text in [
+            "github:owner/repo?ref=x",
+            "git+ssh://git@host/r.git",
+            "nixpkgs",
+            "nixpkgs/nixos-25.05",
+        ] {
             let flake = FlakeRef::parse(text, Path::new("/nonexistent")).unwrap();
             assert_eq!((flake.as_str(), flake.local_dir()), (text, None));
         }
@@ -201,7 +255,11 @@ mod tests {
             format!("path '{store}/x.nix' does not exist"),
             "Path 'x.nix' in the repository \"/srv/demo\" is not tracked by Git.".to_owned(),
         ] {
-            assert_eq!(flake.untracked_file(&message), Some(PathBuf::from("x.nix")), "{message}");
+            assert_eq!(
+                flake.untracked_file(&message),
+                Some(PathBuf::from("x.nix")),
+                "{message}"
+            );
         }
         for message in [
             format!("getting status of '{store}/really-missing.nix': No such file or directory"),

@@ -28,7 +28,9 @@ pub struct AttrPath(Vec<String>);
 
 /// A text that is not the path of an attribute.
 #[derive(Debug, thiserror::Error)]
-#[error("'{0}' is not the name of an attribute: names are separated by dots, and quoted if they contain one")]
+#[error(
+    "'{0}' is not the name of an attribute: names are separated by dots, and quoted if they contain one"
+)]
 pub struct AttrPathError(pub String);
 
 impl Installable {
@@ -40,7 +42,11 @@ impl Installable {
         let (flake, fragment) = text.split_once('#').unwrap_or((text, ""));
         let flake = FlakeRef::parse(flake, cwd)?;
         if fragment.is_empty() {
-            return Ok(Self { flake, attribute: None, system: None });
+            return Ok(Self {
+                flake,
+                attribute: None,
+                system: None,
+            });
         }
         let path: AttrPath = fragment.parse().map_err(|error: AttrPathError| {
             let kind = crate::error::NixErrorKind::BadReference(error.to_string());
@@ -51,9 +57,17 @@ impl Installable {
             && let Ok(system) = system.parse()
         {
             let attribute = (!rest.is_empty()).then(|| AttrPath(rest.to_vec()));
-            return Ok(Self { flake, attribute, system: Some(system) });
+            return Ok(Self {
+                flake,
+                attribute,
+                system: Some(system),
+            });
         }
-        Ok(Self { flake, attribute: Some(path), system: None })
+        Ok(Self {
+            flake,
+            attribute: Some(path),
+            system: None,
+        })
     }
 }
 
@@ -98,7 +112,9 @@ impl fmt::Display for AttrPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, name) in self.0.iter().enumerate() {
             let dot = if index == 0 { "" } else { "." };
-            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-'+".contains(&byte));
+            let plain = name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-'+".contains(&byte));
             let quote = if plain { "" } else { "\"" };
             write!(formatter, "{dot}{quote}{name}{quote}")?;
         }
@@ -122,7 +138,10 @@ mod tests {
         assert_eq!(wanted.attribute, Some(AttrPath::name("image")));
         assert_eq!(parse("github:o/r").attribute, None);
         assert_eq!(parse("github:o/r#").attribute, None);
-        assert_eq!(parse("github:o/r#services.api").attribute.unwrap().names(), ["services", "api"]);
+        assert_eq!(
+            parse("github:o/r#services.api").attribute.unwrap().names(),
+            ["services", "api"]
+        );
     }
 
     #[test]

@@ -17,7 +17,9 @@ pub struct NarHash([u8; 32]);
 
 /// A text that is no SHA-256 in any of the forms Nix writes.
 #[derive(Debug, thiserror::Error)]
-#[error("'{0}' is not a SHA-256 that Nix would write (expected sha256-<base 64> or sha256:<base 32>)")]
+#[error(
+    "'{0}' is not a SHA-256 that Nix would write (expected sha256-<base 64> or sha256:<base 32>)"
+)]
 pub struct NarHashError(pub String);
 
 impl NarHash {
@@ -47,11 +49,16 @@ impl FromStr for NarHash {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = if let Some(sri) = text.strip_prefix("sha256-") {
-            STANDARD.decode(sri).ok().and_then(|bytes| bytes.try_into().ok())
+            STANDARD
+                .decode(sri)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
         } else {
             let digits = text.strip_prefix("sha256:").unwrap_or(text);
             match digits.len() {
-                64 => hex::decode(digits).ok().and_then(|bytes| bytes.try_into().ok()),
+                64 => hex::decode(digits)
+                    .ok()
+                    .and_then(|bytes| bytes.try_into().ok()),
                 _ => base32::decode_32(digits),
             }
         };
@@ -79,7 +86,9 @@ impl Serialize for NarHash {
 
 impl<'de> Deserialize<'de> for NarHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -106,7 +115,15 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "sha256-", "sha256-AAAA", "sha512-47DEQ", "sha256:e", &NIX32.replace('q', "e"), &HEX[2..]] {
+        for text in [
+            "",
+            "sha256-",
+            "sha256-AAAA",
+            "sha512-47DEQ",
+            "sha256:e",
+            &NIX32.replace('q', "e"),
+            &HEX[2..],
+        ] {
             assert!(text.parse::<NarHash>().is_err(), "{text}");
         }
         // 52 digits hold 260 bits: the four on top must be clear.

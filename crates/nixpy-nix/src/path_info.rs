@@ -40,7 +40,11 @@ pub struct PathInfo {
 ///
 /// # Errors
 /// [`NixErrorKind::InvalidPaths`] when one is not in the store, and those of any call.
-pub async fn path_info(nix: &Nix, paths: &[StorePath], closure: bool) -> Result<Vec<PathInfo>, NixError> {
+pub async fn path_info(
+    nix: &Nix,
+    paths: &[StorePath],
+    closure: bool,
+) -> Result<Vec<PathInfo>, NixError> {
     let mut found = Vec::new();
     let mut invalid = Vec::new();
     for (path, info) in ask(nix, paths, closure, false).await? {
@@ -52,7 +56,11 @@ pub async fn path_info(nix: &Nix, paths: &[StorePath], closure: bool) -> Result<
     if invalid.is_empty() {
         return Ok(found);
     }
-    Err(NixError::new("describe", subject(paths), NixErrorKind::InvalidPaths(invalid)))
+    Err(NixError::new(
+        "describe",
+        subject(paths),
+        NixErrorKind::InvalidPaths(invalid),
+    ))
 }
 
 /// Which of these paths are in the store.
@@ -61,23 +69,38 @@ pub async fn path_info(nix: &Nix, paths: &[StorePath], closure: bool) -> Result<
 /// Those of any call.
 pub async fn valid_paths(nix: &Nix, paths: &[StorePath]) -> Result<Vec<StorePath>, NixError> {
     let known = ask(nix, paths, false, false).await?;
-    Ok(known.into_iter().filter_map(|(path, info)| info.map(|_| path)).collect())
+    Ok(known
+        .into_iter()
+        .filter_map(|(path, info)| info.map(|_| path))
+        .collect())
 }
 
 /// The derivations that these need to be built, themselves included, with their references.
-pub(crate) async fn derivation_closure(nix: &Nix, derivations: &[StorePath]) -> Result<Vec<PathInfo>, NixError> {
+pub(crate) async fn derivation_closure(
+    nix: &Nix,
+    derivations: &[StorePath],
+) -> Result<Vec<PathInfo>, NixError> {
     let known = ask(nix, derivations, true, true).await?;
     Ok(known.into_values().flatten().collect())
 }
 
 type Answer = BTreeMap<StorePath, Option<PathInfo>>;
 
-async fn ask(nix: &Nix, paths: &[StorePath], closure: bool, derivation: bool) -> Result<Answer, NixError> {
+async fn ask(
+    nix: &Nix,
+    paths: &[StorePath],
+    closure: bool,
+    derivation: bool,
+) -> Result<Answer, NixError> {
     if paths.is_empty() {
         return Ok(Answer::new());
     }
     // Offline, or Nix would ask every binary cache about a path that is missing here.
-    let mut arguments = vec!["path-info".to_owned(), "--json".to_owned(), "--offline".to_owned()];
+    let mut arguments = vec![
+        "path-info".to_owned(),
+        "--json".to_owned(),
+        "--offline".to_owned(),
+    ];
     if nix.version().await?.has_json_formats() {
         arguments.extend(["--json-format".to_owned(), "1".to_owned()]);
     }
@@ -89,15 +112,22 @@ async fn ask(nix: &Nix, paths: &[StorePath], closure: bool, derivation: bool) ->
         return Err(NixError::new("describe", subject(paths), refusal(&ended)));
     }
     let store_dir = paths[0].store_dir();
-    read(&ended.stdout, store_dir)
-        .ok_or_else(|| NixError::unparseable("describe", subject(paths), nix.described(), &ended.stdout))
+    read(&ended.stdout, store_dir).ok_or_else(|| {
+        NixError::unparseable("describe", subject(paths), nix.described(), &ended.stdout)
+    })
 }
 
 fn refusal(ended: &Ended) -> NixErrorKind {
     let message = ended.complaint();
-    let invalid = ["is not valid", "does not exist", "don't know how to build"].iter().any(|word| message.contains(word));
-    let named: Vec<StorePath> =
-        message.split(['\'', '\n']).filter_map(|word| word.trim().parse().ok()).collect();
+    let invalid = ["is not valid", "does not exist", "don't know how to build"]
+        .iter()
+        .any(|word| message.contains(word));
+    let mut named: Vec<StorePath> = message
+        .split(['\'', '\n'])
+        .filter_map(|word| word.trim().parse().ok())
+        .collect();
+    named.sort();
+    named.dedup();
     match (invalid && !named.is_empty(), store_failure(&message)) {
         (true, _) => NixErrorKind::InvalidPaths(named),
         (false, Some(kind)) => kind,
@@ -141,7 +171,10 @@ fn read(json: &str, store_dir: &str) -> Option<Answer> {
         },
         _ => return None,
     }
-    entries.into_iter().map(|(path, entry)| entry_of(&path, entry, store_dir)).collect()
+    entries
+        .into_iter()
+        .map(|(path, entry)| entry_of(&path, entry, store_dir))
+        .collect()
 }
 
 fn entry_of(path: &str, entry: Value, store_dir: &str) -> Option<(StorePath, Option<PathInfo>)> {
@@ -151,8 +184,11 @@ fn entry_of(path: &str, entry: Value, store_dir: &str) -> Option<(StorePath, Opt
         return Some((path, None));
     }
     let record: Record = serde_json::from_value(entry).ok()?;
-    let mut references: Vec<StorePath> =
-        record.references.iter().map(|name| in_store(name, store_dir)).collect::<Option<_>>()?;
+    let mut references: Vec<StorePath> = record
+        .references
+        .iter()
+        .map(|name| in_store(name, store_dir))
+        .collect::<Option<_>>()?;
     references.sort();
     let info = PathInfo {
         path: path.clone(),
@@ -160,8 +196,14 @@ fn entry_of(path: &str, entry: Value, store_dir: &str) -> Option<(StorePath, Opt
         nar_size: record.nar_size,
         references,
         // "unknown-deriver" and the like are no reason to fail.
-        deriver: record.deriver.and_then(|deriver| in_store(&deriver, store_dir)),
-        ca: record.ca.and_then(|ca| ca.as_str().map(str::to_owned).or_else(|| ca.is_object().then(|| ca.to_string()))),
+        deriver: record
+            .deriver
+            .and_then(|deriver| in_store(&deriver, store_dir)),
+        ca: record.ca.and_then(|ca| {
+            ca.as_str()
+                .map(str::to_owned)
+                .or_else(|| ca.is_object().then(|| ca.to_string()))
+        }),
         signatures: record.signatures.unwrap_or_default(),
     };
     Some((path, Some(info)))

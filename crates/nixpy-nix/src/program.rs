@@ -2,7 +2,7 @@
 //!
 //! Finding it starts no process: one start costs 15 to 50 ms, and an evaluation
 //! tells the version on its way. Its environment is ours. Anything said to it goes
-//! through [`crate::run`].
+//! through the private `run` module.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -31,7 +31,10 @@ impl Nix {
     ///
     /// # Errors
     /// [`NixErrorKind::Missing`] when there is none.
-    pub fn find_in(explicit: Option<&Path>, search_path: &std::ffi::OsStr) -> Result<Self, NixError> {
+    pub fn find_in(
+        explicit: Option<&Path>,
+        search_path: &std::ffi::OsStr,
+    ) -> Result<Self, NixError> {
         let found = match explicit {
             Some(program) => Some(program.to_owned()).filter(|program| program.is_file()),
             None => std::env::split_paths(search_path)
@@ -40,10 +43,17 @@ impl Nix {
                 .find(|candidate| candidate.is_file()),
         };
         let program = found.ok_or_else(|| {
-            let subject = explicit.map_or_else(|| "nix in PATH".to_owned(), |path| path.display().to_string());
+            let subject = explicit.map_or_else(
+                || "nix in PATH".to_owned(),
+                |path| path.display().to_string(),
+            );
             NixError::new("find", subject, NixErrorKind::Missing)
         })?;
-        Ok(Self { program, options: Vec::new(), version: Arc::default() })
+        Ok(Self {
+            program,
+            options: Vec::new(),
+            version: Arc::default(),
+        })
     }
 
     /// The same program, called with `--option NAME VALUE` for each of these.
@@ -80,7 +90,12 @@ impl Nix {
         let output = spawned.map_err(|cause| self.did_not_start(cause))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let version = NixVersion::parse(&text).ok_or_else(|| {
-            NixError::unparseable("ask the version of", self.program.display(), "the program".to_owned(), &text)
+            NixError::unparseable(
+                "ask the version of",
+                self.program.display(),
+                "the program".to_owned(),
+                &text,
+            )
         })?;
         Ok(self.version.get_or_init(|| version))
     }
@@ -91,13 +106,17 @@ impl Nix {
 
     /// What the program is called in an error.
     pub(crate) fn described(&self) -> String {
-        self.known_version().map_or_else(|| "Nix".to_owned(), ToString::to_string)
+        self.known_version()
+            .map_or_else(|| "Nix".to_owned(), ToString::to_string)
     }
 
     /// What every call begins with. The features are asked for each time, so that
     /// it works where nobody has enabled flakes.
     pub(crate) fn common_arguments(&self) -> Vec<String> {
-        let mut arguments = vec!["--extra-experimental-features".to_owned(), "nix-command flakes".to_owned()];
+        let mut arguments = vec![
+            "--extra-experimental-features".to_owned(),
+            "nix-command flakes".to_owned(),
+        ];
         for (name, value) in &self.options {
             arguments.extend(["--option".to_owned(), name.clone(), value.clone()]);
         }

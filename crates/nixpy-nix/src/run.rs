@@ -35,7 +35,9 @@ pub(crate) struct Ended {
 impl Ended {
     /// The errors among the messages, in order.
     pub(crate) fn errors(&self) -> impl Iterator<Item = &Message> {
-        self.messages.iter().filter(|message| message.level == Level::Error)
+        self.messages
+            .iter()
+            .filter(|message| message.level == Level::Error)
     }
 
     /// All that Nix said about its failure, or the last thing it said at all.
@@ -50,20 +52,43 @@ impl Ended {
 }
 
 /// Calls `nix` with the common arguments and these.
-pub(crate) async fn run(nix: &Nix, arguments: &[String], on_event: OnEvent<'_>) -> Result<Ended, NixError> {
+pub(crate) async fn run(
+    nix: &Nix,
+    arguments: &[String],
+    on_event: OnEvent<'_>,
+) -> Result<Ended, NixError> {
     let mut command = tokio::process::Command::new(nix.program());
-    command.args(nix.common_arguments()).args(["--log-format", "internal-json"]).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(nix.common_arguments())
+        .args(["--log-format", "internal-json"])
+        .args(arguments);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     tracing::debug!(program = %nix.program().display(), ?arguments, "calling nix");
 
     let mut running = Running(command.spawn().map_err(|cause| nix.did_not_start(cause))?);
     let (stdout, stderr) = (running.0.stdout.take(), running.0.stderr.take());
     let mut messages = Vec::new();
-    let (answer, log) = tokio::join!(read_answer(stdout), read_log(stderr, on_event, &mut messages));
-    let status = running.0.wait().await.map_err(|cause| nix.did_not_start(cause))?;
-    let stdout = answer.and_then(|answer| log.map(|()| answer)).map_err(|cause| nix.did_not_start(cause))?;
+    let (answer, log) = tokio::join!(
+        read_answer(stdout),
+        read_log(stderr, on_event, &mut messages)
+    );
+    let status = running
+        .0
+        .wait()
+        .await
+        .map_err(|cause| nix.did_not_start(cause))?;
+    let stdout = answer
+        .and_then(|answer| log.map(|()| answer))
+        .map_err(|cause| nix.did_not_start(cause))?;
     tracing::debug!(%status, "nix ended");
-    Ok(Ended { success: status.success(), stdout, messages })
+    Ok(Ended {
+        success: status.success(),
+        stdout,
+        messages,
+    })
 }
 
 /// A child that is asked to end when it is dropped before it has ended.
@@ -75,7 +100,10 @@ impl Drop for Running {
         let Some(id) = self.0.id() else { return };
         // Signals other than SIGKILL need unsafe code or one more dependency; every
         // system that has Nix also has `kill`.
-        let asked = Command::new("kill").args(["-TERM", &id.to_string()]).stderr(Stdio::null()).status();
+        let asked = Command::new("kill")
+            .args(["-TERM", &id.to_string()])
+            .stderr(Stdio::null())
+            .status();
         if !asked.is_ok_and(|status| status.success()) {
             let _ = self.0.start_kill();
         }
@@ -85,7 +113,10 @@ impl Drop for Running {
 async fn read_answer(stdout: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     if let Some(stdout) = stdout {
-        stdout.take(LARGEST_ANSWER as u64).read_to_end(&mut bytes).await?;
+        stdout
+            .take(LARGEST_ANSWER as u64)
+            .read_to_end(&mut bytes)
+            .await?;
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -95,7 +126,9 @@ async fn read_log(
     on_event: OnEvent<'_>,
     messages: &mut Vec<Message>,
 ) -> std::io::Result<()> {
-    let Some(mut stderr) = stderr else { return Ok(()) };
+    let Some(mut stderr) = stderr else {
+        return Ok(());
+    };
     let mut parser = LogParser::default();
     let mut buffer = vec![0_u8; 64 * 1024];
     let mut take = |event: LogEvent| {

@@ -46,7 +46,9 @@ impl Read for Output {
             if !status.success() {
                 let said = self.last_line();
                 let script = self.script.display();
-                return Err(io::Error::other(format!("{script} failed with {status}: {said}")));
+                return Err(io::Error::other(format!(
+                    "{script} failed with {status}: {said}"
+                )));
             }
         }
         Ok(n)
@@ -85,7 +87,9 @@ mod tests {
     fn script(text: &str) -> tempfile::TempPath {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755)).unwrap();
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o755))
+            .unwrap();
         file.into_temp_path()
     }
 
@@ -93,7 +97,10 @@ mod tests {
     fn a_script_that_fails_after_some_output_is_an_error_with_its_last_words() {
         let path = script("#!/bin/sh\necho half\necho no such layer >&2\nexit 3\n");
         let mut text = String::new();
-        let error = output_of(&path).unwrap().read_to_string(&mut text).unwrap_err();
+        let error = output_of(&path)
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap_err();
         assert_eq!(text, "half\n");
         assert!(error.to_string().contains("no such layer"), "{error}");
     }

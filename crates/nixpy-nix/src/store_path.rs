@@ -45,7 +45,9 @@ impl StorePath {
     pub fn split(path: &str) -> Option<(Self, &str)> {
         let mut start = 0;
         while let Some(slash) = path[start..].find('/').map(|at| at + start) {
-            let end = path[slash + 1..].find('/').map_or(path.len(), |at| at + slash + 1);
+            let end = path[slash + 1..]
+                .find('/')
+                .map_or(path.len(), |at| at + slash + 1);
             if let Ok(found) = path[..end].parse() {
                 return Some((found, path[end..].trim_start_matches('/')));
             }
@@ -94,8 +96,16 @@ impl FromStr for StorePath {
     type Err = StorePathError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = |reason| Err(StorePathError { text: text.to_owned(), reason });
-        let Some(slash) = text.rfind('/').filter(|slash| *slash > 0 && text.starts_with('/')) else {
+        let refuse = |reason| {
+            Err(StorePathError {
+                text: text.to_owned(),
+                reason,
+            })
+        };
+        let Some(slash) = text
+            .rfind('/')
+            .filter(|slash| *slash > 0 && text.starts_with('/'))
+        else {
             return refuse("it is not an absolute path below a store");
         };
         let base = &text[slash + 1..];
@@ -109,7 +119,10 @@ impl FromStr for StorePath {
         if name.is_empty() || name.len() > 211 || !name.bytes().all(allowed) {
             return refuse("its name has characters that Nix does not allow");
         }
-        Ok(Self { text: text.to_owned(), base: slash + 1 })
+        Ok(Self {
+            text: text.to_owned(),
+            base: slash + 1,
+        })
     }
 }
 
@@ -133,7 +146,9 @@ impl Serialize for StorePath {
 
 impl<'de> Deserialize<'de> for StorePath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -156,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_store_may_live_anywhere() {
-        let path = StorePath::in_store("/srv/store/", "w2qimm4z19p47n21khqccpg90ra91spf-a.drv").unwrap();
+        let path =
+            StorePath::in_store("/srv/store/", "w2qimm4z19p47n21khqccpg90ra91spf-a.drv").unwrap();
         assert_eq!(path.store_dir(), "/srv/store");
         assert!(path.is_derivation());
     }
@@ -166,10 +182,22 @@ mod tests {
         for (text, reason) in [
             ("w2qimm4z19p47n21khqccpg90ra91spf-a", "not an absolute"),
             ("/nix/store/short-a", "32 characters"),
-            ("/nix/store/e2qimm4z19p47n21khqccpg90ra91spf-a", "32 characters"),
-            ("/nix/store/w2qimm4z19p47n21khqccpg90ra91spf-", "characters that Nix"),
-            ("/nix/store/w2qimm4z19p47n21khqccpg90ra91spf-a b", "characters that Nix"),
-            ("/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9", "not an absolute"),
+            (
+                "/nix/store/e2qimm4z19p47n21khqccpg90ra91spf-a",
+                "32 characters",
+            ),
+            (
+                "/nix/store/w2qimm4z19p47n21khqccpg90ra91spf-",
+                "characters that Nix",
+            ),
+            (
+                "/nix/store/w2qimm4z19p47n21khqccpg90ra91spf-a b",
+                "characters that Nix",
+            ),
+            (
+                "/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9",
+                "not an absolute",
+            ),
             ("", "not an absolute"),
         ] {
             let error = text.parse::<StorePath>().unwrap_err().to_string();

@@ -52,7 +52,9 @@ impl FromStr for System {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let word = |part: &str| {
             part.starts_with(|first: char| first.is_ascii_lowercase())
-                && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         };
         match text.split_once('-') {
             Some((cpu, os)) if word(cpu) && word(os) => Ok(Self(text.to_owned())),
@@ -81,7 +83,9 @@ impl Serialize for System {
 
 impl<'de> Deserialize<'de> for System {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -99,8 +103,22 @@ mod tests {
 
     #[test]
     fn what_docker_calls_a_platform_is_not_a_system() {
-        for text in ["linux/amd64", "x86_64", "-linux", "x86_64-", "x86-64-linux", "a b-linux", ""] {
-            assert!(text.parse::<System>().unwrap_err().to_string().contains("x86_64-linux"), "{text}");
+        for text in [
+            "linux/amd64",
+            "x86_64",
+            "-linux",
+            "x86_64-",
+            "x86-64-linux",
+            "a b-linux",
+            "",
+        ] {
+            assert!(
+                text.parse::<System>()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("x86_64-linux"),
+                "{text}"
+            );
         }
     }
 }

@@ -47,7 +47,12 @@ impl NixVersion {
             lower if lower.contains("determinate") => Flavour::Determinate,
             _ => Flavour::Nix,
         };
-        Some(Self { major, minor, flavour, text: word.to_owned() })
+        Some(Self {
+            major,
+            minor,
+            flavour,
+            text: word.to_owned(),
+        })
     }
 
     /// Since 2.13 an output of a derivation is written `<drv>^<output>`; since 2.15
@@ -87,10 +92,19 @@ mod tests {
             ("nix (Nix) 2.34pre20260101_abcdef", 2, 34, Flavour::Nix),
             ("nix (Lix, like Nix) 2.91.1", 2, 91, Flavour::Lix),
             ("2.18.3-lix", 2, 18, Flavour::Lix),
-            ("nix (Determinate Nix 3.5.2) 2.28.3", 2, 28, Flavour::Determinate),
+            (
+                "nix (Determinate Nix 3.5.2) 2.28.3",
+                2,
+                28,
+                Flavour::Determinate,
+            ),
         ] {
             let version = NixVersion::parse(text).unwrap();
-            assert_eq!((version.major, version.minor, version.flavour), (major, minor, flavour), "{text}");
+            assert_eq!(
+                (version.major, version.minor, version.flavour),
+                (major, minor, flavour),
+                "{text}"
+            );
         }
         assert_eq!(NixVersion::parse("zsh: command not found"), None);
         assert_eq!(NixVersion::parse(""), None);

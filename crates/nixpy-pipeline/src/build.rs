@@ -28,6 +28,8 @@ pub struct BuildFailure {
     pub reason: String,
     /// What to do about it, where that is known.
     pub cure: Option<String>,
+    /// Whether another machine could have built it.
+    pub machine_cannot: bool,
     /// The last lines of its log.
     pub log_tail: Vec<String>,
     /// How long it ran, in seconds; `null` if it never did.
@@ -88,6 +90,10 @@ fn explain(job: &Job, culprit: &Culprit) -> BuildFailure {
         systems: vec![job.system.clone()],
         reason: culprit.reason.to_string(),
         cure: cure(&culprit.reason),
+        machine_cannot: matches!(
+            culprit.reason,
+            FailureReason::NoBuilder { .. } | FailureReason::DiskFull
+        ),
         log_tail: culprit.tail.clone(),
         seconds: culprit.duration.map(|duration| duration.as_secs_f64()),
         log_command: culprit.log_command(),

@@ -4,5 +4,5 @@ mod resolve;
 mod sources;
 pub mod table;
 
-pub use resolve::{Output, Problem, Progress, Resolved, resolve};
+pub use resolve::{Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use nixpy_nix::{FlakeRef, Nix, System};
+use nixpy_nix::{AttrPath, Installable, System};
 use nixpy_oci::blob::Compression;
 use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::registry::{CredentialEnvironment, Credentials, RegistryOptions, Secret};
@@ -62,4 +62,296 @@ pub enum Progress {
     Github,
     /// Nothing.
     None,
+}
+
+/// What is not a setting but decides as well.
+pub struct Surroundings<'a> {
+    /// All variables.
+    pub environment: &'a Environment,
+    /// The current directory.
+    pub cwd: &'a Path,
+}
+
+/// Parses everything.
+///
+/// # Errors
+/// Every problem there is, not the first.
+pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resolved, Vec<Problem>> {
+    let mut reader = Reader {
+        raw,
+        problems: Vec::new(),
+    };
+    let installable = reader.one("flake", |text| {
+        Installable::parse(text, around.cwd).map_err(|e| e.to_string())
+    });
+    let installable = installable.or_else(|| {
+        let here = Installable::parse(".", around.cwd);
+        here.map_err(|e| reader.fail("FLAKE", e.to_string())).ok()
+    });
+    let (flake, from_flake, system_from_flake) = match installable {
+        Some(i) => (Some(i.flake), i.attribute, i.system),
+        None => (None, None, None),
+    };
+    let attribute = reader.parsed::<AttrPath>("attribute").or(from_flake);
+    let mut systems: Vec<System> = reader.many("system", parse);
+    systems.extend(system_from_flake.filter(|_| raw.get("system").is_none()));
+    let mut tags: Vec<Tag> = reader.many("tag", parse);
+    if raw.get("tag").is_none() {
+        tags.extend("latest".parse());
+    }
+    tags.dedup();
+    let repository = reader.parsed::<Repository>("repository");
+    let compression = reader.compression();
+    let image = reader.image();
+    let target = reader.target(repository, around).await;
+    let max_layers = reader.number("max-layers", 2..=127).unwrap_or(100);
+    let uploads = reader.number("uploads", 1..=64).unwrap_or(8);
+    let load = reader.choice("load").map(|program| match program.as_str() {
+        "docker" => Loader::Docker,
+        _ => Loader::Podman,
+    });
+    let progress = match reader.choice("progress").as_deref() {
+        Some("bars") => Progress::Bars,
+        Some("plain") => Progress::Plain,
+        Some("github") => Progress::Github,
+        Some("none") => Progress::None,
+        _ => Progress::Auto,
+    };
+    let nix_options = reader.pairs("nix-option").into_iter().collect();
+    let (setup, dry_run, json) = (
+        reader.switch("setup"),
+        reader.switch("dry-run"),
+        reader.switch("json"),
+    );
+    let path = |name: &str| raw.get(name).map(|raw| PathBuf::from(raw.first()));
+    let temp_dir = around.environment.get(std::ffi::OsStr::new("TMPDIR"));
+    match (flake, target) {
+        (Some(flake), Some(target)) if reader.problems.is_empty() => Ok(Resolved {
+            inputs: Inputs {
+                flake,
+                attribute,
+                systems,
+                target,
+                tags,
+                compression,
+                load,
+                image,
+                max_layers,
+                keep_going: true,
+                uploads,
+                temp_dir: temp_dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
+            },
+            nix: path("nix"),
+            nix_options,
+            setup,
+            dry_run,
+            output: Output {
+                json,
+                summary: path("summary"),
+                progress,
+            },
+        }),
+        _ => Err(reader.problems),
+    }
+}
+
+struct Reader<'a> {
+    raw: &'a RawInputs,
+    problems: Vec<Problem>,
+}
+
+fn parse<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|e: T::Err| e.to_string())
+}
+
+impl Reader<'_> {
+    fn fail(&mut self, origin: &str, problem: impl Into<String>) {
+        self.problems.push(Problem {
+            origin: origin.to_owned(),
+            problem: problem.into(),
+        });
+    }
+
+    fn one<T>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let raw = self.raw.get(name)?;
+        match read(raw.first()) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.fail(&raw.origin, problem);
+                None
+            }
+        }
+    }
+
+    fn many<T>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let Some(raw) = self.raw.get(name) else {
+            return Vec::new();
+        };
+        let mut values = Vec::new();
+        for text in &raw.values {
+            match read(text) {
+                Ok(value) => values.push(value),
+                Err(problem) => self.fail(&raw.origin, problem),
+            }
+        }
+        values
+    }
+
+    fn parsed<T: FromStr<Err: ToString>>(&mut self, name: &str) -> Option<T> {
+        self.one(name, parse)
+    }
+
+    fn number(&mut self, name: &str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
+        let (low, high) = (*range.start(), *range.end());
+        self.one(name, |text| match text.parse() {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(format!("{text:?} is not a number from {low} to {high}")),
+        })
+    }
+
+    fn switch(&mut self, name: &str) -> bool {
+        let switched = self.one(name, |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(format!("{text:?} is neither true nor false")),
+        });
+        switched.unwrap_or(false)
+    }
+
+    /// One of the words that the table lists.
+    fn choice(&mut self, name: &str) -> Option<String> {
+        let setting = SETTINGS.iter().find(|setting| setting.name == name)?;
+        let Kind::Choice(words) = setting.kind else {
+            return None;
+        };
+        self.one(name, |text| {
+            let known = words.contains(&text);
+            known
+                .then(|| text.to_owned())
+                .ok_or_else(|| format!("{text:?} is none of {}", words.join(", ")))
+        })
+    }
+
+    fn pairs(&mut self, name: &str) -> BTreeMap<String, String> {
+        let pairs = self.many(name, |text| match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+            _ => Err(format!("{text:?} is not KEY=VALUE")),
+        });
+        pairs.into_iter().collect()
+    }
+
+    fn compression(&mut self) -> Compression {
+        let kind = self.choice("compression");
+        let (levels, default) = match kind.as_deref() {
+            Some("zstd") => (1..=19, 3),
+            Some("none") => (0..=0, 0),
+            _ => (1..=9, 6),
+        };
+        let level = self.number("compression-level", levels).unwrap_or(default);
+        let level = u8::try_from(level).unwrap_or(6);
+        match kind.as_deref() {
+            Some("zstd") => Compression::Zstd(level.into()),
+            Some("none") => Compression::None,
+            _ => Compression::Gzip(level.into()),
+        }
+    }
+
+    fn image(&mut self) -> ImageSettings {
+        let text = |text: &str| Ok(text.to_owned());
+        let workdir = self.one("workdir", |text| match text.starts_with('/') {
+            true => Ok(text.to_owned()),
+            false => Err(format!("{text:?} is not an absolute path of the container")),
+        });
+        ImageSettings {
+            entrypoint: self.many("entrypoint", text),
+            cmd: self.many("cmd", text),
+            env: self.pairs("env"),
+            ports: self.many("port", port),
+            user: self.one("user", text),
+            workdir,
+            labels: self.pairs("label"),
+        }
+    }
+
+    async fn target(
+        &mut self,
+        repository: Option<Repository>,
+        around: &Surroundings<'_>,
+    ) -> Option<Target> {
+        let Some(repository) = repository else {
+            // A repository that cannot be parsed is no wish for a layout.
+            let layout = self.raw.get("layout").map_or("oci-image", |raw| raw.first());
+            let path = around.cwd.join(layout);
+            return self.raw.get("repository").is_none().then_some(Target::Layout(path));
+        };
+        if let Some(layout) = self.raw.get("layout") {
+            let origin = layout.origin.clone();
+            self.fail(&origin, "give either a repository or a layout directory, not both");
+        }
+        let options = RegistryOptions {
+            plain_http: self.switch("plain-http"),
+            ca_file: self.raw.get("ca-file").map(|raw| around.cwd.join(raw.first())),
+            ..RegistryOptions::default()
+        };
+        let credentials = self.credentials(&repository, around).await?;
+        Some(Target::Registry {
+            repository,
+            credentials,
+            options,
+        })
+    }
+
+    async fn credentials(
+        &mut self,
+        repository: &Repository,
+        around: &Surroundings<'_>,
+    ) -> Option<Credentials> {
+        match (self.raw.get("username"), self.raw.get("password")) {
+            (Some(user), Some(password)) => {
+                return Some(Credentials::Basic {
+                    user: user.first().to_owned(),
+                    password: Secret::new(password.first()),
+                });
+            }
+            (Some(one), None) => {
+                let origin = one.origin.clone();
+                self.fail(&origin, "a username needs a password: set NIXPY_PASSWORD");
+                return None;
+            }
+            (None, Some(one)) => {
+                let origin = one.origin.clone();
+                self.fail(&origin, "a password needs --username");
+                return None;
+            }
+            (None, None) => {}
+        }
+        let variable = |name: &str| {
+            let value = around.environment.get(std::ffi::OsStr::new(name))?;
+            (!value.is_empty()).then(|| value.clone())
+        };
+        let environment = CredentialEnvironment {
+            home: variable("HOME").map(PathBuf::from),
+            xdg_runtime_dir: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+            docker_config: variable("DOCKER_CONFIG").map(PathBuf::from),
+            registry_auth_file: variable("REGISTRY_AUTH_FILE").map(PathBuf::from),
+            helper_path: variable("PATH"),
+        };
+        match Credentials::discover(repository, &environment).await {
+            Ok(credentials) => Some(credentials),
+            Err(e) => {
+                self.fail("credentials", e.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// `8000` is `8000/tcp`, as docker has it.
+fn port(text: &str) -> Result<String, String> {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let known = matches!(protocol, "tcp" | "udp" | "sctp");
+    match number.parse::<u16>() {
+        Ok(1..) if known => Ok(format!("{number}/{protocol}")),
+        _ => Err(format!("{text:?} is not a port: write 8000, 8000/tcp or 53/udp")),
+    }
 }

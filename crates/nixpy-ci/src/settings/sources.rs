@@ -26,6 +26,13 @@ pub struct Raw {
     pub origin: String,
 }
 
+impl Raw {
+    /// The value of a setting that has one.
+    pub fn first(&self) -> &str {
+        self.values.first().map_or("", String::as_str)
+    }
+}
+
 /// Values may be secrets: only where they come from is shown.
 impl std::fmt::Debug for Raw {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -196,7 +203,8 @@ fn flatten(document: &Value) -> Vec<(String, &Value)> {
 fn values_of(kind: Kind, value: &Value) -> Result<Vec<String>, &'static str> {
     let expected = match kind {
         Kind::Switch => "true or false",
-        Kind::One(_) | Kind::Choice(_) | Kind::Secret => "one value",
+        Kind::One(_) | Kind::Choice(_) => "one value",
+        Kind::Secret => return Err("set by its variable: a secret has no place in a file that is committed"),
         Kind::Words(_) | Kind::Lines(_) => "a list, or one value",
         Kind::Pairs(_) => "a map, or a list of KEY=VALUE",
     };

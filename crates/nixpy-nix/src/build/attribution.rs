@@ -47,7 +47,8 @@ pub(super) struct End {
 impl Culprit {
     /// What to type to see the whole log; `None` if there is none.
     pub fn log_command(&self) -> Option<String> {
-        self.duration.map(|_| format!("nix log {}", self.derivation))
+        self.duration
+            .map(|_| format!("nix log {}", self.derivation))
     }
 }
 
@@ -64,22 +65,43 @@ impl fmt::Display for BuildFailure {
 
 /// The failure of the request for `requested`; `closure` holds at least the
 /// derivations it needs.
-pub(super) fn attribute(requested: &StorePath, closure: &[PathInfo], watch: &BuildWatch, end: &End) -> BuildFailure {
+pub(super) fn attribute(
+    requested: &StorePath,
+    closure: &[PathInfo],
+    watch: &BuildWatch,
+    end: &End,
+) -> BuildFailure {
     let needed = reachable(requested, closure);
     let own_fault = |derivation: &&StorePath| {
-        let reason = watch.failures().iter().find(|failure| names(failure, derivation)).map(|failure| &failure.reason);
+        let reason = watch
+            .failures()
+            .iter()
+            .find(|failure| names(failure, derivation))
+            .map(|failure| &failure.reason);
         reason.is_some_and(|reason| *reason != FailureReason::Dependency)
     };
     let reported = needed.iter().filter(own_fault).map(|derivation| {
-        let failure = watch.failures().iter().find(|failure| names(failure, derivation));
-        (derivation.clone(), failure.map_or(FailureReason::Unreported, |failure| failure.reason.clone()))
+        let failure = watch
+            .failures()
+            .iter()
+            .find(|failure| names(failure, derivation));
+        (
+            derivation.clone(),
+            failure.map_or(FailureReason::Unreported, |failure| failure.reason.clone()),
+        )
     });
     let mut culprits: Vec<(StorePath, FailureReason)> = reported.collect();
     if culprits.is_empty() {
         culprits.push((requested.clone(), unreported(requested, watch, end)));
     }
-    let culprits = culprits.into_iter().map(|(derivation, reason)| describe(derivation, reason, watch)).collect();
-    BuildFailure { requested: requested.clone(), culprits }
+    let culprits = culprits
+        .into_iter()
+        .map(|(derivation, reason)| describe(derivation, reason, watch))
+        .collect();
+    BuildFailure {
+        requested: requested.clone(),
+        culprits,
+    }
 }
 
 /// What can be said when no failure was reported for anything the request needs.
@@ -102,7 +124,9 @@ fn unreported(requested: &StorePath, watch: &BuildWatch, end: &End) -> FailureRe
 fn describe(derivation: StorePath, reason: FailureReason, watch: &BuildWatch) -> Culprit {
     let build = watch.builds().get(&derivation);
     Culprit {
-        tail: build.map(|build| build.tail.iter().cloned().collect()).unwrap_or_default(),
+        tail: build
+            .map(|build| build.tail.iter().cloned().collect())
+            .unwrap_or_default(),
         duration: build.and_then(|build| build.duration()),
         machine: build.and_then(|build| build.machine.clone()),
         derivation,
@@ -112,8 +136,10 @@ fn describe(derivation: StorePath, reason: FailureReason, watch: &BuildWatch) ->
 
 /// The derivation and all that it refers to, directly or not.
 fn reachable(from: &StorePath, closure: &[PathInfo]) -> BTreeSet<StorePath> {
-    let references: BTreeMap<&StorePath, &[StorePath]> =
-        closure.iter().map(|info| (&info.path, info.references.as_slice())).collect();
+    let references: BTreeMap<&StorePath, &[StorePath]> = closure
+        .iter()
+        .map(|info| (&info.path, info.references.as_slice()))
+        .collect();
     let mut found = BTreeSet::from([from.clone()]);
     let mut waiting = vec![from];
     while let Some(path) = waiting.pop() {

@@ -80,14 +80,22 @@ pub enum BuildResult {
 impl Default for BuildOptions {
     fn default() -> Self {
         let extra_arguments = Vec::new();
-        Self { keep_going: true, max_jobs: None, out_link: None, tail: DEFAULT_TAIL, extra_arguments }
+        Self {
+            keep_going: true,
+            max_jobs: None,
+            out_link: None,
+            tail: DEFAULT_TAIL,
+            extra_arguments,
+        }
     }
 }
 
 impl BuildOutcome {
     /// Whether every request was met.
     pub fn is_success(&self) -> bool {
-        self.results.iter().all(|result| matches!(result, BuildResult::Built { .. }))
+        self.results
+            .iter()
+            .all(|result| matches!(result, BuildResult::Built { .. }))
     }
 }
 
@@ -121,32 +129,50 @@ pub async fn build(
         if ended.success {
             break;
         }
-        let given_up = watch.failures()[known..].iter().any(|failure| failure.reason.ends_the_call());
-        let end = End { complaint: ended.complaint(), given_up };
+        let given_up = watch.failures()[known..]
+            .iter()
+            .any(|failure| failure.reason.ends_the_call());
+        let end = End {
+            complaint: ended.complaint(),
+            given_up,
+        };
         let failed = judge(nix, &open, &watch, &end).await?;
         let retry = match end.given_up && options.keep_going {
             true => spared(&open, &failed),
             false => Vec::new(),
         };
-        failures.extend(failed.into_iter().filter(|(request, _)| !retry.contains(request)));
+        failures.extend(
+            failed
+                .into_iter()
+                .filter(|(request, _)| !retry.contains(request)),
+        );
         open = retry;
     }
-    let result = |request: &BuildRequest| match failures.iter().find(|(failed, _)| failed == request) {
-        Some((_, failure)) => BuildResult::Failed(failure.clone()),
-        None => {
-            let own = watch.builds().get(&request.drv_path);
-            BuildResult::Built {
-                out_path: request.out_path.clone(),
-                duration: own.and_then(|build| build.duration()),
-                machine: own.and_then(|build| build.machine.clone()),
+    let result =
+        |request: &BuildRequest| match failures.iter().find(|(failed, _)| failed == request) {
+            Some((_, failure)) => BuildResult::Failed(failure.clone()),
+            None => {
+                let own = watch.builds().get(&request.drv_path);
+                BuildResult::Built {
+                    out_path: request.out_path.clone(),
+                    duration: own.and_then(|build| build.duration()),
+                    machine: own.and_then(|build| build.machine.clone()),
+                }
             }
-        }
-    };
+        };
     let results = requests.iter().map(result).collect();
-    Ok(BuildOutcome { results, duration: started.elapsed(), watch })
+    Ok(BuildOutcome {
+        results,
+        duration: started.elapsed(),
+        watch,
+    })
 }
 
-async fn arguments(nix: &Nix, requests: &[BuildRequest], options: &BuildOptions) -> Result<Vec<String>, NixError> {
+async fn arguments(
+    nix: &Nix,
+    requests: &[BuildRequest],
+    options: &BuildOptions,
+) -> Result<Vec<String>, NixError> {
     let caret = nix.version().await?.names_outputs_with_caret();
     let mut arguments = vec!["build".to_owned()];
     match &options.out_link {
@@ -175,18 +201,31 @@ async fn judge(
     watch: &BuildWatch,
     end: &End,
 ) -> Result<Vec<(BuildRequest, BuildFailure)>, NixError> {
-    if let Some(kind) = store_failure(&end.complaint).filter(|_| watch.failures().is_empty() && watch.builds().is_empty()) {
+    if let Some(kind) = store_failure(&end.complaint)
+        .filter(|_| watch.failures().is_empty() && watch.builds().is_empty())
+    {
         return Err(NixError::new("build with", nix.program().display(), kind));
     }
-    let out_paths: Vec<StorePath> = requests.iter().map(|request| request.out_path.clone()).collect();
+    let out_paths: Vec<StorePath> = requests
+        .iter()
+        .map(|request| request.out_path.clone())
+        .collect();
     let valid = valid_paths(nix, &out_paths).await?;
-    let unmet: Vec<&BuildRequest> = requests.iter().filter(|request| !valid.contains(&request.out_path)).collect();
+    let unmet: Vec<&BuildRequest> = requests
+        .iter()
+        .filter(|request| !valid.contains(&request.out_path))
+        .collect();
     if unmet.is_empty() {
         // Nix failed and yet all is there: what it failed at is none of the builds (a bad --out-link).
-        let kind = NixErrorKind::Failed { message: end.complaint.clone() };
+        let kind = NixErrorKind::Failed {
+            message: end.complaint.clone(),
+        };
         return Err(NixError::new("build with", nix.program().display(), kind));
     }
-    let derivations: Vec<StorePath> = unmet.iter().map(|request| request.drv_path.clone()).collect();
+    let derivations: Vec<StorePath> = unmet
+        .iter()
+        .map(|request| request.drv_path.clone())
+        .collect();
     let closure = derivation_closure(nix, &derivations).await?;
     let judged = |request: &BuildRequest| {
         let failure = attribution::attribute(&request.drv_path, &closure, watch, end);
@@ -199,11 +238,21 @@ async fn judge(
 /// way, because Nix gave up over another. None if that would be all of them again.
 fn spared(open: &[BuildRequest], failed: &[(BuildRequest, BuildFailure)]) -> Vec<BuildRequest> {
     let is_spared = |failure: &BuildFailure| {
-        failure.culprits.iter().all(|culprit| culprit.reason == FailureReason::NotAttempted)
+        failure
+            .culprits
+            .iter()
+            .all(|culprit| culprit.reason == FailureReason::NotAttempted)
     };
-    let spared = failed.iter().filter(|(_, failure)| is_spared(failure)).map(|(request, _)| request.clone());
+    let spared = failed
+        .iter()
+        .filter(|(_, failure)| is_spared(failure))
+        .map(|(request, _)| request.clone());
     let spared: Vec<BuildRequest> = spared.collect();
-    if spared.len() < open.len() { spared } else { Vec::new() }
+    if spared.len() < open.len() {
+        spared
+    } else {
+        Vec::new()
+    }
 }
 
 /// Whether a failure names this derivation.

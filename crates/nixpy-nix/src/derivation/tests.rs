@@ -1,7 +1,10 @@
 use super::*;
 
 fn fixture(version: &str) -> Derivation {
-    let path = format!("{}/tests/fixtures/{version}/derivation-show.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/tests/fixtures/{version}/derivation-show.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let mut all = read(&std::fs::read_to_string(path).unwrap(), "/nix/store").unwrap();
     assert_eq!(all.len(), 1);
     all.remove(0)
@@ -12,11 +15,26 @@ fn every_version_describes_the_same_derivation() {
     let first = fixture("2.8.0");
     assert_eq!(first.system, "x86_64-linux");
     assert_eq!(first.name, "base-api-conf.json");
-    assert_eq!(first.outputs["out"].as_ref().unwrap().name(), "base-api-conf.json");
+    assert_eq!(
+        first.outputs["out"].as_ref().unwrap().name(),
+        "base-api-conf.json"
+    );
     assert_eq!(first.env["repoTag"], "base_api:amd64");
-    let inputs: Vec<&str> = first.input_drvs.iter().map(|(path, _)| path.name()).collect();
-    assert!(inputs.contains(&"base-api-customisation-layer.drv"), "{inputs:?}");
-    assert!(first.input_drvs.iter().all(|(_, outputs)| outputs == &["out"]));
+    let inputs: Vec<&str> = first
+        .input_drvs
+        .iter()
+        .map(|(path, _)| path.name())
+        .collect();
+    assert!(
+        inputs.contains(&"base-api-customisation-layer.drv"),
+        "{inputs:?}"
+    );
+    assert!(
+        first
+            .input_drvs
+            .iter()
+            .all(|(_, outputs)| outputs == &["out"])
+    );
     for version in ["2.26.3", "2.34.8"] {
         let other = fixture(version);
         assert_eq!(other, first, "{version}");

@@ -6,13 +6,20 @@ use super::Question;
 
 /// The function, its two lists filled in.
 pub(super) fn of(question: &Question) -> String {
-    let list = |items: &mut dyn Iterator<Item = String>| format!("[ {} ]", items.collect::<Vec<_>>().join(" "));
+    let list = |items: &mut dyn Iterator<Item = String>| {
+        format!("[ {} ]", items.collect::<Vec<_>>().join(" "))
+    };
     let wanted = match &question.systems {
         None => "null".to_owned(),
         Some(systems) => list(&mut systems.iter().map(|system| string(system.as_str()))),
     };
     let candidate = |names: &[String]| list(&mut names.iter().map(|name| string(name)));
-    let candidates = list(&mut question.candidates.iter().map(|path| candidate(path.names())));
+    let candidates = list(
+        &mut question
+            .candidates
+            .iter()
+            .map(|path| candidate(path.names())),
+    );
     format!("packages: let wanted = {wanted}; candidates = {candidates};{BODY}")
 }
 
@@ -64,7 +71,10 @@ in {
 
 /// A Nix string literal.
 fn string(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${");
+    let escaped = text
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace("${", "\\${");
     format!("\"{escaped}\"")
 }
 

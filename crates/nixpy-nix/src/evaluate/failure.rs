@@ -26,7 +26,11 @@ pub(super) async fn explain(nix: &Nix, question: &Question, ended: &Ended) -> Ni
         return NixError::new("evaluate", flake, kind);
     }
     let Some(error) = ended.errors().find(|message| !is_remark(message)) else {
-        return NixError::new("evaluate", flake, NixErrorKind::Failed { message: complaint });
+        return NixError::new(
+            "evaluate",
+            flake,
+            NixErrorKind::Failed { message: complaint },
+        );
     };
     let places = places(error);
     let own = places.iter().any(|place| beside(place, flake).is_some());
@@ -51,7 +55,9 @@ pub(super) fn known(flake: &FlakeRef, complaint: &str) -> Option<NixErrorKind> {
         || complaint.contains("does not contain a '/flake.nix'")
         || complaint.contains("does not contain a 'flake.nix'");
     if no_flake {
-        let place = flake.local_dir().map_or_else(|| flake.as_str().into(), ToOwned::to_owned);
+        let place = flake
+            .local_dir()
+            .map_or_else(|| flake.as_str().into(), ToOwned::to_owned);
         return Some(NixErrorKind::NotAFlake(place));
     }
     fetch(complaint).or_else(|| store(complaint))
@@ -59,42 +65,86 @@ pub(super) fn known(flake: &FlakeRef, complaint: &str) -> Option<NixErrorKind> {
 
 fn fetch(complaint: &str) -> Option<NixErrorKind> {
     const WORDS: [&str; 9] = [
-        "unable to download", "HTTP error", "Could not resolve host", "Couldn't resolve host",
-        "Failed to fetch git repository", "unable to access '", "failed to fetch", "program 'git' failed",
+        "unable to download",
+        "HTTP error",
+        "Could not resolve host",
+        "Couldn't resolve host",
+        "Failed to fetch git repository",
+        "unable to access '",
+        "failed to fetch",
+        "program 'git' failed",
         "cannot fetch input",
     ];
-    let line = complaint.lines().map(str::trim).find(|line| WORDS.iter().any(|word| line.contains(word)))?;
+    let line = complaint
+        .lines()
+        .map(str::trim)
+        .find(|line| WORDS.iter().any(|word| line.contains(word)))?;
     // An answer that says no will say no again; anything else is the network or the moment.
-    let refused = ["error 400", "error 401", "error 403", "error 404", "error 410", "Permission denied", "not found"];
+    let refused = [
+        "error 400",
+        "error 401",
+        "error 403",
+        "error 404",
+        "error 410",
+        "Permission denied",
+        "not found",
+    ];
     let transient = !refused.iter().any(|word| complaint.contains(word));
-    Some(NixErrorKind::Fetch { message: line.trim_start_matches("error: ").to_owned(), transient })
+    Some(NixErrorKind::Fetch {
+        message: line.trim_start_matches("error: ").to_owned(),
+        transient,
+    })
 }
 
 pub(crate) fn store(complaint: &str) -> Option<NixErrorKind> {
     const WORDS: [&str; 6] = [
-        "cannot connect to socket", "cannot connect to daemon", "opening lock file", "big-lock",
-        "creating directory '/nix", "not a trusted user",
+        "cannot connect to socket",
+        "cannot connect to daemon",
+        "opening lock file",
+        "big-lock",
+        "creating directory '/nix",
+        "not a trusted user",
     ];
-    let line = complaint.lines().map(str::trim).find(|line| WORDS.iter().any(|word| line.contains(word)))?;
+    let line = complaint
+        .lines()
+        .map(str::trim)
+        .find(|line| WORDS.iter().any(|word| line.contains(word)))?;
     Some(NixErrorKind::Store(line.to_owned()))
 }
 
 fn is_remark(message: &Message) -> bool {
-    message.text.starts_with("(use '--show-trace'") || message.text.starts_with("(stack trace truncated")
+    message.text.starts_with("(use '--show-trace'")
+        || message.text.starts_with("(stack trace truncated")
 }
 
 /// All places that Nix named, innermost first; those in our own expression left out.
 fn places(error: &Message) -> Vec<MessagePosition> {
-    let text = error.text.lines().rev().filter_map(|line| place(line.trim().strip_prefix("at ")?));
-    let ours = |place: &MessagePosition| place.file.contains("«string»") || place.file.contains("packages: let");
-    error.position.iter().cloned().chain(text).filter(|place| !ours(place)).collect()
+    let text = error
+        .text
+        .lines()
+        .rev()
+        .filter_map(|line| place(line.trim().strip_prefix("at ")?));
+    let ours = |place: &MessagePosition| {
+        place.file.contains("«string»") || place.file.contains("packages: let")
+    };
+    error
+        .position
+        .iter()
+        .cloned()
+        .chain(text)
+        .filter(|place| !ours(place))
+        .collect()
 }
 
 /// `/nix/store/…-source/flake.nix:12:7:`
 fn place(text: &str) -> Option<MessagePosition> {
     let mut parts = text.trim_end_matches(':').rsplitn(3, ':');
     let (column, line) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    Some(MessagePosition { file: parts.next()?.to_owned(), line, column })
+    Some(MessagePosition {
+        file: parts.next()?.to_owned(),
+        line,
+        column,
+    })
 }
 
 /// The flake's source tree as it may appear in a position.
@@ -117,20 +167,41 @@ pub(super) fn describe(
     flake: &FlakeRef,
     source: Option<&Source>,
 ) -> EvaluationFailure {
-    let positions: Vec<Position> = places.iter().map(|place| relative(place, flake, source)).collect();
-    let position = positions.iter().find(|position| position.in_flake).or(positions.first()).cloned();
+    let positions: Vec<Position> = places
+        .iter()
+        .map(|place| relative(place, flake, source))
+        .collect();
+    let position = positions
+        .iter()
+        .find(|position| position.in_flake)
+        .or(positions.first())
+        .cloned();
     let mut lines = error.text.lines().map(str::trim);
-    let trace: Vec<String> = lines.by_ref().filter(|line| line.starts_with('…')).map(str::to_owned).collect();
+    let trace: Vec<String> = lines
+        .by_ref()
+        .filter(|line| line.starts_with('…'))
+        .map(str::to_owned)
+        .collect();
     let skipped = trace.len().saturating_sub(LONGEST_TRACE);
     let message = error.bare.clone().unwrap_or_else(|| innermost(&error.text));
-    EvaluationFailure { message, position, trace: trace[skipped..].to_vec() }
+    EvaluationFailure {
+        message,
+        position,
+        trace: trace[skipped..].to_vec(),
+    }
 }
 
 /// The message below a trace: what follows the last `error:`, without the source excerpt.
 fn innermost(text: &str) -> String {
     let last = text.rsplit("error:").next().unwrap_or(text).trim();
-    let wanted = last.lines().map(str::trim).take_while(|line| !line.starts_with("at "));
-    wanted.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    let wanted = last
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("at "));
+    wanted
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The name of a store file below the flake's directory, if the same file lies there.
@@ -141,28 +212,50 @@ fn beside(place: &MessagePosition, flake: &FlakeRef) -> Option<String> {
     // Within a repository, Nix takes the whole of it as the source.
     let repository = dir.ancestors().find(|root| root.join(".git").exists());
     let same = |root: &Path| std::fs::read(root.join(name)).is_ok_and(|other| other == content);
-    repository.into_iter().chain([dir]).any(same).then(|| name.to_owned())
+    repository
+        .into_iter()
+        .chain([dir])
+        .any(same)
+        .then(|| name.to_owned())
 }
 
 fn relative(place: &MessagePosition, flake: &FlakeRef, source: Option<&Source>) -> Position {
     let without_query = |url: &str| url.split('?').next().unwrap_or(url).to_owned();
     let path = source.and_then(|source| source.path.clone());
     let local = flake.local_dir().map(|dir| dir.display().to_string());
-    let inside = [path, local].into_iter().flatten().find_map(|root| place.file.strip_prefix(&root)?.strip_prefix('/'));
+    let inside = [path, local]
+        .into_iter()
+        .flatten()
+        .find_map(|root| place.file.strip_prefix(&root)?.strip_prefix('/'));
     // Recent versions name trees that they have not copied by their address: «git+file:///srv/demo?…»/flake.nix
     let addressed = || {
         let (address, file) = place.file.strip_prefix('«')?.split_once('»')?;
         let url = source.and_then(|source| source.url.as_deref())?;
         (without_query(address) == without_query(url)).then(|| file.trim_start_matches('/'))
     };
-    let inside = inside.or_else(addressed).map(str::to_owned).or_else(|| beside(place, flake));
+    let inside = inside
+        .or_else(addressed)
+        .map(str::to_owned)
+        .or_else(|| beside(place, flake));
     let in_flake = inside.is_some();
     let file = inside.unwrap_or_else(|| place.file.clone());
-    Position { file, line: place.line, column: place.column, in_flake }
+    Position {
+        file,
+        line: place.line,
+        column: place.column,
+        in_flake,
+    }
 }
 
 #[cfg(test)]
-pub(super) fn explain_text(error: &Message, flake: &FlakeRef, source_path: &str) -> EvaluationFailure {
-    let source = Source { path: Some(source_path.to_owned()), url: None };
+pub(super) fn explain_text(
+    error: &Message,
+    flake: &FlakeRef,
+    source_path: &str,
+) -> EvaluationFailure {
+    let source = Source {
+        path: Some(source_path.to_owned()),
+        url: None,
+    };
     describe(error, &places(error), flake, Some(&source))
 }

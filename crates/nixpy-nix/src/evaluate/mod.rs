@@ -156,34 +156,58 @@ struct Derivation {
 
 fn read(question: &Question, json: &str) -> Result<Offers, NixError> {
     let unparseable = || NixError::unparseable("evaluate", &question.flake, "Nix".to_owned(), json);
-    let answer: Answer = serde_json::from_str(json).map_err(|cause| unparseable().caused_by(cause))?;
+    let answer: Answer =
+        serde_json::from_str(json).map_err(|cause| unparseable().caused_by(cause))?;
     let mut systems = BTreeMap::new();
     for (system, SystemAnswer { attributes, chosen }) in answer.systems {
-        let chosen = chosen.map(|chosen| offer(question, &system, chosen)).transpose()?;
+        let chosen = chosen
+            .map(|chosen| offer(question, &system, chosen))
+            .transpose()?;
         systems.insert(system, SystemOffer { attributes, chosen });
     }
     let nix_version = NixVersion::parse(&answer.nix_version).ok_or_else(unparseable)?;
-    Ok(Offers { nix_version, store_dir: answer.store_dir, offered: answer.offered, systems })
+    Ok(Offers {
+        nix_version,
+        store_dir: answer.store_dir,
+        offered: answer.offered,
+        systems,
+    })
 }
 
 fn offer(question: &Question, system: &System, chosen: Chosen) -> Result<Offer, NixError> {
     // The path is one of the candidates, only copied.
     let attribute = |path: Vec<String>| {
         let same = |candidate: &&AttrPath| candidate.names() == path;
-        question.candidates.iter().find(same).cloned().unwrap_or_else(|| AttrPath::name(path.join(".")))
+        question
+            .candidates
+            .iter()
+            .find(same)
+            .cloned()
+            .unwrap_or_else(|| AttrPath::name(path.join(".")))
     };
     let found = match chosen {
         Chosen::Derivation(found) => *found,
         Chosen::Else { path, found } => {
             let attribute = attribute(path).to_string();
-            let kind = NixErrorKind::NotADerivation { system: system.clone(), attribute, found };
+            let kind = NixErrorKind::NotADerivation {
+                system: system.clone(),
+                attribute,
+                found,
+            };
             return Err(NixError::new("build", &question.flake, kind));
         }
     };
-    let out_path = found.place.parse().map_err(|cause: crate::store_path::StorePathError| {
-        let text = format!("{} is content-addressed: where it will be is not known before it is built", found.name);
-        NixError::new("build", &question.flake, NixErrorKind::Unsupported(text)).caused_by(cause)
-    })?;
+    let out_path = found
+        .place
+        .parse()
+        .map_err(|cause: crate::store_path::StorePathError| {
+            let text = format!(
+                "{} is content-addressed: where it will be is not known before it is built",
+                found.name
+            );
+            NixError::new("build", &question.flake, NixErrorKind::Unsupported(text))
+                .caused_by(cause)
+        })?;
     Ok(Offer {
         attribute: attribute(found.path),
         name: found.name,

@@ -6,11 +6,21 @@ use crate::log::{Level, Message};
 fn question() -> Question {
     let flake = FlakeRef::parse("github:o/r", Path::new("/")).unwrap();
     let candidates = ["image", "default"].map(AttrPath::name).to_vec();
-    Question { flake, systems: None, candidates, extra_arguments: Vec::new() }
+    Question {
+        flake,
+        systems: None,
+        candidates,
+        extra_arguments: Vec::new(),
+    }
 }
 
 fn message(text: &str, bare: Option<&str>) -> Message {
-    Message { level: Level::Error, text: text.to_owned(), bare: bare.map(str::to_owned), position: None }
+    Message {
+        level: Level::Error,
+        text: text.to_owned(),
+        bare: bare.map(str::to_owned),
+        position: None,
+    }
 }
 
 const ANSWER: &str = r#"{"nixVersion":"2.8.0","storeDir":"/nix/store","offered":["aarch64-linux","x86_64-darwin","x86_64-linux"],
@@ -25,10 +35,19 @@ const ANSWER: &str = r#"{"nixVersion":"2.8.0","storeDir":"/nix/store","offered":
 fn an_attribute_that_one_system_lacks_is_absent_there_and_chosen_elsewhere() {
     let offers = read(&question(), ANSWER).unwrap();
     assert_eq!(offers.offered.len(), 3);
-    assert_eq!(offers.systems[&"aarch64-linux".parse().unwrap()].chosen, None);
-    let image = offers.systems[&"x86_64-linux".parse().unwrap()].chosen.clone().unwrap();
+    assert_eq!(
+        offers.systems[&"aarch64-linux".parse().unwrap()].chosen,
+        None
+    );
+    let image = offers.systems[&"x86_64-linux".parse().unwrap()]
+        .chosen
+        .clone()
+        .unwrap();
     assert_eq!(image.attribute, AttrPath::name("image"));
-    assert_eq!((image.image_name.as_deref(), image.image_tag.as_deref()), (Some("demo"), Some("t1")));
+    assert_eq!(
+        (image.image_name.as_deref(), image.image_tag.as_deref()),
+        (Some("demo"), Some("t1"))
+    );
     assert_eq!(offers.nix_version.minor, 8);
 }
 
@@ -37,12 +56,17 @@ fn something_else_than_a_derivation_is_named_with_its_type() {
     let answer = r#"{"nixVersion":"2.8.0","storeDir":"/nix/store","offered":[],"systems":{"x86_64-linux":
         {"attributes":["image"],"chosen":{"path":["image"],"found":"lambda"}}}}"#;
     let error = read(&question(), answer).unwrap_err().to_string();
-    assert!(error.contains("packages.x86_64-linux.image is of type lambda"), "{error}");
+    assert!(
+        error.contains("packages.x86_64-linux.image is of type lambda"),
+        "{error}"
+    );
 }
 
 #[test]
 fn an_unknown_answer_is_shown_by_its_beginning() {
-    let error = read(&question(), &"x".repeat(5000)).unwrap_err().to_string();
+    let error = read(&question(), &"x".repeat(5000))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("xxx") && error.len() < 400, "{error}");
 }
 
@@ -54,7 +78,8 @@ fn failures_with_a_cure_of_their_own_are_told_apart() {
     assert!(matches!(kind(none), Some(NixErrorKind::NoPackages)));
     let away = "getting status of '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-source/flake.nix': No such file or directory";
     assert!(matches!(kind(away), Some(NixErrorKind::NotAFlake(_))));
-    let daemon = "cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused";
+    let daemon =
+        "cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused";
     assert!(matches!(kind(daemon), Some(NixErrorKind::Store(_))));
     assert!(kind("undefined variable 'foo'").is_none());
 }
@@ -63,10 +88,16 @@ fn failures_with_a_cure_of_their_own_are_told_apart() {
 fn only_a_fetch_that_may_work_later_is_transient() {
     let flake = question().flake;
     for (complaint, transient) in [
-        ("unable to download 'https://x/y': Couldn't resolve host name (6)", true),
+        (
+            "unable to download 'https://x/y': Couldn't resolve host name (6)",
+            true,
+        ),
         ("unable to download 'https://x/y': HTTP error 502", true),
         ("unable to download 'https://x/y': HTTP error 404", false),
-        ("unable to download 'https://api.github.com/…': HTTP error 403\nresponse body: API rate limit exceeded", false),
+        (
+            "unable to download 'https://api.github.com/…': HTTP error 403\nresponse body: API rate limit exceeded",
+            false,
+        ),
     ] {
         let kind = failure::known(&flake, complaint).expect(complaint);
         let error = NixError::new("evaluate", &flake, kind);
@@ -84,12 +115,25 @@ fn the_position_is_the_innermost_in_the_flake_s_own_files() {
     let failure = failure::explain_text(&message(&text, None), &question().flake, OWN);
     assert_eq!(failure.message, "no such wheel");
     assert_eq!(failure.position.unwrap().to_string(), "nix/image.nix:12:5");
-    assert_eq!(failure.trace, ["… while evaluating the attribute 'drvPath'", "… while calling 'mkImage'"]);
+    assert_eq!(
+        failure.trace,
+        [
+            "… while evaluating the attribute 'drvPath'",
+            "… while calling 'mkImage'"
+        ]
+    );
 }
 
 #[test]
 fn a_position_in_the_question_itself_is_never_shown() {
     let text = "value is an integer\n\n       at «string»:1:15:\n\n            1| packages: let";
-    let failure = failure::explain_text(&message(text, Some("value is an integer")), &question().flake, "/nix/store/x");
-    assert_eq!((failure.message.as_str(), failure.position), ("value is an integer", None));
+    let failure = failure::explain_text(
+        &message(text, Some("value is an integer")),
+        &question().flake,
+        "/nix/store/x",
+    );
+    assert_eq!(
+        (failure.message.as_str(), failure.position),
+        ("value is an integer", None)
+    );
 }

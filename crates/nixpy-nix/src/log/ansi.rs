@@ -11,7 +11,10 @@ pub fn strip_ansi(text: &str) -> String {
                 // CSI: parameters, then one final character.
                 Some('[') => {
                     characters.next();
-                    while characters.next_if(|next| matches!(next, '\u{20}'..='\u{3f}')).is_some() {}
+                    while characters
+                        .next_if(|next| matches!(next, '\u{20}'..='\u{3f}'))
+                        .is_some()
+                    {}
                     characters.next_if(|next| matches!(next, '\u{40}'..='\u{7e}'));
                 }
                 // OSC (titles, links): up to BEL or ST.
@@ -42,7 +45,10 @@ mod tests {
 
     #[test]
     fn colours_titles_and_control_characters_go_and_text_stays() {
-        assert_eq!(strip_ansi("\u{1b}[31;1merror:\u{1b}[0m a\tb\r"), "error: a\tb");
+        assert_eq!(
+            strip_ansi("\u{1b}[31;1merror:\u{1b}[0m a\tb\r"),
+            "error: a\tb"
+        );
         assert_eq!(strip_ansi("\u{1b}]0;title\u{7}x\u{1b}]8;;u\u{1b}\\y"), "xy");
         assert_eq!(strip_ansi("cut \u{1b}["), "cut ");
         assert_eq!(strip_ansi("cut \u{1b}"), "cut ");

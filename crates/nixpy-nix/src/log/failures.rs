@@ -70,24 +70,46 @@ impl std::fmt::Display for FailureReason {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exit(code) => write!(formatter, "the builder ended with exit code {code}"),
-            Self::Signal(9) => formatter.write_str("the builder was killed (signal 9), most often for want of memory"),
+            Self::Signal(9) => formatter
+                .write_str("the builder was killed (signal 9), most often for want of memory"),
             Self::Signal(number) => write!(formatter, "the builder was ended by signal {number}"),
             Self::HashMismatch { specified, got } => {
-                write!(formatter, "the hash of what was fetched is {got}, and the flake specifies {specified}")
+                write!(
+                    formatter,
+                    "the hash of what was fetched is {got}, and the flake specifies {specified}"
+                )
             }
             Self::NoBuilder { system, features } if features.is_empty() => {
-                write!(formatter, "nothing here can build for {system}: neither this machine nor a remote builder")
+                write!(
+                    formatter,
+                    "nothing here can build for {system}: neither this machine nor a remote builder"
+                )
             }
             Self::NoBuilder { system, features } => {
-                write!(formatter, "nothing here can build for {system} with the features {}", features.join(", "))
+                write!(
+                    formatter,
+                    "nothing here can build for {system} with the features {}",
+                    features.join(", ")
+                )
             }
             Self::DiskFull => formatter.write_str("the disk is full; `nix store gc` frees space"),
-            Self::TimedOut { seconds, silent: true } => write!(formatter, "it was silent for {seconds} seconds"),
-            Self::TimedOut { seconds, silent: false } => write!(formatter, "it took longer than {seconds} seconds"),
-            Self::OutputMissing => formatter.write_str("the builder ended well but did not make its output ($out)"),
+            Self::TimedOut {
+                seconds,
+                silent: true,
+            } => write!(formatter, "it was silent for {seconds} seconds"),
+            Self::TimedOut {
+                seconds,
+                silent: false,
+            } => write!(formatter, "it took longer than {seconds} seconds"),
+            Self::OutputMissing => {
+                formatter.write_str("the builder ended well but did not make its output ($out)")
+            }
             Self::Dependency => formatter.write_str("something it depends on failed"),
             Self::NotTrusted(text) => {
-                write!(formatter, "{text}; the daemon wants this user in its `trusted-users`")
+                write!(
+                    formatter,
+                    "{text}; the daemon wants this user in its `trusted-users`"
+                )
             }
             Self::Unreported => formatter.write_str("Nix gave no reason"),
             Self::NotAttempted => formatter.write_str("Nix stopped before it came to this"),
@@ -104,10 +126,18 @@ pub fn recognise(message: &str) -> Option<Failure> {
         _ => message.trim(),
     };
     let derivation = quoted(text).chain(quoted(message)).find_map(|name| {
-        name.parse::<StorePath>().ok().filter(StorePath::is_derivation)
+        name.parse::<StorePath>()
+            .ok()
+            .filter(StorePath::is_derivation)
     });
     // The tail of the log may be part of the message, and may say anything.
-    let head = text.split("last ").next().unwrap_or(text).split("Last ").next().unwrap_or(text);
+    let head = text
+        .split("last ")
+        .next()
+        .unwrap_or(text)
+        .split("Last ")
+        .next()
+        .unwrap_or(text);
     let reason = hash_mismatch(text)
         .or_else(|| no_builder(text))
         .or_else(|| timed_out(head))
@@ -115,21 +145,32 @@ pub fn recognise(message: &str) -> Option<Failure> {
         .or_else(|| not_trusted(head))
         .or_else(|| number_after(head, "failed with exit code ").map(FailureReason::Exit))
         .or_else(|| number_after(head, "failed due to signal ").map(FailureReason::Signal))
-        .or_else(|| head.contains("failed to produce output").then_some(FailureReason::OutputMissing))
+        .or_else(|| {
+            head.contains("failed to produce output")
+                .then_some(FailureReason::OutputMissing)
+        })
         .or_else(|| dependency(head));
     match (reason, derivation) {
         (Some(reason), derivation) => Some(Failure { derivation, reason }),
-        (None, Some(derivation)) if is_about_a_build(text) => {
-            Some(Failure { derivation: Some(derivation), reason: FailureReason::Other(text.to_owned()) })
-        }
+        (None, Some(derivation)) if is_about_a_build(text) => Some(Failure {
+            derivation: Some(derivation),
+            reason: FailureReason::Other(text.to_owned()),
+        }),
         _ => None,
     }
 }
 
 fn is_about_a_build(text: &str) -> bool {
-    ["builder for '", "build of '", "Cannot build '", "building of '", "derivation '", "while setting up the build"]
-        .iter()
-        .any(|known| text.contains(known))
+    [
+        "builder for '",
+        "build of '",
+        "Cannot build '",
+        "building of '",
+        "derivation '",
+        "while setting up the build",
+    ]
+    .iter()
+    .any(|known| text.contains(known))
 }
 
 /// What stands between single quotes, in order.
@@ -139,7 +180,9 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 
 fn number_after<N: std::str::FromStr>(text: &str, words: &str) -> Option<N> {
     let (_, rest) = text.split_once(words)?;
-    let end = rest.find(|other: char| !other.is_ascii_digit()).unwrap_or(rest.len());
+    let end = rest
+        .find(|other: char| !other.is_ascii_digit())
+        .unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
 
@@ -148,43 +191,76 @@ fn hash_mismatch(text: &str) -> Option<FailureReason> {
         return None;
     }
     let value = |label: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(label));
-        line.map(|value| value.trim().to_owned()).unwrap_or_default()
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(label));
+        line.map(|value| value.trim().to_owned())
+            .unwrap_or_default()
     };
-    Some(FailureReason::HashMismatch { specified: value("specified:"), got: value("got:") })
+    Some(FailureReason::HashMismatch {
+        specified: value("specified:"),
+        got: value("got:"),
+    })
 }
 
 fn no_builder(text: &str) -> Option<FailureReason> {
     // Until 2.27 or so and in Lix: "a 'S' with features {…} is required to build";
     // since then: "Required system: 'S' with features {…}".
-    let old = text.contains("is required to build").then(|| text.split_once("a '")).flatten();
+    let old = text
+        .contains("is required to build")
+        .then(|| text.split_once("a '"))
+        .flatten();
     let (_, rest) = old.or_else(|| text.split_once("Required system: '"))?;
     let (system, rest) = rest.split_once('\'')?;
-    let listed = rest.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(listed, _)| listed);
-    let features = listed.split(',').map(str::trim).filter(|feature| !feature.is_empty()).map(str::to_owned);
-    Some(FailureReason::NoBuilder { system: system.to_owned(), features: features.collect() })
+    let listed = rest
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .map_or("", |(listed, _)| listed);
+    let features = listed
+        .split(',')
+        .map(str::trim)
+        .filter(|feature| !feature.is_empty())
+        .map(str::to_owned);
+    Some(FailureReason::NoBuilder {
+        system: system.to_owned(),
+        features: features.collect(),
+    })
 }
 
 fn timed_out(text: &str) -> Option<FailureReason> {
     let seconds = number_after(text, "timed out after ")?;
-    Some(FailureReason::TimedOut { seconds, silent: text.contains("seconds of silence") })
+    Some(FailureReason::TimedOut {
+        seconds,
+        silent: text.contains("seconds of silence"),
+    })
 }
 
 /// Also looks into the tail of the log: a full disk is the cause, whatever the builder made of it.
 pub(super) fn full_disk(text: &str) -> Option<FailureReason> {
-    let full = text.contains("No space left on device") || text.contains("database or disk is full");
+    let full =
+        text.contains("No space left on device") || text.contains("database or disk is full");
     full.then_some(FailureReason::DiskFull)
 }
 
 fn not_trusted(text: &str) -> Option<FailureReason> {
-    let refused = text.contains("not a trusted user") || text.contains("lacks a signature by a trusted key")
-        || text.contains("lacks a valid signature") || text.contains("you are not privileged");
+    let refused = text.contains("not a trusted user")
+        || text.contains("lacks a signature by a trusted key")
+        || text.contains("lacks a valid signature")
+        || text.contains("you are not privileged");
     refused.then(|| FailureReason::NotTrusted(text.trim().to_owned()))
 }
 
 fn dependency(text: &str) -> Option<FailureReason> {
-    let words = ["dependencies of derivation '", "dependency of derivation '", " dependency failed", " dependencies failed"];
-    words.iter().any(|known| text.contains(known)).then_some(FailureReason::Dependency)
+    let words = [
+        "dependencies of derivation '",
+        "dependency of derivation '",
+        " dependency failed",
+        " dependencies failed",
+    ];
+    words
+        .iter()
+        .any(|known| text.contains(known))
+        .then_some(FailureReason::Dependency)
 }
 
 #[cfg(test)]

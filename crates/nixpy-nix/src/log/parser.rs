@@ -51,7 +51,8 @@ impl LogParser {
                 _ => (part, false),
             };
             let room = LONGEST_LINE.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&content[..content.len().min(room)]);
+            self.line
+                .extend_from_slice(&content[..content.len().min(room)]);
             if ended {
                 self.end_line(on_event);
             }
@@ -78,11 +79,20 @@ impl LogParser {
 
 /// Reads one line, without its end. `None` for empty lines and unknown JSON.
 pub(super) fn parse_line(line: &str) -> Option<LogEvent> {
-    let Some(record) = line.strip_prefix("@nix ").and_then(|json| serde_json::from_str::<Record>(json).ok()) else {
+    let Some(record) = line
+        .strip_prefix("@nix ")
+        .and_then(|json| serde_json::from_str::<Record>(json).ok())
+    else {
         let text: String = strip_ansi(line).chars().take(LONGEST_PLAIN_TEXT).collect();
         let text = text.trim_end().to_owned();
-        let known_json = line.starts_with("@nix {") && serde_json::from_str::<Value>(&line[5..]).is_ok();
-        let plain = Message { level: Level::Notice, text, bare: None, position: None };
+        let known_json =
+            line.starts_with("@nix {") && serde_json::from_str::<Value>(&line[5..]).is_ok();
+        let plain = Message {
+            level: Level::Notice,
+            text,
+            bare: None,
+            position: None,
+        };
         return (!known_json && !plain.text.is_empty()).then_some(LogEvent::Message(plain));
     };
     match record.action.as_str() {
@@ -122,7 +132,11 @@ struct Record {
 
 impl Record {
     fn string(&self, index: usize) -> String {
-        self.fields.get(index).and_then(Value::as_str).map(strip_ansi).unwrap_or_default()
+        self.fields
+            .get(index)
+            .and_then(Value::as_str)
+            .map(strip_ansi)
+            .unwrap_or_default()
     }
 
     fn number(&self, index: usize) -> Option<u64> {
@@ -130,7 +144,10 @@ impl Record {
     }
 
     fn path(&self) -> Option<StorePath> {
-        self.fields.first().and_then(Value::as_str).and_then(|text| text.parse().ok())
+        self.fields
+            .first()
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok())
     }
 
     fn activity(&self) -> Activity {
@@ -140,13 +157,25 @@ impl Record {
                 derivation,
                 machine: Some(self.string(1)).filter(|machine| !machine.is_empty()),
             }),
-            Some(numbers::COPY_PATH) => {
-                self.path().map(|path| Activity::Copy { path, from: self.string(1), to: self.string(2) })
-            }
-            Some(numbers::SUBSTITUTE) => self.path().map(|path| Activity::Substitute { path, from: self.string(1) }),
-            Some(numbers::QUERY_PATH_INFO) => self.path().map(|path| Activity::Query { path, store: self.string(1) }),
-            Some(numbers::POST_BUILD_HOOK) => self.path().map(|derivation| Activity::PostBuildHook { derivation }),
-            Some(numbers::FILE_TRANSFER) => Some(Activity::Transfer { uri: self.string(0) }),
+            Some(numbers::COPY_PATH) => self.path().map(|path| Activity::Copy {
+                path,
+                from: self.string(1),
+                to: self.string(2),
+            }),
+            Some(numbers::SUBSTITUTE) => self.path().map(|path| Activity::Substitute {
+                path,
+                from: self.string(1),
+            }),
+            Some(numbers::QUERY_PATH_INFO) => self.path().map(|path| Activity::Query {
+                path,
+                store: self.string(1),
+            }),
+            Some(numbers::POST_BUILD_HOOK) => self
+                .path()
+                .map(|derivation| Activity::PostBuildHook { derivation }),
+            Some(numbers::FILE_TRANSFER) => Some(Activity::Transfer {
+                uri: self.string(0),
+            }),
             Some(numbers::FETCH_TREE) => Some(Activity::FetchTree { text: text() }),
             Some(numbers::BUILD_WAITING) => Some(Activity::BuildWaiting { text: text() }),
             Some(numbers::BUILDS) => Some(Activity::Builds),
@@ -159,10 +188,14 @@ impl Record {
     fn result(&self) -> Option<LogEvent> {
         let id = self.id?;
         match self.kind? {
-            numbers::BUILD_LOG_LINE | numbers::POST_BUILD_LOG_LINE => {
-                Some(LogEvent::Line { id, text: self.string(0).trim_end().to_owned() })
-            }
-            numbers::SET_PHASE => Some(LogEvent::Phase { id, phase: self.string(0) }),
+            numbers::BUILD_LOG_LINE | numbers::POST_BUILD_LOG_LINE => Some(LogEvent::Line {
+                id,
+                text: self.string(0).trim_end().to_owned(),
+            }),
+            numbers::SET_PHASE => Some(LogEvent::Phase {
+                id,
+                phase: self.string(0),
+            }),
             numbers::PROGRESS => Some(LogEvent::Progress {
                 id,
                 done: self.number(0)?,
@@ -170,7 +203,11 @@ impl Record {
                 running: self.number(2)?,
                 failed: self.number(3)?,
             }),
-            numbers::SET_EXPECTED => Some(LogEvent::Expected { id, of: self.number(0)?, amount: self.number(1)? }),
+            numbers::SET_EXPECTED => Some(LogEvent::Expected {
+                id,
+                of: self.number(0)?,
+                amount: self.number(1)?,
+            }),
             _ => None,
         }
     }
@@ -184,15 +221,36 @@ impl Record {
             _ => Level::Detail,
         };
         let text = strip_ansi(self.msg.as_deref()?);
-        let prefix = if level == Level::Error { "error:" } else { "warning:" };
-        let text = text.trim().strip_prefix(prefix).unwrap_or(text.trim()).trim().to_owned();
+        let prefix = if level == Level::Error {
+            "error:"
+        } else {
+            "warning:"
+        };
+        let text = text
+            .trim()
+            .strip_prefix(prefix)
+            .unwrap_or(text.trim())
+            .trim()
+            .to_owned();
         let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
         let position = match (self.file.as_str(), number(&self.line), number(&self.column)) {
-            (Some(file), Some(line), Some(column)) => Some(MessagePosition { file: strip_ansi(file), line, column }),
+            (Some(file), Some(line), Some(column)) => Some(MessagePosition {
+                file: strip_ansi(file),
+                line,
+                column,
+            }),
             _ => None,
         };
-        let bare = self.raw_msg.as_deref().map(|raw| strip_ansi(raw).trim().to_owned());
-        Some(Message { level, text, bare, position })
+        let bare = self
+            .raw_msg
+            .as_deref()
+            .map(|raw| strip_ansi(raw).trim().to_owned());
+        Some(Message {
+            level,
+            text,
+            bare,
+            position,
+        })
     }
 }
 

@@ -42,7 +42,8 @@ pub struct WatchedBuild {
 impl WatchedBuild {
     /// How long it took; `None` while it runs.
     pub fn duration(&self) -> Option<Duration> {
-        self.ended.map(|ended| ended.saturating_duration_since(self.started))
+        self.ended
+            .map(|ended| ended.saturating_duration_since(self.started))
     }
 }
 
@@ -50,24 +51,52 @@ impl BuildWatch {
     /// A watch that keeps this many lines of each build.
     pub fn new(tail: usize) -> Self {
         let builds_activities = HashMap::new();
-        Self { tail, running: HashMap::new(), builds_activities, builds: BTreeMap::new(), failures: Vec::new() }
+        Self {
+            tail,
+            running: HashMap::new(),
+            builds_activities,
+            builds: BTreeMap::new(),
+            failures: Vec::new(),
+        }
     }
 
     /// Takes note of an event that came at `now`.
     pub fn observe(&mut self, event: &LogEvent, now: Instant) {
         match event {
-            LogEvent::Started { id, activity: Activity::Build { derivation, machine }, .. } => {
+            LogEvent::Started {
+                id,
+                activity:
+                    Activity::Build {
+                        derivation,
+                        machine,
+                    },
+                ..
+            } => {
                 self.start(*id, derivation, machine.as_deref(), now);
             }
-            LogEvent::Started { id, activity: Activity::Builds, .. } => {
+            LogEvent::Started {
+                id,
+                activity: Activity::Builds,
+                ..
+            } => {
                 self.builds_activities.insert(*id, 0);
             }
             LogEvent::Line { id, text } => {
-                if let Some(build) = self.running.get(id).and_then(|derivation| self.builds.get_mut(derivation)) {
+                if let Some(build) = self
+                    .running
+                    .get(id)
+                    .and_then(|derivation| self.builds.get_mut(derivation))
+                {
                     build.keep(text, self.tail);
                 }
             }
-            LogEvent::Progress { id, done, running, failed, .. } => {
+            LogEvent::Progress {
+                id,
+                done,
+                running,
+                failed,
+                ..
+            } => {
                 if let Some(before) = self.builds_activities.get_mut(id) {
                     let ended = done + failed;
                     if ended > *before && *running == 0 {
@@ -77,7 +106,11 @@ impl BuildWatch {
                 }
             }
             LogEvent::Stopped { id } => {
-                if let Some(build) = self.running.remove(id).and_then(|derivation| self.builds.get_mut(&derivation)) {
+                if let Some(build) = self
+                    .running
+                    .remove(id)
+                    .and_then(|derivation| self.builds.get_mut(&derivation))
+                {
                     build.end(now);
                 }
             }
@@ -104,12 +137,15 @@ impl BuildWatch {
     fn start(&mut self, id: u64, derivation: &StorePath, machine: Option<&str>, now: Instant) {
         self.running.insert(id, derivation.clone());
         // A remote build is told twice: by us, and by the machine as its own.
-        let build = self.builds.entry(derivation.clone()).or_insert_with(|| WatchedBuild {
-            started: now,
-            ended: None,
-            machine: None,
-            tail: VecDeque::new(),
-        });
+        let build = self
+            .builds
+            .entry(derivation.clone())
+            .or_insert_with(|| WatchedBuild {
+                started: now,
+                ended: None,
+                machine: None,
+                tail: VecDeque::new(),
+            });
         build.ended = None;
         if let Some(machine) = machine {
             build.machine = Some(machine.to_owned());
@@ -117,16 +153,34 @@ impl BuildWatch {
     }
 
     fn fail(&mut self, mut failure: Failure, now: Instant) {
-        if let Some(build) = failure.derivation.as_ref().and_then(|derivation| self.builds.get_mut(derivation)) {
+        if let Some(build) = failure
+            .derivation
+            .as_ref()
+            .and_then(|derivation| self.builds.get_mut(derivation))
+        {
             build.end(now);
-            if build.tail.iter().any(|line| failures::full_disk(line).is_some()) {
+            if build
+                .tail
+                .iter()
+                .any(|line| failures::full_disk(line).is_some())
+            {
                 failure.reason = FailureReason::DiskFull;
             }
         }
-        let known = self.failures.iter_mut().find(|known| known.derivation == failure.derivation);
+        let known = self
+            .failures
+            .iter_mut()
+            .find(|known| known.derivation == failure.derivation);
         match known {
             // The machine's own account comes first and is the better one: ours says "exit code 1".
-            Some(known) if matches!(known.reason, FailureReason::Dependency | FailureReason::Other(_)) => *known = failure,
+            Some(known)
+                if matches!(
+                    known.reason,
+                    FailureReason::Dependency | FailureReason::Other(_)
+                ) =>
+            {
+                *known = failure
+            }
             Some(_) => {}
             None => self.failures.push(failure),
         }
@@ -143,7 +197,8 @@ impl WatchedBuild {
             self.tail.pop_front();
         }
         if most > 0 {
-            self.tail.push_back(line.chars().take(LONGEST_KEPT_LINE).collect());
+            self.tail
+                .push_back(line.chars().take(LONGEST_KEPT_LINE).collect());
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::hand::Hand;
 use super::step::{self, SOCKET_FOLDER};
 use super::{
-    Invocation, Machine, Privilege, Runner, SetupError, SetupErrorKind, SetupPlan, Site, Step, nix_conf, registering,
-    upstream,
+    Invocation, Machine, Privilege, Runner, SetupError, SetupErrorKind, SetupPlan, Site, Step,
+    nix_conf, registering, upstream,
 };
 
 /// What happens while a plan is done.
@@ -58,9 +58,17 @@ pub async fn apply<R: Runner>(
             kind: SetupErrorKind::Impossible(plan.impossible.len()),
         });
     }
-    let hand = Hand { root: site.root, runner: site.runner, privilege: plan.privilege };
+    let hand = Hand {
+        root: site.root,
+        runner: site.runner,
+        privilege: plan.privilege,
+    };
     for (number, step) in (1..).zip(&plan.steps) {
-        on_event(SetupEvent::Started { number, of: plan.steps.len(), step: step.clone() });
+        on_event(SetupEvent::Started {
+            number,
+            of: plan.steps.len(),
+            step: step.clone(),
+        });
         match perform(step, &hand, http).await {
             Ok(None) => on_event(SetupEvent::Finished { number }),
             Ok(Some(why)) => on_event(SetupEvent::Unneeded { number, why }),
@@ -85,19 +93,35 @@ async fn perform<R: Runner>(
                 hand.run_as_root(step::apt_get(&["update"])).await?;
             }
             let names = packages.iter().map(String::as_str);
-            let args: Vec<_> = ["install", "--no-install-recommends", "-y"].into_iter().chain(names).collect();
+            let args: Vec<_> = ["install", "--no-install-recommends", "-y"]
+                .into_iter()
+                .chain(names)
+                .collect();
             hand.run_as_root(step::apt_get(&args)).await?;
         }
-        Step::InstallUpstreamNix { release, daemon } => upstream::install(hand, http, release, *daemon).await?,
+        Step::InstallUpstreamNix { release, daemon } => {
+            upstream::install(hand, http, release, *daemon).await?
+        }
         Step::MakeStoreFolder { owner } => {
-            hand.run_as_root(Invocation::new("install", ["-d", "-m", "755", "-o", owner, "/nix"])).await?;
+            hand.run_as_root(Invocation::new(
+                "install",
+                ["-d", "-m", "755", "-o", owner, "/nix"],
+            ))
+            .await?;
         }
         Step::MountBinfmt => return registering::mount(hand).await,
-        Step::RegisterBinfmt { arch, via, replaces, .. } => {
+        Step::RegisterBinfmt {
+            arch,
+            via,
+            replaces,
+            ..
+        } => {
             let replaces = replaces.as_ref().map(|(name, _)| name.as_str());
             return registering::register(hand, *arch, *via, replaces).await;
         }
-        Step::WriteNixConf { path, edits, own, .. } => {
+        Step::WriteNixConf {
+            path, edits, own, ..
+        } => {
             // The file as it is by now: a package may just have brought it.
             let text = hand.root.read(path).unwrap_or_default();
             let (changes, text) = nix_conf::edit(&text, edits);
@@ -107,13 +131,19 @@ async fn perform<R: Runner>(
             hand.replace(path, &text, *own).await?;
         }
         Step::RestartDaemon => {
-            hand.run_as_root(Invocation::new("systemctl", ["restart", "nix-daemon.service"])).await?;
+            hand.run_as_root(Invocation::new(
+                "systemctl",
+                ["restart", "nix-daemon.service"],
+            ))
+            .await?;
         }
         Step::JoinGroup { user, group } => {
-            hand.run_as_root(Invocation::new("usermod", ["-aG", group, user])).await?;
+            hand.run_as_root(Invocation::new("usermod", ["-aG", group, user]))
+                .await?;
         }
         Step::OpenDaemonSocket => {
-            hand.run_as_root(Invocation::new("chmod", ["755", SOCKET_FOLDER])).await?;
+            hand.run_as_root(Invocation::new("chmod", ["755", SOCKET_FOLDER]))
+                .await?;
         }
     }
     Ok(None)
@@ -121,7 +151,10 @@ async fn perform<R: Runner>(
 
 /// A new look, and a new decision: it has to find nothing left to do. A group
 /// that counts from the next login on is the one thing that may be outstanding.
-async fn verify<R: Runner>(plan: &SetupPlan, site: &Site<'_, R>) -> Result<Vec<String>, SetupError> {
+async fn verify<R: Runner>(
+    plan: &SetupPlan,
+    site: &Site<'_, R>,
+) -> Result<Vec<String>, SetupError> {
     let machine = Machine::probe(site).await;
     let again = SetupPlan::make(&machine, &plan.wanted);
     let late = |step: &&Step| !matches!(step, Step::JoinGroup { .. } | Step::OpenDaemonSocket);
@@ -130,7 +163,12 @@ async fn verify<R: Runner>(plan: &SetupPlan, site: &Site<'_, R>) -> Result<Vec<S
         .iter()
         .filter(late)
         .map(Step::describe)
-        .chain(again.impossible.iter().map(|obstacle| format!("{}: {}", obstacle.what, obstacle.why)))
+        .chain(
+            again
+                .impossible
+                .iter()
+                .map(|obstacle| format!("{}: {}", obstacle.what, obstacle.why)),
+        )
         .chain(machine.failures(&plan.wanted))
         .collect();
     if missing.is_empty() {
@@ -139,7 +177,8 @@ async fn verify<R: Runner>(plan: &SetupPlan, site: &Site<'_, R>) -> Result<Vec<S
     Err(SetupError {
         subject: "this machine".to_owned(),
         act: "be made ready, although every step went well",
-        cure: "run setup again to see what it finds now, and please report it with that output".to_owned(),
+        cure: "run setup again to see what it finds now, and please report it with that output"
+            .to_owned(),
         kind: SetupErrorKind::StillMissing(missing),
     })
 }
@@ -147,23 +186,47 @@ async fn verify<R: Runner>(plan: &SetupPlan, site: &Site<'_, R>) -> Result<Vec<S
 fn explain(step: &Step, privilege: Privilege, kind: SetupErrorKind) -> SetupError {
     let commands = || step.shell().join(" && ");
     let (act, cure) = match step {
-        Step::InstallPackages { .. } => ("install packages", "see what apt-get says, mend that, and run setup again".to_owned()),
+        Step::InstallPackages { .. } => (
+            "install packages",
+            "see what apt-get says, mend that, and run setup again".to_owned(),
+        ),
         Step::InstallUpstreamNix { release, .. } => match &kind {
-            SetupErrorKind::Hash { .. } => {
-                ("trust the download", format!("nothing was run; find out who changed {}, or name another release", release.url))
-            }
-            SetupErrorKind::Download(_) => {
-                ("fetch Nix", format!("see whether {} can be reached from here, or install Nix by hand", release.url))
-            }
-            _ => ("install Nix", "see what its installer says, mend that, and run setup again".to_owned()),
+            SetupErrorKind::Hash { .. } => (
+                "trust the download",
+                format!(
+                    "nothing was run; find out who changed {}, or name another release",
+                    release.url
+                ),
+            ),
+            SetupErrorKind::Download(_) => (
+                "fetch Nix",
+                format!(
+                    "see whether {} can be reached from here, or install Nix by hand",
+                    release.url
+                ),
+            ),
+            _ => (
+                "install Nix",
+                "see what its installer says, mend that, and run setup again".to_owned(),
+            ),
         },
         Step::MountBinfmt | Step::RegisterBinfmt { .. } => {
             ("register the emulator", registering::CURE.to_owned())
         }
-        Step::WriteNixConf { path, .. } => ("change it", format!("make {} writable, or edit it by hand", path.display())),
+        Step::WriteNixConf { path, .. } => (
+            "change it",
+            format!("make {} writable, or edit it by hand", path.display()),
+        ),
         Step::RestartDaemon => ("restart it", "see `systemctl status nix-daemon`".to_owned()),
-        _ if privilege == Privilege::Sudo => ("change it", format!("try by hand: sudo {}", commands())),
+        _ if privilege == Privilege::Sudo => {
+            ("change it", format!("try by hand: sudo {}", commands()))
+        }
         _ => ("change it", format!("try by hand: {}", commands())),
     };
-    SetupError { subject: step.describe(), act, cure, kind }
+    SetupError {
+        subject: step.describe(),
+        act,
+        cure,
+        kind,
+    }
 }

@@ -50,15 +50,23 @@ impl Registration {
     /// Reads one of the kernel's files; `None` when it goes by extension.
     #[must_use]
     pub fn parse(name: &str, text: &str) -> Option<Self> {
-        let field = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        let field = |key: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(key))
+                .map(str::trim)
+        };
         let magic = hex::decode(field("magic ")?).ok()?;
         Some(Self {
             name: name.to_owned(),
             enabled: text.starts_with("enabled"),
             interpreter: field("interpreter ")?.to_owned(),
             flags: field("flags:").unwrap_or_default().to_owned(),
-            offset: field("offset ").and_then(|number| number.parse().ok()).unwrap_or(0),
-            mask: field("mask ").and_then(|mask| hex::decode(mask).ok()).unwrap_or_else(|| vec![0xff; magic.len()]),
+            offset: field("offset ")
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0),
+            mask: field("mask ")
+                .and_then(|mask| hex::decode(mask).ok())
+                .unwrap_or_else(|| vec![0xff; magic.len()]),
             magic,
         })
     }
@@ -67,9 +75,16 @@ impl Registration {
     #[must_use]
     pub fn handles(&self, arch: Arch) -> bool {
         let program = proof::program(arch);
-        let Some(start) = program.get(self.offset..) else { return false };
+        let Some(start) = program.get(self.offset..) else {
+            return false;
+        };
         start.len() >= self.magic.len()
-            && self.magic.iter().zip(&self.mask).zip(start).all(|((magic, mask), byte)| (magic ^ byte) & mask == 0)
+            && self
+                .magic
+                .iter()
+                .zip(&self.mask)
+                .zip(start)
+                .all(|((magic, mask), byte)| (magic ^ byte) & mask == 0)
     }
 
     /// Whether the kernel keeps the interpreter open: flag `F`. Without it the
@@ -82,14 +97,24 @@ impl Registration {
 
 /// All registrations, sorted by name.
 pub(super) fn registrations(root: &Root) -> Vec<Registration> {
-    let names = root.names(FOLDER).into_iter().filter(|name| name != "register" && name != "status");
-    names.filter_map(|name| Registration::parse(&name, &root.read(format!("{FOLDER}/{name}"))?)).collect()
+    let names = root
+        .names(FOLDER)
+        .into_iter()
+        .filter(|name| name != "register" && name != "status");
+    names
+        .filter_map(|name| Registration::parse(&name, &root.read(format!("{FOLDER}/{name}"))?))
+        .collect()
 }
 
 /// The line that registers `arch`, as the kernel and `binfmt.d` read it.
 pub(super) fn line(arch: Arch, interpreter: &str, flags: &str) -> String {
     let escaped = |bytes: [u8; 20]| bytes.map(|byte| format!("\\x{byte:02x}")).concat();
-    format!(":{}:M::{}:{}:{interpreter}:{flags}", rule(arch), escaped(arch.magic()), escaped(arch.mask()))
+    format!(
+        ":{}:M::{}:{}:{interpreter}:{flags}",
+        rule(arch),
+        escaped(arch.magic()),
+        escaped(arch.mask())
+    )
 }
 
 /// The name under which distributions register `arch`.

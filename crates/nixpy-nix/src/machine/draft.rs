@@ -1,12 +1,13 @@
 //! The decisions of a plan, one subject after another.
 
-use super::probe::build_users;
-use super::step::DAEMON_GROUP;
-use super::{Arch, Binfmt, Daemon, Edit, Machine, Obstacle, Os, PackageManager, Privilege, Release, Runs, SetupPlan  , Step, packages};
+use super::configuring::{flakes, platforms};
+use super::{
+    Arch, Binfmt, Machine, Obstacle, Os, PackageManager, Release, Runs, SetupPlan, Step, packages,
+};
 
 /// How Nix will come onto the machine.
 #[derive(PartialEq, Eq)]
-enum Installs {
+pub(super) enum Installs {
     Package,
     Upstream,
 }
@@ -15,12 +16,17 @@ pub(super) struct Draft<'a> {
     pub(super) machine: &'a Machine,
     pub(super) plan: SetupPlan,
     pub(super) packages: Vec<&'static str>,
-    installs: Option<Installs>,
+    pub(super) installs: Option<Installs>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(machine: &'a Machine, plan: SetupPlan) -> Self {
-        Self { machine, plan, packages: Vec::new(), installs: None }
+        Self {
+            machine,
+            plan,
+            packages: Vec::new(),
+            installs: None,
+        }
     }
 
     pub(super) fn finish(mut self) -> SetupPlan {
@@ -34,7 +40,11 @@ impl<'a> Draft<'a> {
     fn foreign(&mut self) -> Option<Vec<Arch>> {
         let linux = match &self.machine.os {
             Os::Linux(_) if self.machine.wsl1 => {
-                self.cannot("building here", "this is WSL 1, which has no Linux kernel", "Convert the distribution to WSL 2: `wsl --set-version <name> 2`.");
+                self.cannot(
+                    "building here",
+                    "this is WSL 1, which has no Linux kernel",
+                    "Convert the distribution to WSL 2: `wsl --set-version <name> 2`.",
+                );
                 return None;
             }
             Os::Linux(distribution) => distribution.clone(),
@@ -47,12 +57,20 @@ impl<'a> Draft<'a> {
                 return None;
             }
             Os::Other(name) => {
-                self.cannot("building here", &format!("setup knows Linux only, and this is `{name}`"), "Run nixpy-ci on a Linux machine.");
+                self.cannot(
+                    "building here",
+                    &format!("setup knows Linux only, and this is `{name}`"),
+                    "Run nixpy-ci on a Linux machine.",
+                );
                 return None;
             }
         };
         let Some(host) = self.machine.arch else {
-            self.cannot("building here", "the processor is neither x86_64 nor aarch64", "Run nixpy-ci on a machine with one of these.");
+            self.cannot(
+                "building here",
+                "the processor is neither x86_64 nor aarch64",
+                "Run nixpy-ci on a machine with one of these.",
+            );
             return None;
         };
         let mut foreign = Vec::new();
@@ -77,19 +95,27 @@ impl<'a> Draft<'a> {
     /// NixOS is configured in one place, which is not ours to edit.
     fn nixos(&mut self, foreign: &[Arch]) {
         let flakes = flakes().is_met(&self.machine.conf.effective);
-        let runs = foreign.iter().all(|arch| self.machine.runs.get(arch) == Some(&Runs::Yes));
+        let runs = foreign
+            .iter()
+            .all(|arch| self.machine.runs.get(arch) == Some(&Runs::Yes));
         if flakes && runs && platforms(foreign).is_met(&self.machine.conf.effective) {
-            self.plan.already.push("NixOS is configured for it".to_owned());
+            self.plan
+                .already
+                .push("NixOS is configured for it".to_owned());
             return;
         }
-        let systems: Vec<_> = foreign.iter().map(|arch| format!("\"{}\"", arch.system())).collect();
+        let mut lines = vec!["Add to configuration.nix, then `nixos-rebuild switch`:".to_owned()];
+        if !foreign.is_empty() {
+            let systems = foreign.iter().map(|arch| format!("\"{}\"", arch.system()));
+            let systems = systems.collect::<Vec<_>>().join(" ");
+            lines.push(format!("boot.binfmt.emulatedSystems = [ {systems} ];"));
+        }
+        lines
+            .push(r#"nix.settings.experimental-features = [ "nix-command" "flakes" ];"#.to_owned());
         self.cannot(
             "changing NixOS",
             "its configuration is written in Nix, and would be lost at the next rebuild",
-            &format!(
-                "Add to configuration.nix, then `nixos-rebuild switch`:\nboot.binfmt.emulatedSystems = [ {} ];\nnix.settings.experimental-features = [ \"nix-command\" \"flakes\" ];",
-                systems.join(" ")
-            ),
+            &lines.join("\n"),
         );
     }
 
@@ -99,12 +125,23 @@ impl<'a> Draft<'a> {
         for &arch in foreign {
             before.extend(self.emulator(arch));
         }
-        if before.iter().any(|step| matches!(step, Step::RegisterBinfmt { .. })) && self.machine.binfmt == Binfmt::Mountable {
+        if before
+            .iter()
+            .any(|step| matches!(step, Step::RegisterBinfmt { .. }))
+            && self.machine.binfmt == Binfmt::Mountable
+        {
             before.insert(0, Step::MountBinfmt);
         }
         if !self.packages.is_empty() {
-            let packages = self.packages.iter().map(|name| (*name).to_owned()).collect();
-            self.plan.steps.push(Step::InstallPackages { packages, update: self.machine.offers.is_empty() });
+            let packages = self
+                .packages
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect();
+            self.plan.steps.push(Step::InstallPackages {
+                packages,
+                update: self.machine.offers.is_empty(),
+            });
         }
         self.plan.steps.append(&mut before);
         let conf = self.conf(foreign);
@@ -122,10 +159,14 @@ impl<'a> Draft<'a> {
 
     fn nix(&mut self) -> Option<Step> {
         let machine = self.machine;
-        let Os::Linux(distribution) = &machine.os else { return None };
+        let Os::Linux(distribution) = &machine.os else {
+            return None;
+        };
         if let Some(nix) = &machine.nix {
             if packages::version_pair(&nix.version) >= (2, 8) {
-                self.plan.already.push(format!("Nix {} at {}", nix.version, nix.path.display()));
+                self.plan
+                    .already
+                    .push(format!("Nix {} at {}", nix.version, nix.path.display()));
             } else {
                 self.cannot(
                     &format!("flakes with {}", nix.path.display()),
@@ -140,7 +181,8 @@ impl<'a> Draft<'a> {
             self.installs = Some(Installs::Package);
             self.packages.push(name);
             // The daemon, its users and its units; useless where no systemd runs.
-            self.packages.extend(machine.systemd.then_some("nix-setup-systemd"));
+            self.packages
+                .extend(machine.systemd.then_some("nix-setup-systemd"));
             return None;
         }
         if machine.selinux_enforcing {
@@ -155,88 +197,32 @@ impl<'a> Draft<'a> {
             if apt {
                 self.packages.push("xz-utils");
             } else {
-                self.cannot("installing Nix", "`tar` or `xz` is missing, and upstream's release is a .tar.xz", "Install both, then run setup again.");
+                self.cannot(
+                    "installing Nix",
+                    "`tar` or `xz` is missing, and upstream's release is a .tar.xz",
+                    "Install both, then run setup again.",
+                );
             }
         }
         self.installs = Some(Installs::Upstream);
-        let release = self.plan.wanted.nix.clone().or_else(|| machine.arch.map(Release::pinned))?;
-        Some(Step::InstallUpstreamNix { release, daemon: machine.systemd })
-    }
-
-    fn conf(&mut self, foreign: &[Arch]) -> Option<Step> {
-        let machine = self.machine;
-        let conf = &machine.conf;
-        let daemon = machine.daemon != Daemon::None || (self.installs.is_some() && machine.systemd);
-        // What a user's NIX_CONFIG says holds for his own commands, flakes among them.
-        let ours = format!("{}\n{}", conf.effective, machine.nix_config);
-        let whose = if daemon { &conf.effective } else { &ours };
-        let mut edits = Vec::new();
-        let mut need = |edit: Edit, text: &str, plan: &mut SetupPlan, already: &str| {
-            if !edit.is_met(text) {
-                edits.push(edit);
-            } else if !already.is_empty() {
-                plan.already.push(already.to_owned());
-            }
-        };
-        need(flakes(), &ours, &mut self.plan, "flakes are enabled");
-        if !foreign.is_empty() {
-            let names: Vec<_> = foreign.iter().map(|arch| arch.system()).collect();
-            let already = format!("extra-platforms has {}", names.join(" "));
-            need(platforms(foreign), whose, &mut self.plan, &already);
-        }
-        let root_alone = machine.privilege == Privilege::Root && !daemon && machine.nixbld_members == 0;
-        if root_alone && build_users(conf).is_none_or(|group| !group.is_empty()) {
-            let edit = Edit::Set { setting: "build-users-group", value: "" };
-            need(edit, whose, &mut self.plan, "");
-        }
-        // A package that is still to be installed brings a nix.conf along.
-        let arriving = self.packages.contains(&"nix-setup-systemd") && conf.text.is_none();
-        let text = if arriving { super::nix_conf::DEBIANS } else { conf.text.as_deref().unwrap_or_default() };
-        if machine.user_namespaces {
-            need(Edit::TrustSandbox, if arriving { text } else { whose }, &mut self.plan, "");
-        }
-        let own = machine.home.as_ref().is_some_and(|home| conf.path.starts_with(home));
-        Step::nix_conf(conf.path.clone(), text, edits, own)
-    }
-
-    fn daemon(&mut self, configures: bool) {
-        let machine = self.machine;
-        let arriving = self.installs.is_some() && machine.systemd;
-        let packaged = self.installs == Some(Installs::Package);
-        if configures && machine.systemd && (arriving || machine.daemon != Daemon::None) {
-            self.plan.steps.push(Step::RestartDaemon);
-        } else if configures && machine.daemon != Daemon::None {
-            self.plan.notes.push("restart nix-daemon: it reads its configuration when it starts, and no systemd runs here to do it".to_owned());
-        }
-        if machine.privilege != Privilege::Sudo {
-            return;
-        }
-        if machine.daemon == Daemon::Forbidden || (arriving && packaged) {
-            if !machine.groups.iter().any(|group| group == DAEMON_GROUP) {
-                self.plan.steps.push(Step::JoinGroup { user: machine.user.clone(), group: DAEMON_GROUP.to_owned() });
-                self.plan.notes.push(format!("the group {DAEMON_GROUP} counts once you log in again"));
-            }
-            if self.plan.wanted.right_away {
-                self.plan.steps.push(Step::OpenDaemonSocket);
-            }
-        }
-        if packaged && !machine.systemd && !machine.store_folder {
-            self.plan.steps.push(Step::MakeStoreFolder { owner: machine.user.clone() });
-        }
+        let release = self
+            .plan
+            .wanted
+            .nix
+            .clone()
+            .or_else(|| machine.arch.map(Release::pinned))?;
+        Some(Step::InstallUpstreamNix {
+            release,
+            daemon: machine.systemd,
+        })
     }
 
     pub(super) fn cannot(&mut self, what: &str, why: &str, cure: &str) {
-        let obstacle = Obstacle { what: what.to_owned(), why: why.to_owned(), cure: cure.to_owned() };
+        let obstacle = Obstacle {
+            what: what.to_owned(),
+            why: why.to_owned(),
+            cure: cure.to_owned(),
+        };
         self.plan.impossible.push(obstacle);
     }
-}
-
-fn flakes() -> Edit {
-    let values = ["nix-command", "flakes"].map(str::to_owned).to_vec();
-    Edit::Extend { setting: "experimental-features", values }
-}
-
-fn platforms(foreign: &[Arch]) -> Edit {
-    let values = foreign.iter().map(|arch| arch.system().to_owned()).collect();
-    Edit::Extend { setting: "extra-platforms", values }
 }

@@ -8,21 +8,37 @@ impl Draft<'_> {
         let machine = self.machine;
         let what = format!("running {} programs", arch.name());
         let ours = match &machine.binfmt {
-            Binfmt::Mounted(registrations) => registrations.iter().filter(|entry| entry.handles(arch)).collect(),
+            Binfmt::Mounted(registrations) => registrations
+                .iter()
+                .filter(|entry| entry.handles(arch))
+                .collect(),
             _ => Vec::new(),
         };
         // The kernel asks the newest first, and does not say which that is.
         let wrong = ours.iter().find(|entry| !entry.enabled || !entry.fixed());
-        match (machine.runs.get(&arch), wrong) {
-            (Some(Runs::Yes), None) => {
+        let runs = match machine.runs.get(&arch) {
+            Some(Runs::Untried) => !ours.is_empty(),
+            runs => runs == Some(&Runs::Yes),
+        };
+        match wrong {
+            None if runs => {
                 let by = ours.first().map_or(String::new(), |entry| {
-                    format!(", by {} (registration `{}`, flags {})", entry.interpreter, entry.name, entry.flags)
+                    format!(
+                        ", by {} (registration `{}`, flags {})",
+                        entry.interpreter, entry.name, entry.flags
+                    )
                 });
-                self.plan.already.push(format!("{} programs run here{by}", arch.name()));
+                self.plan
+                    .already
+                    .push(format!("{} programs run here{by}", arch.name()));
                 return None;
             }
             _ if machine.binfmt == Binfmt::Off => {
-                self.cannot(&what, "binfmt_misc is switched off as a whole", "As root: echo 1 > /proc/sys/fs/binfmt_misc/status");
+                self.cannot(
+                    &what,
+                    "binfmt_misc is switched off as a whole",
+                    "As root: echo 1 > /proc/sys/fs/binfmt_misc/status",
+                );
                 return None;
             }
             _ => {}
@@ -39,9 +55,13 @@ impl Draft<'_> {
             None => self.qemu_package(arch)?,
         };
         let replaces = match (wrong, ours.first(), machine.runs.get(&arch)) {
-            (Some(entry), ..) if !entry.enabled => Some((entry.name.clone(), "it is disabled".to_owned())),
+            (Some(entry), ..) if !entry.enabled => {
+                Some((entry.name.clone(), "it is disabled".to_owned()))
+            }
             (Some(entry), ..) => Some((entry.name.clone(), "it lacks the flag F".to_owned())),
-            (None, Some(entry), Some(Runs::No(why))) => Some((entry.name.clone(), format!("a program failed: {why}"))),
+            (None, Some(entry), Some(Runs::No(why))) => {
+                Some((entry.name.clone(), format!("a program failed: {why}")))
+            }
             _ => None,
         };
         let via = if machine.systemd {
@@ -49,22 +69,36 @@ impl Draft<'_> {
         } else if machine.update_binfmts || self.packages.contains(&"binfmt-support") {
             Via::UpdateBinfmts
         } else {
-            self.plan.notes.push("the registration is gone after a restart; run setup again then".to_owned());
+            self.plan
+                .notes
+                .push("the registration is gone after a restart; run setup again then".to_owned());
             Via::Direct
         };
-        Some(Step::RegisterBinfmt { arch, via, interpreter, replaces })
+        Some(Step::RegisterBinfmt {
+            arch,
+            via,
+            interpreter,
+            replaces,
+        })
     }
 
     /// Has the package installed; the path is where it will put the program.
     fn qemu_package(&mut self, arch: Arch) -> Option<String> {
         let machine = self.machine;
         let names = match (&machine.os, machine.package_manager) {
-            (Os::Linux(distribution), Some(PackageManager::Apt)) => packages::qemu(&machine.offers, distribution),
+            (Os::Linux(distribution), Some(PackageManager::Apt)) => {
+                packages::qemu(&machine.offers, distribution)
+            }
             _ => Vec::new(),
         };
         if names.is_empty() {
-            let command = machine.package_manager.map(|manager| manager.qemu_command(arch));
-            let install = command.map_or("Install a statically linked qemu-user".to_owned(), |command| format!("Install one: `{command}`"));
+            let command = machine
+                .package_manager
+                .map(|manager| manager.qemu_command(arch));
+            let install = command.map_or(
+                "Install a statically linked qemu-user".to_owned(),
+                |command| format!("Install one: `{command}`"),
+            );
             self.cannot(
                 &format!("running {} programs", arch.name()),
                 "there is no statically linked qemu for them here, and setup installs packages with apt-get only",
@@ -74,7 +108,10 @@ impl Draft<'_> {
         }
         self.packages.extend(names);
         // Containers have nothing that would register again at a restart.
-        self.packages.extend((!machine.systemd && !machine.container && !machine.update_binfmts).then_some("binfmt-support"));
+        self.packages.extend(
+            (!machine.systemd && !machine.container && !machine.update_binfmts)
+                .then_some("binfmt-support"),
+        );
         self.packages.sort_by_key(|name| !name.starts_with("nix"));
         self.packages.dedup();
         Some(format!("/usr/libexec/qemu-binfmt/{}-binfmt-P", arch.name()))

@@ -26,7 +26,13 @@ impl Environment {
                 continue;
             }
             match name.as_str() {
-                "PATH" => environment.path = value.split(':').filter(|s| !s.is_empty()).map(PathBuf::from).collect(),
+                "PATH" => {
+                    environment.path = value
+                        .split(':')
+                        .filter(|s| !s.is_empty())
+                        .map(PathBuf::from)
+                        .collect()
+                }
                 "HOME" => environment.home = Some(value.into()),
                 "XDG_CONFIG_HOME" => environment.config_home = Some(value.into()),
                 "NIX_CONF_DIR" => environment.nix_conf_dir = Some(value.into()),
@@ -40,7 +46,10 @@ impl Environment {
     /// The user's own nix.conf.
     #[must_use]
     pub fn user_conf(&self) -> Option<PathBuf> {
-        let folder = self.config_home.clone().or_else(|| Some(self.home.as_ref()?.join(".config")))?;
+        let folder = self
+            .config_home
+            .clone()
+            .or_else(|| Some(self.home.as_ref()?.join(".config")))?;
         Some(folder.join("nix/nix.conf"))
     }
 }

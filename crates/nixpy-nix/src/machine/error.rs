@@ -76,12 +76,16 @@ impl SetupError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &self.kind {
-            SetupErrorKind::Download(error) => error.status().is_none_or(|status| status.is_server_error()),
+            SetupErrorKind::Download(error) => {
+                error.status().is_none_or(|status| status.is_server_error())
+            }
             _ => false,
         }
     }
 }
 
 fn ending(finished: &Finished) -> String {
-    finished.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"))
+    finished
+        .code
+        .map_or("a signal".to_owned(), |code| format!("exit code {code}"))
 }

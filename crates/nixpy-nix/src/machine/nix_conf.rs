@@ -18,7 +18,8 @@ const HEADING: &str = "# Added by nixpy-ci setup.";
 const DEBIANS_EXCUSE: &str = "the sandbox feature does not seem to work on Debian";
 
 /// What a nix.conf of Debian's package says, as far as setup is concerned.
-pub(super) const DEBIANS: &str = "# So far the sandbox feature does not seem to work on Debian:\nsandbox = false\n";
+pub(super) const DEBIANS: &str =
+    "# So far the sandbox feature does not seem to work on Debian:\nsandbox = false\n";
 
 /// The file to write to, and all that counts now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,12 +40,20 @@ impl ConfFile {
         let mut effective = String::new();
         let mut target = path.to_owned();
         for line in text.iter().flat_map(|text| text.lines()) {
-            match line.trim().strip_prefix('!').unwrap_or(line.trim()).strip_prefix("include ") {
+            match line
+                .trim()
+                .strip_prefix('!')
+                .unwrap_or(line.trim())
+                .strip_prefix("include ")
+            {
                 None => effective.extend([line, "\n"]),
                 Some(included) => {
                     let included = path.parent().unwrap_or(path).join(included.trim());
                     // Installers that rewrite nix.conf on every upgrade leave this one to the user.
-                    if included.file_name().is_some_and(|name| name == "nix.custom.conf") {
+                    if included
+                        .file_name()
+                        .is_some_and(|name| name == "nix.custom.conf")
+                    {
                         target.clone_from(&included);
                     }
                     effective.push_str(&root.read(&included).unwrap_or_default());
@@ -52,8 +61,16 @@ impl ConfFile {
                 }
             }
         }
-        let text = if target == path { text } else { root.read(&target) };
-        Self { path: target, text, effective }
+        let text = if target == path {
+            text
+        } else {
+            root.read(&target)
+        };
+        Self {
+            path: target,
+            text,
+            effective,
+        }
     }
 }
 
@@ -96,9 +113,15 @@ impl Edit {
     }
 
     fn missing(&self, effective: &str) -> Vec<&str> {
-        let Self::Extend { setting, values } = self else { return Vec::new() };
+        let Self::Extend { setting, values } = self else {
+            return Vec::new();
+        };
         let present = value_of(effective, setting).unwrap_or_default();
-        values.iter().map(String::as_str).filter(|value| !present.contains(value)).collect()
+        values
+            .iter()
+            .map(String::as_str)
+            .filter(|value| !present.contains(value))
+            .collect()
     }
 }
 
@@ -132,9 +155,15 @@ pub(super) fn edit(text: &str, edits: &[Edit]) -> (Vec<Change>, String) {
             _ => lines.iter().rposition(assigned),
         };
         if let Some(at) = replaced {
-            let comment = lines[at].find('#').map(|hash| format!(" {}", &lines[at][hash..]));
-            let from = std::mem::replace(&mut lines[at], line.clone() + &comment.unwrap_or_default());
-            changes.push(Change::Replace { from: from.trim().to_owned(), to: line });
+            let comment = lines[at]
+                .find('#')
+                .map(|hash| format!(" {}", &lines[at][hash..]));
+            let from =
+                std::mem::replace(&mut lines[at], line.clone() + &comment.unwrap_or_default());
+            changes.push(Change::Replace {
+                from: from.trim().to_owned(),
+                to: line,
+            });
         } else {
             if !lines.iter().any(|line| line == HEADING) {
                 lines.extend((!lines.is_empty()).then(String::new));

@@ -33,7 +33,10 @@ impl PackageManager {
     pub(super) fn qemu_command(self, arch: Arch) -> String {
         match self {
             Self::Apt => "apt-get install qemu-user-static".to_owned(),
-            Self::Dnf => format!("dnf install qemu-user-static-{}", arch.name().replace("x86_64", "x86")),
+            Self::Dnf => format!(
+                "dnf install qemu-user-static-{}",
+                arch.name().replace("x86_64", "x86")
+            ),
             Self::Pacman => "pacman -S qemu-user-static qemu-user-static-binfmt".to_owned(),
             Self::Apk => format!("apk add qemu-{} qemu-openrc", arch.name()),
             Self::Zypper => "zypper install qemu-linux-user".to_owned(),
@@ -42,8 +45,13 @@ impl PackageManager {
 }
 
 /// The names that are looked up.
-pub(super) const ASKED: [&str; 5] =
-    ["nix-bin", "nix-setup-systemd", "qemu-user-static", "qemu-user", "qemu-user-binfmt"];
+pub(super) const ASKED: [&str; 5] = [
+    "nix-bin",
+    "nix-setup-systemd",
+    "qemu-user-static",
+    "qemu-user",
+    "qemu-user-binfmt",
+];
 
 /// What `apt-cache policy` offers: name and version.
 pub(super) type Offers = BTreeMap<String, String>;
@@ -55,7 +63,11 @@ pub(super) fn parse_policy(text: &str) -> Offers {
     for line in text.lines() {
         if let Some(heading) = line.strip_suffix(':').filter(|line| !line.starts_with(' ')) {
             name = heading;
-        } else if let Some(version) = line.trim().strip_prefix("Candidate: ").filter(|v| *v != "(none)") {
+        } else if let Some(version) = line
+            .trim()
+            .strip_prefix("Candidate: ")
+            .filter(|v| *v != "(none)")
+        {
             offers.insert(name.to_owned(), version.to_owned());
         }
     }
@@ -89,9 +101,19 @@ pub(super) fn qemu(offers: &Offers, distribution: &Distribution) -> Vec<&'static
     }
 }
 
+/// Whether the package's nix.conf will say `sandbox = false`: Debian's did before 2.17.
+pub(super) fn distrusts_sandbox(offers: &Offers, distribution: &Distribution) -> bool {
+    match offers.get("nix-bin") {
+        Some(version) => version_pair(version) < (2, 17),
+        None => !distribution.is_at_least(13, (23, 10)),
+    }
+}
+
 /// Major and minor of `1:7.2+dfsg-7` or `2.18.1`; zeros for what is no number.
 pub(super) fn version_pair(version: &str) -> (u32, u32) {
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
+    let mut numbers = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|digits| digits.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }

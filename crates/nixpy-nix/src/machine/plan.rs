@@ -66,15 +66,23 @@ impl SetupPlan {
 
     /// Without root's rights the steps become commands for whoever has them.
     fn without_means(mut self, machine: &Machine) -> Self {
-        let blocked = machine.privilege == Privilege::None && self.steps.iter().any(Step::needs_root);
+        let blocked =
+            machine.privilege == Privilege::None && self.steps.iter().any(Step::needs_root);
         if blocked && self.impossible.is_empty() {
             let commands: Vec<_> = self.steps.iter().flat_map(Step::shell).collect();
             self.impossible.push(Obstacle {
                 what: "changing this machine".to_owned(),
-                why: format!("{} is not root, and sudo is missing or asks for a password", machine.user),
-                cure: format!("Have root type this, then run setup again:\n{}", commands.join("\n")),
+                why: format!(
+                    "{} is not root, and sudo is missing or asks for a password",
+                    machine.user
+                ),
+                cure: format!(
+                    "Have root type this, then run setup again:\n{}",
+                    commands.join("\n")
+                ),
             });
             self.steps.clear();
+            self.notes.clear();
         }
         self
     }
@@ -89,7 +97,14 @@ impl fmt::Display for SetupPlan {
             writeln!(f, "{number}. {step}")?;
         }
         for Obstacle { what, why, cure } in &self.impossible {
-            writeln!(f, "cannot: {what}: {why}\n  {}", cure.replace('\n', "\n    "))?;
+            writeln!(
+                f,
+                "cannot: {what}: {why}\n  {}",
+                cure.replace('\n', "\n    ")
+            )?;
+        }
+        if !self.impossible.is_empty() && !self.steps.is_empty() {
+            writeln!(f, "nothing is changed while something stands in the way")?;
         }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;

@@ -1,129 +1,32 @@
-//! Facts about a machine. Nothing here decides, and nothing is changed.
+//! Looking at a machine. Nothing here decides, and nothing is changed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::packages::{self, Offers, version_pair};
-use super::{Arch, Binfmt, ConfFile, Environment, Finished, Invocation, PackageManager, Root, Runner, Site, Wanted};
-use super::{binfmt, nix_conf, proof};
-
-/// The kind of operating system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Os {
-    /// Linux, and whose.
-    Linux(Distribution),
-    /// A Mac.
-    MacOs,
-    /// Something else, as `uname -s` names it.
-    Other(String),
-}
-
-/// What os-release says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Distribution {
-    /// `ID`, such as `debian`.
-    pub id: String,
-    /// `VERSION_ID`; empty where releases have no number.
-    pub version: String,
-    /// `PRETTY_NAME`.
-    pub name: String,
-}
-
-impl Distribution {
-    /// Whether this is Debian or Ubuntu of at least these versions. Debian
-    /// without a number is testing or unstable, newer than any.
-    pub(super) fn is_at_least(&self, debian: u32, ubuntu: (u32, u32)) -> bool {
-        match self.id.as_str() {
-            "debian" => self.version.is_empty() || version_pair(&self.version).0 >= debian,
-            "ubuntu" => version_pair(&self.version) >= ubuntu,
-            _ => false,
-        }
-    }
-}
-
-/// How root's work can be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Privilege {
-    /// We are root.
-    Root,
-    /// By a `sudo` that does not ask for a password.
-    Sudo,
-    /// Not at all.
-    None,
-}
-
-/// Whether a processor's programs run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Runs {
-    /// One has.
-    Yes,
-    /// One has not, for this reason.
-    No(String),
-}
-
-/// A Nix that is here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NixFound {
-    /// The program.
-    pub path: PathBuf,
-    /// The number it gives.
-    pub version: String,
-}
-
-/// The daemon that may build for us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Daemon {
-    /// There is none.
-    None,
-    /// It answers.
-    Reachable,
-    /// Its folder is closed to this user.
-    Forbidden,
-}
-
-/// All that the decision depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each name is its documentation; the types say the rest")]
-pub struct Machine {
-    pub os: Os,
-    /// `None` for a processor that [`Arch`] does not know.
-    pub arch: Option<Arch>,
-    pub user: String,
-    pub groups: Vec<String>,
-    pub home: Option<PathBuf>,
-    pub privilege: Privilege,
-    pub systemd: bool,
-    pub container: bool,
-    /// The first Windows Subsystem for Linux, which has no Linux kernel.
-    pub wsl1: bool,
-    pub selinux_enforcing: bool,
-    pub package_manager: Option<PackageManager>,
-    pub(super) offers: Offers,
-    pub has_xz: bool,
-    pub update_binfmts: bool,
-    pub nix: Option<NixFound>,
-    /// Whether `/nix` is there, whoever owns it.
-    pub store_folder: bool,
-    pub daemon: Daemon,
-    pub nixbld_members: usize,
-    pub conf: ConfFile,
-    /// `NIX_CONFIG`, which holds for this user's commands but not for a daemon.
-    pub nix_config: String,
-    pub user_namespaces: bool,
-    pub binfmt: Binfmt,
-    /// The static qemu for each foreign processor.
-    pub qemu: BTreeMap<Arch, String>,
-    /// Whether programs of each foreign processor run.
-    pub runs: BTreeMap<Arch, Runs>,
-}
+use super::packages::{self, Offers};
+use super::{
+    Arch, Binfmt, ConfFile, Daemon, Distribution, Environment, Finished, Invocation, Machine,
+    NixFound, Os, PackageManager, Privilege, Root, Runner, Site, binfmt, nix_conf, proof,
+};
 
 impl Machine {
     /// Looks at files, and runs programs that change nothing.
     pub async fn probe<R: Runner>(site: &Site<'_, R>) -> Self {
-        let Site { root, environment, runner } = *site;
+        let Site {
+            root,
+            environment,
+            runner,
+        } = *site;
         let said = async |program: &str, args: &[&str]| {
-            let finished = runner.run(&Invocation::new(program, args.iter().copied())).await.unwrap_or_default();
-            if finished.success() { finished.stdout.trim().to_owned() } else { String::new() }
+            let finished = runner
+                .run(&Invocation::new(program, args.iter().copied()))
+                .await
+                .unwrap_or_default();
+            if finished.success() {
+                finished.stdout.trim().to_owned()
+            } else {
+                String::new()
+            }
         };
         let os = match said("uname", &["-s"]).await.as_str() {
             "Linux" => Os::Linux(distribution(root)),
@@ -152,22 +55,40 @@ impl Machine {
         };
         let daemon = daemon(root).await;
         let mut runs = BTreeMap::new();
-        for foreign in Arch::ALL.into_iter().filter(|&foreign| matches!(os, Os::Linux(_)) && Some(foreign) != arch) {
+        for foreign in Arch::ALL
+            .into_iter()
+            .filter(|&foreign| matches!(os, Os::Linux(_)) && Some(foreign) != arch)
+        {
             runs.insert(foreign, proof::run(foreign, runner).await);
         }
         Self {
             arch,
             user: said("id", &["-un"]).await,
-            groups: said("id", &["-Gn"]).await.split_whitespace().map(str::to_owned).collect(),
+            groups: said("id", &["-Gn"])
+                .await
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
             home: environment.home.clone(),
             privilege,
             systemd: root.exists("/run/systemd/system"),
-            container: ["/.dockerenv", "/run/.containerenv", "/run/systemd/container"].iter().any(|p| root.exists(p)),
-            wsl1: root.read("/proc/sys/kernel/osrelease").is_some_and(|release| release.trim().ends_with("-Microsoft")),
-            selinux_enforcing: root.read("/sys/fs/selinux/enforce").is_some_and(|text| text.trim() == "1"),
+            container: [
+                "/.dockerenv",
+                "/run/.containerenv",
+                "/run/systemd/container",
+            ]
+            .iter()
+            .any(|p| root.exists(p)),
+            wsl1: root
+                .read("/proc/sys/kernel/osrelease")
+                .is_some_and(|release| release.trim().ends_with("-Microsoft")),
+            selinux_enforcing: root
+                .read("/sys/fs/selinux/enforce")
+                .is_some_and(|text| text.trim() == "1"),
             package_manager,
             offers,
-            has_xz: find(root, environment, "xz").is_some() && find(root, environment, "tar").is_some(),
+            has_xz: find(root, environment, "xz").is_some()
+                && find(root, environment, "tar").is_some(),
             update_binfmts: find(root, environment, "update-binfmts").is_some(),
             nix,
             store_folder: root.exists("/nix"),
@@ -177,35 +98,43 @@ impl Machine {
             daemon,
             user_namespaces: user_namespaces(runner, privilege).await,
             binfmt: binfmt(root, privilege, &os),
-            qemu: Arch::ALL.into_iter().filter_map(|arch| Some((arch, qemu(root, arch)?))).collect(),
+            qemu: Arch::ALL
+                .into_iter()
+                .filter_map(|arch| Some((arch, qemu(root, arch)?)))
+                .collect(),
             runs,
             os,
         }
     }
-
-    /// The wanted systems whose programs do not run, with the reason.
-    pub(super) fn failures(&self, wanted: &Wanted) -> Vec<String> {
-        let wanted = wanted.systems.iter().filter_map(|system| Arch::of_system(system));
-        let failing = wanted.filter_map(|arch| match self.runs.get(&arch) {
-            Some(Runs::No(why)) => Some(format!("{} programs do not run: {why}", arch.name())),
-            _ => None,
-        });
-        failing.collect()
-    }
 }
 
 fn distribution(root: &Root) -> Distribution {
-    let text = root.read("/etc/os-release").or_else(|| root.read("/usr/lib/os-release")).unwrap_or_default();
+    let text = root
+        .read("/etc/os-release")
+        .or_else(|| root.read("/usr/lib/os-release"))
+        .unwrap_or_default();
     let field = |key: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        value.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value
+            .unwrap_or_default()
+            .trim_matches(['"', '\''])
+            .to_owned()
     };
-    Distribution { id: field("ID"), version: field("VERSION_ID"), name: field("PRETTY_NAME") }
+    Distribution {
+        id: field("ID"),
+        version: field("VERSION_ID"),
+        name: field("PRETTY_NAME"),
+    }
 }
 
 async fn privilege(runner: &impl Runner) -> Privilege {
     let ask = async |program: &str, args: &[&str]| {
-        runner.run(&Invocation::new(program, args.iter().copied())).await.unwrap_or_default()
+        runner
+            .run(&Invocation::new(program, args.iter().copied()))
+            .await
+            .unwrap_or_default()
     };
     if ask("id", &["-u"]).await.stdout.trim() == "0" {
         Privilege::Root
@@ -219,10 +148,26 @@ async fn privilege(runner: &impl Runner) -> Privilege {
 /// In `PATH`, in the folders of root's `PATH`, which users often lack, and where
 /// Nix's own installer puts it: a shell has to be opened anew to find it.
 fn find(root: &Root, environment: &Environment, program: &str) -> Option<PathBuf> {
-    let usual = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/nix/var/nix/profiles/default/bin"];
-    let own = environment.home.iter().map(|home| home.join(".nix-profile/bin"));
-    let folders = environment.path.iter().cloned().chain(usual.map(PathBuf::from)).chain(own);
-    folders.map(|folder| folder.join(program)).find(|path| root.path(path).is_file())
+    let usual = [
+        "/usr/bin",
+        "/bin",
+        "/usr/sbin",
+        "/sbin",
+        "/nix/var/nix/profiles/default/bin",
+    ];
+    let own = environment
+        .home
+        .iter()
+        .map(|home| home.join(".nix-profile/bin"));
+    let folders = environment
+        .path
+        .iter()
+        .cloned()
+        .chain(usual.map(PathBuf::from))
+        .chain(own);
+    folders
+        .map(|folder| folder.join(program))
+        .find(|path| root.path(path).is_file())
 }
 
 async fn daemon(root: &Root) -> Daemon {
@@ -237,19 +182,33 @@ async fn daemon(root: &Root) -> Daemon {
 
 fn nixbld_members(root: &Root) -> usize {
     let text = root.read("/etc/group").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("nixbld:")).unwrap_or_default();
-    line.rsplit(':').next().unwrap_or_default().split(',').filter(|name| !name.is_empty()).count()
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("nixbld:"))
+        .unwrap_or_default();
+    line.rsplit(':')
+        .next()
+        .unwrap_or_default()
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .count()
 }
 
 /// The file that decides: the system's, except for a user who neither has a
 /// daemon to build for him nor may write there.
 fn conf(root: &Root, environment: &Environment, privilege: Privilege, daemon: Daemon) -> ConfFile {
-    let folder = environment.nix_conf_dir.clone().unwrap_or_else(|| PathBuf::from("/etc/nix"));
+    let folder = environment
+        .nix_conf_dir
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("/etc/nix"));
     let system = ConfFile::read(root, &folder.join("nix.conf"));
     match environment.user_conf() {
         Some(own) if privilege == Privilege::None && daemon == Daemon::None => {
             let own = ConfFile::read(root, &own);
-            ConfFile { effective: format!("{}\n{}", system.effective, own.effective), ..own }
+            ConfFile {
+                effective: format!("{}\n{}", system.effective, own.effective),
+                ..own
+            }
         }
         _ => system,
     }
@@ -258,10 +217,26 @@ fn conf(root: &Root, environment: &Environment, privilege: Privilege, daemon: Da
 /// Nix's sandbox wants namespaces for users, mounts and processes, and a fresh
 /// /proc in them. A daemon makes them as root.
 async fn user_namespaces(runner: &impl Runner, privilege: Privilege) -> bool {
-    let args = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc", "true"];
+    let args = [
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "true",
+    ];
     let unshare = Invocation::new("unshare", args);
-    let unshare = if privilege == Privilege::Sudo { unshare.by_sudo() } else { unshare };
-    runner.run(&unshare).await.as_ref().is_ok_and(Finished::success)
+    let unshare = if privilege == Privilege::Sudo {
+        unshare.by_sudo()
+    } else {
+        unshare
+    };
+    runner
+        .run(&unshare)
+        .await
+        .as_ref()
+        .is_ok_and(Finished::success)
 }
 
 fn binfmt(root: &Root, privilege: Privilege, os: &Os) -> Binfmt {
@@ -269,16 +244,25 @@ fn binfmt(root: &Root, privilege: Privilege, os: &Os) -> Binfmt {
         return Binfmt::Unavailable("binfmt_misc belongs to Linux".to_owned());
     }
     if root.exists(Path::new(binfmt::FOLDER).join("register")) {
-        let status = root.read(Path::new(binfmt::FOLDER).join("status")).unwrap_or_default();
+        let status = root
+            .read(Path::new(binfmt::FOLDER).join("status"))
+            .unwrap_or_default();
         if status.trim() == "disabled" {
             return Binfmt::Off;
         }
         return Binfmt::Mounted(binfmt::registrations(root));
     }
     // CAP_SYS_ADMIN, in force for root, within reach for sudo.
-    let field = if privilege == Privilege::Root { "CapEff:" } else { "CapBnd:" };
+    let field = if privilege == Privilege::Root {
+        "CapEff:"
+    } else {
+        "CapBnd:"
+    };
     let status = root.read("/proc/self/status").unwrap_or_default();
-    let caps = status.lines().find_map(|line| line.strip_prefix(field)).map(str::trim);
+    let caps = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .map(str::trim);
     match caps.and_then(|caps| u64::from_str_radix(caps, 16).ok()) {
         Some(caps) if caps & (1 << 21) == 0 => Binfmt::Unavailable(
             "binfmt_misc is not mounted, and this container has no right to mount it (CAP_SYS_ADMIN)".to_owned(),
@@ -297,7 +281,9 @@ pub(super) fn qemu(root: &Root, arch: Arch) -> Option<String> {
         format!("/usr/bin/qemu-{name}"),
         format!("/usr/local/bin/qemu-{name}-static"),
     ];
-    places.into_iter().find(|place| std::fs::read(root.path(place)).is_ok_and(|elf| proof::is_static(&elf)))
+    places
+        .into_iter()
+        .find(|place| std::fs::read(root.path(place)).is_ok_and(|elf| proof::is_static(&elf)))
 }
 
 /// What a nix.conf says of the group of build users; `None` when nothing.

@@ -61,10 +61,16 @@ pub(super) fn program(arch: Arch) -> Vec<u8> {
 /// Whether an ELF program needs no loader of its own. A dynamic qemu would be
 /// found by the fix-binary flag, and its loader would not: the sandbox has none.
 pub(super) fn is_static(elf: &[u8]) -> bool {
-    let half = |at: usize| elf.get(at..at + 2).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])));
-    let (Some(table), Some(size), Some(count)) = (half(32), half(54), half(56)) else { return false };
+    let half = |at: usize| {
+        elf.get(at..at + 2)
+            .map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])))
+    };
+    let (Some(table), Some(size), Some(count)) = (half(32), half(54), half(56)) else {
+        return false;
+    };
     elf.starts_with(b"\x7fELF\x02")
-        && (0..count).all(|n| half(table + n * size).is_some_and(|kind| kind != 3 /* PT_INTERP */))
+        && (0..count)
+            .all(|n| half(table + n * size).is_some_and(|kind| kind != 3 /* PT_INTERP */))
 }
 
 /// Writes the program to a temporary folder, and runs it.
@@ -90,12 +96,22 @@ async fn attempt(arch: Arch, runner: &impl Runner) -> std::io::Result<Runs> {
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            // The folder is mounted with `noexec`.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Ok(Runs::Untried);
+            }
             Err(error) => return Ok(Runs::No(error.to_string())),
             Ok(done) if done.success() && done.stdout == "ok\n" => return Ok(Runs::Yes),
             Ok(done) => {
                 let said = done.tail();
-                let ended = done.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
-                return Ok(Runs::No(if said.is_empty() { ended } else { format!("{ended}: {said}") }));
+                let ended = done
+                    .code
+                    .map_or("a signal".to_owned(), |code| format!("exit code {code}"));
+                return Ok(Runs::No(if said.is_empty() {
+                    ended
+                } else {
+                    format!("{ended}: {said}")
+                }));
             }
         }
     }

@@ -23,13 +23,21 @@ impl Invocation {
     /// `program args…`.
     pub fn new<S: Into<String>>(program: &str, args: impl IntoIterator<Item = S>) -> Self {
         let args = args.into_iter().map(Into::into).collect();
-        Self { program: program.to_owned(), args, env: Vec::new(), input: None }
+        Self {
+            program: program.to_owned(),
+            args,
+            env: Vec::new(),
+            input: None,
+        }
     }
 
     /// The same, reading `input`.
     #[must_use]
     pub fn reading(self, input: impl Into<Vec<u8>>) -> Self {
-        Self { input: Some(input.into()), ..self }
+        Self {
+            input: Some(input.into()),
+            ..self
+        }
     }
 
     /// The same, with a variable set.
@@ -46,18 +54,32 @@ impl Invocation {
         let mut args = vec!["-n".to_owned(), "--".to_owned()];
         if !self.env.is_empty() {
             args.push("env".to_owned());
-            args.extend(self.env.iter().map(|(name, value)| format!("{name}={value}")));
+            args.extend(
+                self.env
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}")),
+            );
         }
         args.push(self.program);
         args.extend(self.args);
-        Self { program: "sudo".to_owned(), args, env: Vec::new(), input: self.input }
+        Self {
+            program: "sudo".to_owned(),
+            args,
+            env: Vec::new(),
+            input: self.input,
+        }
     }
 
     /// As one would type it.
     #[must_use]
     pub fn line(&self) -> String {
-        let env = self.env.iter().map(|(name, value)| format!("{name}={value}"));
-        let words = std::iter::once(&self.program).chain(&self.args).map(|word| quoted(word));
+        let env = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let words = std::iter::once(&self.program)
+            .chain(&self.args)
+            .map(|word| quoted(word));
         env.chain(words).collect::<Vec<_>>().join(" ")
     }
 }
@@ -83,8 +105,15 @@ impl Finished {
     /// The last lines of what it said, for an error's text.
     #[must_use]
     pub fn tail(&self) -> String {
-        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
-        let lines: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        let said = if self.stderr.trim().is_empty() {
+            &self.stdout
+        } else {
+            &self.stderr
+        };
+        let lines: Vec<_> = said
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
         lines[lines.len().saturating_sub(6)..].join("\n")
     }
 }
@@ -104,7 +133,11 @@ impl Runner for SystemRunner {
         let mut child = tokio::process::Command::new(&invocation.program)
             .args(&invocation.args)
             .envs(invocation.env.iter().map(|(name, value)| (name, value)))
-            .stdin(if invocation.input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if invocation.input.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)

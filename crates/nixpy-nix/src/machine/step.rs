@@ -92,18 +92,36 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Self::InstallPackages { packages, update } => {
-                let update = if *update { "fetch the package lists, then " } else { "" };
+                let update = if *update {
+                    "fetch the package lists, then "
+                } else {
+                    ""
+                };
                 format!("{update}install packages: {}", packages.join(" "))
             }
             Self::InstallUpstreamNix { release, daemon } => {
-                let kind = if *daemon { "with its daemon" } else { "for this user alone" };
-                format!("install Nix {kind} from {} (sha256 {})", release.url, release.sha256)
+                let kind = if *daemon {
+                    "with its daemon"
+                } else {
+                    "for this user alone"
+                };
+                format!(
+                    "install Nix {kind} from {} (sha256 {})",
+                    release.url, release.sha256
+                )
             }
             Self::MakeStoreFolder { owner } => format!("make the folder /nix, owned by {owner}"),
             Self::MountBinfmt => format!("mount binfmt_misc on {}", binfmt::FOLDER),
-            Self::RegisterBinfmt { arch, via, interpreter, replaces } => {
+            Self::RegisterBinfmt {
+                arch,
+                via,
+                interpreter,
+                replaces,
+            } => {
                 let replaces = match replaces {
-                    Some((name, why)) => format!("take away the registration `{name}` ({why}) and "),
+                    Some((name, why)) => {
+                        format!("take away the registration `{name}` ({why}) and ")
+                    }
                     None => String::new(),
                 };
                 let kept = match via {
@@ -117,10 +135,16 @@ impl Step {
                     arch.name()
                 )
             }
-            Self::WriteNixConf { path, changes, .. } => format!("{}: {}", path.display(), changes.join("; ")),
-            Self::RestartDaemon => "restart nix-daemon, which reads its configuration when it starts".to_owned(),
+            Self::WriteNixConf { path, changes, .. } => {
+                format!("{}: {}", path.display(), changes.join("; "))
+            }
+            Self::RestartDaemon => {
+                "restart nix-daemon, which reads its configuration when it starts".to_owned()
+            }
             Self::JoinGroup { user, group } => {
-                format!("add {user} to the group {group}, which may use nix-daemon; counts from the next login on")
+                format!(
+                    "add {user} to the group {group}, which may use nix-daemon; counts from the next login on"
+                )
             }
             Self::OpenDaemonSocket => {
                 format!("open {SOCKET_FOLDER} to all users until the machine restarts (mode 0755)")
@@ -131,12 +155,8 @@ impl Step {
     /// Whether only root can do it.
     #[must_use]
     pub fn needs_root(&self) -> bool {
-        match self {
-            Self::WriteNixConf { own, .. } => !own,
-            // The installer asks `sudo` itself for what it needs.
-            Self::InstallUpstreamNix { .. } => true,
-            _ => true,
-        }
+        // Upstream's installer asks `sudo` itself, and cannot do without.
+        !matches!(self, Self::WriteNixConf { own: true, .. })
     }
 
     /// The same for people who have to type it, as root.
@@ -146,29 +166,55 @@ impl Step {
             Self::InstallPackages { packages, update } => {
                 let mut lines = Vec::new();
                 lines.extend(update.then(|| "apt-get update".to_owned()));
-                lines.push(format!("apt-get install --no-install-recommends -y {}", packages.join(" ")));
+                lines.push(format!(
+                    "apt-get install --no-install-recommends -y {}",
+                    packages.join(" ")
+                ));
                 lines
             }
             Self::InstallUpstreamNix { release, daemon } => {
-                let mode = if *daemon { "--daemon --yes" } else { "--no-daemon" };
+                let mode = if *daemon {
+                    "--daemon --yes"
+                } else {
+                    "--no-daemon"
+                };
                 vec![
                     format!("curl -fL -o nix.tar.xz {}", quoted(&release.url)),
                     format!("echo '{}  nix.tar.xz' | sha256sum --check", release.sha256),
                     format!("tar -xJf nix.tar.xz && sh nix-*/install {mode} --no-channel-add"),
                 ]
             }
-            Self::MakeStoreFolder { owner } => vec![format!("install -d -m 755 -o {} /nix", quoted(owner))],
-            Self::MountBinfmt => vec![format!("mount -t binfmt_misc binfmt_misc {}", binfmt::FOLDER)],
-            Self::RegisterBinfmt { arch, interpreter, replaces, .. } => {
+            Self::MakeStoreFolder { owner } => {
+                vec![format!("install -d -m 755 -o {} /nix", quoted(owner))]
+            }
+            Self::MountBinfmt => vec![format!(
+                "mount -t binfmt_misc binfmt_misc {}",
+                binfmt::FOLDER
+            )],
+            Self::RegisterBinfmt {
+                arch,
+                interpreter,
+                replaces,
+                ..
+            } => {
                 let mut lines = Vec::new();
-                lines.extend(replaces.iter().map(|(name, _)| format!("echo -1 > {}/{}", binfmt::FOLDER, quoted(name))));
+                lines.extend(
+                    replaces
+                        .iter()
+                        .map(|(name, _)| format!("echo -1 > {}/{}", binfmt::FOLDER, quoted(name))),
+                );
                 let line = binfmt::line(*arch, interpreter, flags(interpreter));
-                lines.push(format!("printf '%s' '{line}' > {}/register", binfmt::FOLDER));
+                lines.push(format!(
+                    "printf '%s' '{line}' > {}/register",
+                    binfmt::FOLDER
+                ));
                 lines
             }
             Self::WriteNixConf { shell, .. } => shell.clone(),
             Self::RestartDaemon => vec!["systemctl restart nix-daemon".to_owned()],
-            Self::JoinGroup { user, group } => vec![format!("usermod -aG {group} {}", quoted(user))],
+            Self::JoinGroup { user, group } => {
+                vec![format!("usermod -aG {group} {}", quoted(user))]
+            }
             Self::OpenDaemonSocket => vec![format!("chmod 755 {SOCKET_FOLDER}")],
         }
     }
@@ -190,7 +236,13 @@ impl Step {
                 }
             }
         }
-        (!changes.is_empty()).then_some(Self::WriteNixConf { path, edits, changes, shell, own })
+        (!changes.is_empty()).then_some(Self::WriteNixConf {
+            path,
+            edits,
+            changes,
+            shell,
+            own,
+        })
     }
 }
 
@@ -202,12 +254,21 @@ impl fmt::Display for Step {
 
 /// `apt-get`, which must neither ask nor replace a configuration that is there.
 pub(super) fn apt_get(args: &[&str]) -> Invocation {
-    let keep = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"];
+    let keep = [
+        "-o",
+        "Dpkg::Options::=--force-confdef",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+    ];
     Invocation::new("apt-get", keep.into_iter().chain(args.iter().copied()))
         .with_env("DEBIAN_FRONTEND", "noninteractive")
 }
 
 /// The flags of a registration that setup makes.
 pub(super) fn flags(interpreter: &str) -> &'static str {
-    if interpreter.ends_with("-P") { "PF" } else { "F" }
+    if interpreter.ends_with("-P") {
+        "PF"
+    } else {
+        "F"
+    }
 }

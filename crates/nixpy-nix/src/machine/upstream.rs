@@ -33,7 +33,10 @@ impl Release {
         };
         let system = arch.system();
         let url = format!("https://releases.nixos.org/nix/nix-2.35.2/nix-2.35.2-{system}.tar.xz");
-        Self { url, sha256: sha256.to_owned() }
+        Self {
+            url,
+            sha256: sha256.to_owned(),
+        }
     }
 }
 
@@ -45,14 +48,27 @@ pub(super) async fn install<R: Runner>(
     daemon: bool,
 ) -> Result<(), SetupErrorKind> {
     let folder = tempfile::Builder::new().prefix("nix-release-").tempdir();
-    let folder = folder.map_err(|source| SetupErrorKind::File { path: std::env::temp_dir(), source })?;
+    let folder = folder.map_err(|source| SetupErrorKind::File {
+        path: std::env::temp_dir(),
+        source,
+    })?;
     let archive = folder.path().join("nix.tar.xz");
     fetch(http, release, &archive).await?;
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let unpack = ["-xJf", &text(&archive), "-C", &text(folder.path()), "--strip-components=1"];
+    let unpack = [
+        "-xJf",
+        &text(&archive),
+        "-C",
+        &text(folder.path()),
+        "--strip-components=1",
+    ];
     hand.run(Invocation::new("tar", unpack)).await?;
     let script = text(&folder.path().join("install"));
-    let mode: &[&str] = if daemon { &["--daemon", "--yes"] } else { &["--no-daemon"] };
+    let mode: &[&str] = if daemon {
+        &["--daemon", "--yes"]
+    } else {
+        &["--no-daemon"]
+    };
     // Channels are not needed by flakes, and adding one needs the network.
     let args = [&[script.as_str()], mode, &["--no-channel-add"]].concat();
     // As ourselves in every case: the script asks `sudo` for what it needs.
@@ -65,8 +81,15 @@ pub(super) async fn fetch(
     release: &Release,
     archive: &Path,
 ) -> Result<(), SetupErrorKind> {
-    let failed = |source| SetupErrorKind::File { path: archive.to_owned(), source };
-    let response = http.get(&release.url).send().await.and_then(reqwest::Response::error_for_status);
+    let failed = |source| SetupErrorKind::File {
+        path: archive.to_owned(),
+        source,
+    };
+    let response = http
+        .get(&release.url)
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status);
     let mut response = response.map_err(SetupErrorKind::Download)?;
     let mut file = std::fs::File::create(archive).map_err(failed)?;
     let mut hash = Sha256::new();
@@ -76,5 +99,9 @@ pub(super) async fn fetch(
     }
     let found = hex::encode(hash.finalize());
     let expected = release.sha256.trim().to_lowercase();
-    if found == expected { Ok(()) } else { Err(SetupErrorKind::Hash { expected, found }) }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(SetupErrorKind::Hash { expected, found })
+    }
 }

@@ -47,7 +47,12 @@ impl AuthFile {
     pub(super) async fn read(path: &Path) -> Result<Option<Self>, CredentialsErrorKind> {
         let bytes = match tokio::fs::read(path).await {
             Ok(bytes) => bytes,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return Ok(None);
             }
             Err(error) => return Err(CredentialsErrorKind::Unreadable(error)),
@@ -70,10 +75,17 @@ impl AuthFile {
         helper_path: Option<&OsStr>,
     ) -> Result<Option<Credentials>, CredentialsErrorKind> {
         let host = repository.registry();
-        let server = if host == "docker.io" { DOCKER_HUB } else { host };
+        let server = if host == "docker.io" {
+            DOCKER_HUB
+        } else {
+            host
+        };
         let entry = self.entry(repository);
 
-        let special = self.cred_helpers.iter().find(|(key, _)| normal(key) == host);
+        let special = self
+            .cred_helpers
+            .iter()
+            .find(|(key, _)| normal(key) == host);
         if let Some((_, name)) = special
             && let Some(found) = helper::get(name, server, helper_path).await?
         {
@@ -84,7 +96,9 @@ impl AuthFile {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {}
                 // The file has an empty entry for each login that the store keeps.
-                Err(error) if entry.is_some_and(|(_, entry)| entry.is_empty()) => return Err(error),
+                Err(error) if entry.is_some_and(|(_, entry)| entry.is_empty()) => {
+                    return Err(error);
+                }
                 Err(error) => tracing::warn!(%error, "going on without this credential store"),
             }
         }
@@ -109,9 +123,14 @@ impl AuthFile {
 
 impl Entry {
     fn is_empty(&self) -> bool {
-        [&self.auth, &self.username, &self.identitytoken, &self.registrytoken]
-            .iter()
-            .all(|field| field.is_empty())
+        [
+            &self.auth,
+            &self.username,
+            &self.identitytoken,
+            &self.registrytoken,
+        ]
+        .iter()
+        .all(|field| field.is_empty())
     }
 
     fn credentials(&self, key: &str) -> Result<Option<Credentials>, CredentialsErrorKind> {
@@ -122,11 +141,19 @@ impl Entry {
             return Ok(Some(Credentials::basic("<token>", &self.identitytoken)));
         }
         if !self.auth.is_empty() {
-            let decoded = STANDARD.decode(self.auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let decoded = STANDARD
+                .decode(self.auth.trim())
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok());
             let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
             // Some versions of docker pad the password.
-            let found = pair.map(|(user, password)| Credentials::basic(user, password.trim_end_matches('\0')));
-            return found.map(Some).ok_or_else(|| CredentialsErrorKind::BadAuth { key: key.to_owned() });
+            let found = pair
+                .map(|(user, password)| Credentials::basic(user, password.trim_end_matches('\0')));
+            return found
+                .map(Some)
+                .ok_or_else(|| CredentialsErrorKind::BadAuth {
+                    key: key.to_owned(),
+                });
         }
         Ok((!self.username.is_empty()).then(|| Credentials::basic(&self.username, &self.password)))
     }
@@ -134,13 +161,18 @@ impl Entry {
 
 /// A key as podman writes it: no scheme, no API version, one name for Docker Hub.
 fn normal(key: &str) -> &str {
-    let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
+    let bare = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"));
     let key = match bare {
         // With a scheme it is docker's, who only knows hosts.
         Some(bare) => bare.split('/').next().unwrap_or_default(),
         None => key.trim_end_matches('/'),
     };
-    let legacy = key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).filter(|host| !host.contains('/'));
+    let legacy = key
+        .strip_suffix("/v1")
+        .or_else(|| key.strip_suffix("/v2"))
+        .filter(|host| !host.contains('/'));
     match legacy.unwrap_or(key) {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
         key => key,

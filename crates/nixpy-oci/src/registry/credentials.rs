@@ -75,7 +75,9 @@ pub enum CredentialsErrorKind {
     Unreadable(#[source] io::Error),
     /// It is not JSON of the right form. The text of the error would quote the
     /// file, and so a password: only the place is told.
-    #[error("line {line}, column {column} is not as `docker login` writes it; log in again, or repair it")]
+    #[error(
+        "line {line}, column {column} is not as `docker login` writes it; log in again, or repair it"
+    )]
     Malformed {
         /// From 1.
         line: usize,
@@ -83,7 +85,9 @@ pub enum CredentialsErrorKind {
         column: usize,
     },
     /// An entry's `auth` is not what it should be.
-    #[error("the entry {key:?} has an \"auth\" that is not the base64 of user:password; log in again")]
+    #[error(
+        "the entry {key:?} has an \"auth\" that is not the base64 of user:password; log in again"
+    )]
     BadAuth {
         /// The entry's name.
         key: String,
@@ -117,8 +121,16 @@ pub enum CredentialsErrorKind {
 
 impl fmt::Display for CredentialsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, registry, kind } = self;
-        write!(f, "cannot read the credentials for {registry} from {}: {kind}", file.display())
+        let Self {
+            file,
+            registry,
+            kind,
+        } = self;
+        write!(
+            f,
+            "cannot read the credentials for {registry} from {}: {kind}",
+            file.display()
+        )
     }
 }
 
@@ -144,8 +156,12 @@ impl Credentials {
                 registry: repository.registry().to_owned(),
                 kind,
             };
-            let Some(file) = AuthFile::read(&path).await.map_err(failed)? else { continue };
-            let found = file.find(repository, environment.helper_path.as_deref()).await;
+            let Some(file) = AuthFile::read(&path).await.map_err(failed)? else {
+                continue;
+            };
+            let found = file
+                .find(repository, environment.helper_path.as_deref())
+                .await;
             if let Some(credentials) = found.map_err(failed)? {
                 tracing::debug!(file = %path.display(), "found credentials");
                 return Ok(credentials);
@@ -159,19 +175,29 @@ impl Credentials {
     /// services that hand them out take it.
     pub(super) fn basic(user: &str, password: &str) -> Self {
         const REFRESH_TOKEN: &str = "00000000-0000-0000-0000-000000000000";
-        let user = if user == "<token>" { REFRESH_TOKEN } else { user };
-        Self::Basic { user: user.to_owned(), password: Secret::new(password) }
+        let user = if user == "<token>" {
+            REFRESH_TOKEN
+        } else {
+            user
+        };
+        Self::Basic {
+            user: user.to_owned(),
+            password: Secret::new(password),
+        }
     }
 }
 
 impl CredentialEnvironment {
     fn files(&self) -> Vec<PathBuf> {
-        let below = |directory: &Option<PathBuf>, name: &str| directory.as_ref().map(|path| path.join(name));
+        let below = |directory: &Option<PathBuf>, name: &str| {
+            directory.as_ref().map(|path| path.join(name))
+        };
         [
             self.registry_auth_file.clone(),
             below(&self.xdg_runtime_dir, "containers/auth.json"),
             below(&self.home, ".config/containers/auth.json"),
-            below(&self.docker_config, "config.json").or_else(|| below(&self.home, ".docker/config.json")),
+            below(&self.docker_config, "config.json")
+                .or_else(|| below(&self.home, ".docker/config.json")),
         ]
         .into_iter()
         .flatten()

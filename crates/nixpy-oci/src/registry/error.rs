@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::explain::explain;
 use crate::digest::Digest;
 use crate::name::{Repository, Tag};
 
@@ -125,7 +126,11 @@ impl RemoteError {
 
 impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Details { repository, act, failure } = &*self.0;
+        let Details {
+            repository,
+            act,
+            failure,
+        } = &*self.0;
         f.write_str("cannot ")?;
         match act {
             Act::Connect => write!(f, "connect to {repository}"),
@@ -152,11 +157,18 @@ impl StdError for RemoteError {
 
 impl Failure {
     pub(super) fn new(kind: RemoteErrorKind) -> Self {
-        Self { kind, retry_after: None, source: None }
+        Self {
+            kind,
+            retry_after: None,
+            source: None,
+        }
     }
 
     pub(super) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
-        Self { source: Some(Box::new(source)), ..self }
+        Self {
+            source: Some(Box::new(source)),
+            ..self
+        }
     }
 
     pub(super) fn protocol(what: impl Into<String>) -> Self {
@@ -164,7 +176,11 @@ impl Failure {
     }
 
     pub(super) fn while_(self, act: Act, repository: &Repository) -> RemoteError {
-        RemoteError(Box::new(Details { repository: repository.clone(), act, failure: self }))
+        RemoteError(Box::new(Details {
+            repository: repository.clone(),
+            act,
+            failure: self,
+        }))
     }
 
     /// Connections, timeouts, and the answers that mean "not now".
@@ -181,81 +197,4 @@ impl Failure {
             _ => false,
         }
     }
-}
-
-/// What happened, and the cure.
-fn explain(kind: &RemoteErrorKind, repository: &Repository) -> String {
-    use RemoteErrorKind as Kind;
-    let host = repository.registry();
-    let login = match host {
-        "docker.io" => "docker login".to_owned(),
-        host => format!("docker login {host}"),
-    };
-    match kind {
-        Kind::UnknownHost => format!(
-            "the name of {host} has no address; check its spelling, and the name servers in /etc/resolv.conf"
-        ),
-        Kind::Unreachable => {
-            format!("nobody answers at {host}; check that it is up, and HTTPS_PROXY if there is a proxy")
-        }
-        Kind::Untrusted => format!(
-            "the certificate of {host} is not trusted; name a file with its authority's certificate, or set SSL_CERT_FILE"
-        ),
-        Kind::NotTls => format!("{host} does not speak TLS; ask for plain HTTP if that is meant"),
-        Kind::Broken => "the connection broke off each time it was tried; try again".to_owned(),
-        Kind::Timeout => "the registry stopped answering; try again".to_owned(),
-        Kind::Unauthenticated { anonymous: false } => format!(
-            "the registry refused the credentials (401); log in with `{login}`, or give --username and a password"
-        ),
-        Kind::Unauthenticated { anonymous: true } => format!(
-            "the registry wants credentials (401), and none were found for {host}; log in with `{login}`, or give --username and a password"
-        ),
-        Kind::Denied(message) => denied(message, repository),
-        Kind::NotFound(message) => format!(
-            "the registry has no such repository (404{}); create it there first, or check its name",
-            said(message)
-        ),
-        Kind::MissingBlob(message) => {
-            format!("the registry lacks a part of it{}; push it again", said(message))
-        }
-        Kind::UploadLost => "the registry forgot the upload each time; try again".to_owned(),
-        Kind::TokenService(message) => {
-            format!("its token service gave no token{}; try again", said(message))
-        }
-        Kind::Refused { status: 429, message, .. } => {
-            format!("the registry has had too many requests (429{}); try again later", said(message))
-        }
-        Kind::Refused { status, code, message } => {
-            let code = code.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
-            let cure = if *status >= 500 { "; try again later" } else { "" };
-            format!("the registry answered {status}{code}{}{cure}", said(message))
-        }
-        Kind::Protocol(what) => {
-            format!("{what}, against the OCI distribution specification; check what answers at {host}")
-        }
-        Kind::Unreadable => {
-            "its bytes cannot be read back; check the disk that temporary files are on".to_owned()
-        }
-        Kind::Certificates(file) => format!(
-            "{} has no certificates; give a file with the authority's certificate in PEM form",
-            file.display()
-        ),
-    }
-}
-
-fn denied(message: &str, repository: &Repository) -> String {
-    let what = format!("the registry does not allow it (403{})", said(message));
-    if repository.registry() != "ghcr.io" {
-        return format!("{what}; give the user the right to push to {repository}");
-    }
-    // The most asked question of its kind; the cure has to be complete.
-    format!(
-        "{what}; in a workflow give the job\n\npermissions:\n  packages: write\n\nand if the package is \
-         older than that, give the repository write access under \"Manage Actions access\" in the package's \
-         settings; elsewhere use a token with the scope write:packages"
-    )
-}
-
-fn said(message: &str) -> String {
-    if message.is_empty() { String::new() } else { format!(": {message}") }
 }

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::credentials::{Credentials, CredentialsErrorKind};
-use super::wire::one_line;
+use super::refusal::one_line;
 
 /// Some open a connection or ask a keyring; none should wait for a person.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,13 +36,30 @@ pub(super) async fn get(
 ) -> Result<Option<Credentials>, CredentialsErrorKind> {
     let output = match timeout(PATIENCE, run(name, server, path)).await {
         Ok(Ok(output)) => output,
-        Ok(Err(source)) => return Err(CredentialsErrorKind::NoHelper { name: name.to_owned(), source }),
-        Err(_) => return Err(CredentialsErrorKind::HelperHangs { name: name.to_owned(), after: PATIENCE }),
+        Ok(Err(source)) => {
+            return Err(CredentialsErrorKind::NoHelper {
+                name: name.to_owned(),
+                source,
+            });
+        }
+        Err(_) => {
+            return Err(CredentialsErrorKind::HelperHangs {
+                name: name.to_owned(),
+                after: PATIENCE,
+            });
+        }
     };
     let failed = |said: &str| {
         let said = one_line(said);
-        let said = if said.is_empty() { said } else { format!(": {said}") };
-        CredentialsErrorKind::HelperFailed { name: name.to_owned(), said }
+        let said = if said.is_empty() {
+            said
+        } else {
+            format!(": {said}")
+        };
+        CredentialsErrorKind::HelperFailed {
+            name: name.to_owned(),
+            said,
+        }
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stdout);
@@ -51,7 +68,11 @@ pub(super) async fn get(
             return Ok(None);
         }
         let complaint = String::from_utf8_lossy(&output.stderr);
-        return Err(failed(if said.trim().is_empty() { &complaint } else { &said }));
+        return Err(failed(if said.trim().is_empty() {
+            &complaint
+        } else {
+            &said
+        }));
     }
     match serde_json::from_slice::<Answer>(&output.stdout) {
         Ok(answer) if answer.username.is_empty() && answer.secret.is_empty() => Ok(None),
@@ -63,10 +84,18 @@ pub(super) async fn get(
 async fn run(name: &str, server: &str, path: Option<&OsStr>) -> io::Result<Output> {
     // A name from a file is not to become a path.
     if name.contains('/') {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a helper's name has no slash"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a helper's name has no slash",
+        ));
     }
     let mut command = Command::new(format!("docker-credential-{name}"));
-    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     if let Some(path) = path {
         command.env("PATH", path);
     }

@@ -1,59 +1,71 @@
 //! What a request says about who sends it.
 //!
-//! `oci-client` knows how: it reads the challenge of `/v2/`, and exchanges the
-//! credentials at the token service that is named there. When to do so is decided
-//! here, for it would ask again for each kind of request, and before every request
-//! of a registry that needs no login: a run asks once, for `pull,push` together,
-//! and again only when the registry turns the token away (tokens live for minutes,
-//! pushes longer). Whoever comes meanwhile waits for that one answer.
+//! A run asks once: `/v2/` answers with a challenge, and the token service that
+//! the challenge names exchanges the credentials for a token, for `pull,push`
+//! together (<https://distribution.github.io/distribution/spec/auth/token/>).
+//! It asks again only when the registry turns the token away: tokens live for
+//! minutes, pushes longer. Whoever comes meanwhile waits for that one answer.
 //!
-//! What the token service says when it refuses reaches us as text alone, without
-//! status: its error codes have to do. Refresh tokens (`identitytoken`) are sent as
-//! the password of the user that Azure, who hands them out, has made up for that.
+//! `oci-client` could do this, but its client cannot be made on a machine without
+//! root certificates (it panics there, whatever roots it is given), and it asks
+//! again for each kind of request, and before every request where no login is
+//! needed. Not done here: the OAuth2 form of the exchange (POST), which only
+//! refresh tokens need; the services that hand them out take them as passwords.
 
 use std::sync::Arc;
 
-use oci_client::client::Client;
-use oci_client::errors::{OciDistributionError, OciEnvelope, OciErrorCode};
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Reference, RegistryOperation};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_auth::parser::ChallengeParser;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{Response, StatusCode, Url};
+use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::credentials::Credentials;
 use super::error::{Failure, RemoteErrorKind};
-use super::wire::{explain_transport, one_line};
+use super::line::{Ask, Line};
+use super::secret::Secret;
+
+/// A token answer has a token and little else.
+const LONGEST_ANSWER: usize = 256 << 10;
 
 /// Logs in to one repository, when needed.
+#[derive(Debug)]
 pub(super) struct Login {
-    client: Client,
-    reference: Reference,
-    auth: RegistryAuth,
-    pass: Mutex<Option<Arc<Pass>>>,
+    pub(super) line: Arc<Line>,
+    /// `https://HOST/v2/`
+    pub(super) ping: Url,
+    /// The repository's path.
+    pub(super) path: String,
+    pub(super) credentials: Credentials,
+    pub(super) pass: Mutex<Option<Arc<Pass>>>,
 }
 
 /// What goes into a request, until the registry turns it away.
+#[derive(Debug)]
 pub(super) struct Pass {
     pub(super) headers: HeaderMap,
     /// Whether a token service vouched for the credentials.
     pub(super) vouched: bool,
-    renewable: bool,
+}
+
+/// What a registry wants to see.
+enum Challenge {
+    Nothing,
+    Password,
+    Token { realm: Url, service: Option<String> },
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    #[serde(alias = "access_token")]
+    token: Option<String>,
 }
 
 impl Login {
-    pub(super) fn new(client: Client, reference: Reference, credentials: &Credentials) -> Self {
-        let auth = match credentials {
-            Credentials::Anonymous => RegistryAuth::Anonymous,
-            Credentials::Basic { user, password } => {
-                RegistryAuth::Basic(user.clone(), password.expose().to_owned())
-            }
-            Credentials::Bearer(token) => RegistryAuth::Bearer(token.expose().to_owned()),
-        };
-        Self { client, reference, auth, pass: Mutex::new(None) }
-    }
-
     pub(super) fn is_anonymous(&self) -> bool {
-        self.auth == RegistryAuth::Anonymous
+        self.credentials == Credentials::Anonymous
     }
 
     /// The pass of this run; the first call fetches it.
@@ -73,7 +85,7 @@ impl Login {
         if let Some(pass) = current.as_ref().filter(|pass| !Arc::ptr_eq(pass, refused)) {
             return Ok(Some(Arc::clone(pass)));
         }
-        if !refused.renewable {
+        if matches!(self.credentials, Credentials::Bearer(_)) {
             return Ok(None);
         }
         let pass = Arc::new(self.fetch().await?);
@@ -82,76 +94,168 @@ impl Login {
     }
 
     async fn fetch(&self) -> Result<Pass, Failure> {
-        if let RegistryAuth::Bearer(token) = &self.auth {
-            return Ok(Pass { headers: bearer(token)?, vouched: false, renewable: false });
+        if let Credentials::Bearer(token) = &self.credentials {
+            return Ok(Pass {
+                headers: bearer(token)?,
+                vouched: false,
+            });
         }
-        let token = match self.token(RegistryOperation::Push).await {
-            // One who has not said who he is may still be allowed to look.
-            Err(failure) if self.is_anonymous() && !failure.is_transient() => {
-                self.token(RegistryOperation::Pull).await?
+        let headers = match self.challenge().await? {
+            Challenge::Nothing => HeaderMap::new(),
+            Challenge::Password => self.password()?,
+            Challenge::Token { realm, service } => {
+                let token = match self.token(&realm, service.as_deref(), "pull,push").await {
+                    // One who has not said who he is may still be allowed to look.
+                    Err(failure) if self.is_anonymous() && !failure.is_transient() => {
+                        self.token(&realm, service.as_deref(), "pull").await?
+                    }
+                    result => result?,
+                };
+                return Ok(Pass {
+                    headers: bearer(&token)?,
+                    vouched: !self.is_anonymous(),
+                });
             }
-            result => result?,
         };
-        let vouched = token.is_some() && !self.is_anonymous();
-        let headers = match (token, &self.auth) {
-            (Some(token), _) => bearer(&token)?,
-            // The registry takes passwords itself, or lets everybody in and ignores them.
-            (None, RegistryAuth::Basic(user, password)) => basic(user, password)?,
-            (None, _) => HeaderMap::new(),
-        };
-        Ok(Pass { headers, vouched, renewable: true })
+        Ok(Pass {
+            headers,
+            vouched: false,
+        })
     }
 
-    async fn token(&self, operation: RegistryOperation) -> Result<Option<String>, Failure> {
-        match self.client.auth(&self.reference, &self.auth, operation).await {
-            Ok(token) => Ok(token),
-            Err(OciDistributionError::RequestError(error)) => Err(explain_transport(error)),
-            Err(OciDistributionError::AuthenticationFailure(said)) => Err(self.refused(&said)),
-            Err(OciDistributionError::RegistryTokenDecodeError(_)) => {
-                // The text would quote the answer, which may hold a token.
-                Err(Failure::protocol("its token service answers without a token"))
+    async fn challenge(&self) -> Result<Challenge, Failure> {
+        let response = self.line.send(&Ask::get(self.ping.clone()), None).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            let refusal = response.status().is_server_error()
+                || response.status() == StatusCode::TOO_MANY_REQUESTS;
+            // Any other answer means nothing here; the request itself will tell.
+            return match refusal {
+                true => Err(self
+                    .line
+                    .refusal(response, self.is_anonymous())
+                    .await
+                    .into_failure()),
+                false => Ok(Challenge::Nothing),
+            };
+        }
+        let mut wanted = Challenge::Nothing;
+        for (scheme, parameters) in challenges(&response) {
+            let parameter = |name: &str| {
+                let found = parameters
+                    .iter()
+                    .find(|(key, _)| key.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.clone())
+            };
+            if scheme.eq_ignore_ascii_case("bearer") {
+                let realm = parameter("realm").and_then(|realm| Url::parse(&realm).ok());
+                let realm = realm.filter(|realm| {
+                    // Never in the clear what the registry itself gets encrypted.
+                    realm.scheme() == "https" || self.ping.scheme() == "http"
+                });
+                let realm = realm.ok_or_else(|| {
+                    Failure::protocol("it names no token service that can be used")
+                })?;
+                return Ok(Challenge::Token {
+                    realm,
+                    service: parameter("service"),
+                });
             }
-            Err(error) => Err(Failure::protocol("it cannot be logged in to").caused_by(error)),
+            if scheme.eq_ignore_ascii_case("basic") {
+                wanted = Challenge::Password;
+            }
+        }
+        Ok(wanted)
+    }
+
+    async fn token(
+        &self,
+        realm: &Url,
+        service: Option<&str>,
+        actions: &str,
+    ) -> Result<Secret, Failure> {
+        let mut url = realm.clone();
+        if let Some(service) = service {
+            url.query_pairs_mut().append_pair("service", service);
+        }
+        url.query_pairs_mut()
+            .append_pair("scope", &format!("repository:{}:{actions}", self.path));
+        let headers = self.password()?;
+        let response = self
+            .line
+            .send(
+                &Ask {
+                    headers,
+                    ..Ask::get(url)
+                },
+                None,
+            )
+            .await?;
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
+        }
+        let body = self
+            .line
+            .read(response, LONGEST_ANSWER)
+            .await?
+            .unwrap_or_default();
+        // The error of reading it would quote the answer, which may hold a token.
+        let granted = serde_json::from_slice::<Granted>(&body)
+            .ok()
+            .and_then(|granted| granted.token);
+        granted
+            .map(Secret::new)
+            .ok_or_else(|| Failure::protocol("its token service answers without a token"))
+    }
+
+    async fn refused(&self, response: Response) -> Failure {
+        let anonymous = self.is_anonymous();
+        let refusal = self.line.refusal(response, anonymous).await;
+        // ghcr.io says 403 to a password that it does not know.
+        if matches!(
+            refusal.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        ) {
+            return Failure::new(RemoteErrorKind::Unauthenticated { anonymous });
+        }
+        let message = refusal.message.clone();
+        let failure = refusal.into_failure();
+        if !failure.is_transient() {
+            return failure;
+        }
+        Failure {
+            kind: RemoteErrorKind::TokenService(message),
+            ..failure
         }
     }
 
-    fn refused(&self, said: &str) -> Failure {
-        let unauthenticated = RemoteErrorKind::Unauthenticated { anonymous: self.is_anonymous() };
-        let kind = match serde_json::from_str::<OciEnvelope>(said) {
-            Ok(envelope) => {
-                let refusal = |code: &OciErrorCode| matches!(code, OciErrorCode::Unauthorized | OciErrorCode::Denied);
-                if envelope.errors.iter().any(|error| refusal(&error.code)) {
-                    unauthenticated
-                } else {
-                    let messages = envelope.errors.iter().map(|error| error.message.as_str());
-                    RemoteErrorKind::TokenService(one_line(messages.collect::<Vec<_>>().join(", ").as_str()))
-                }
+    fn password(&self) -> Result<HeaderMap, Failure> {
+        match &self.credentials {
+            Credentials::Basic { user, password } => {
+                let pair = STANDARD.encode(format!("{user}:{}", password.expose()));
+                header(format!("Basic {pair}"))
             }
-            // Docker Hub and others use a JSON of their own; a page is from a proxy, or a failing server.
-            Err(_) if serde_json::from_str::<serde_json::Value>(said).is_ok_and(|json| json.is_object()) => {
-                unauthenticated
-            }
-            Err(_) => RemoteErrorKind::TokenService(one_line(said)),
-        };
-        Failure::new(kind)
+            _ => Ok(HeaderMap::new()),
+        }
     }
 }
 
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The client underneath holds secrets, and says who knows what of itself.
-        f.debug_struct("Login").field("anonymous", &self.is_anonymous()).finish_non_exhaustive()
-    }
+/// Scheme and parameters of each challenge; one that cannot be read is passed over.
+fn challenges(response: &Response) -> Vec<(String, Vec<(String, String)>)> {
+    let values = response.headers().get_all(WWW_AUTHENTICATE).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| ChallengeParser::new(value).filter_map(Result::ok))
+        .map(|challenge| {
+            let parameters = challenge.params.iter();
+            let parameters =
+                parameters.map(|(key, value)| ((*key).to_owned(), value.to_unescaped()));
+            (challenge.scheme.to_owned(), parameters.collect())
+        })
+        .collect()
 }
 
-fn bearer(token: &str) -> Result<HeaderMap, Failure> {
-    header(format!("Bearer {token}"))
-}
-
-fn basic(user: &str, password: &str) -> Result<HeaderMap, Failure> {
-    use base64::Engine as _;
-    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-    header(format!("Basic {encoded}"))
+fn bearer(token: &Secret) -> Result<HeaderMap, Failure> {
+    header(format!("Bearer {}", token.expose()))
 }
 
 fn header(value: String) -> Result<HeaderMap, Failure> {

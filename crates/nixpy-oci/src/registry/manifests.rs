@@ -7,7 +7,8 @@ use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 
 use super::error::{Failure, RemoteErrorKind};
-use super::wire::{Ask, Body, Wire};
+use super::line::{Ask, Body};
+use super::wire::Wire;
 use crate::destination::Stored;
 use crate::digest::Digest;
 use crate::manifest::{Descriptor, media_type};
@@ -39,24 +40,40 @@ impl Wire {
     ) -> Result<Option<Stored>, Failure> {
         let url = self.url(&format!("manifests/{reference}"))?;
         let accepted = HeaderValue::try_from(ACCEPTED.join(", "));
-        let accepted = accepted.map_err(|error| Failure::protocol("no such types").caused_by(error))?;
+        let accepted =
+            accepted.map_err(|error| Failure::protocol("no such types").caused_by(error))?;
         let headers = HeaderMap::from_iter([(ACCEPT, accepted)]);
-        let ask = Ask { method: Method::GET, url, headers, body: Body::Nothing };
+        let ask = Ask {
+            method: Method::GET,
+            url,
+            headers,
+            body: Body::Nothing,
+        };
         self.retrying(|_| async {
             let response = self.ask(&ask).await?;
             if !response.status().is_success() {
                 return self.absent(response).await.map(|()| None);
             }
             let content_type = header(&response, CONTENT_TYPE.as_str());
-            let announced = header(&response, CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
-            let bytes = self.read(response, LARGEST).await?;
-            let bytes = bytes.ok_or_else(|| Failure::protocol("its manifest is larger than 4 MiB"))?;
+            let announced =
+                header(&response, CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
+            let bytes = self.line.read(response, LARGEST).await?;
+            let bytes =
+                bytes.ok_or_else(|| Failure::protocol("its manifest is larger than 4 MiB"))?;
             let digest = Digest::of(&bytes);
-            if let Some(other) = expected.or(announced).filter(|expected| *expected != digest) {
-                return Err(Failure::protocol(format!("it gave {digest} in the place of {other}")));
+            if let Some(other) = expected
+                .or(announced)
+                .filter(|expected| *expected != digest)
+            {
+                return Err(Failure::protocol(format!(
+                    "it gave {digest} in the place of {other}"
+                )));
             }
             let descriptor = Descriptor::of(&media_type_of(content_type, &bytes)?, &bytes);
-            Ok(Some(Stored { descriptor, bytes: bytes.into() }))
+            Ok(Some(Stored {
+                descriptor,
+                bytes: bytes.into(),
+            }))
         })
         .await
     }
@@ -64,7 +81,12 @@ impl Wire {
     /// Asks once whether a blob is there.
     pub(super) async fn has(&self, digest: Digest) -> Result<bool, Failure> {
         let url = self.url(&format!("blobs/{digest}"))?;
-        let ask = Ask { method: Method::HEAD, url, headers: HeaderMap::new(), body: Body::Nothing };
+        let ask = Ask {
+            method: Method::HEAD,
+            url,
+            headers: HeaderMap::new(),
+            body: Body::Nothing,
+        };
         let response = self.ask(&ask).await?;
         // A registry that sends us on to its storage has it there.
         if response.status().is_success() || response.status().is_redirection() {
@@ -82,19 +104,30 @@ impl Wire {
     ) -> Result<(), Failure> {
         let url = self.url(&format!("manifests/{reference}"))?;
         let media_type = HeaderValue::try_from(media_type);
-        let media_type = media_type.map_err(|error| Failure::protocol("no such type").caused_by(error))?;
+        let media_type =
+            media_type.map_err(|error| Failure::protocol("no such type").caused_by(error))?;
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, media_type)]);
         let body = Body::Bytes(Bytes::copy_from_slice(bytes));
-        let ask = Ask { method: Method::PUT, url, headers, body };
+        let ask = Ask {
+            method: Method::PUT,
+            url,
+            headers,
+            body,
+        };
         self.retrying(|_| async {
             let response = self.ask(&ask).await?;
             if response.status().is_success() {
                 return Ok(());
             }
             let refusal = self.refusal(response).await;
-            let codes = [OciErrorCode::ManifestBlobUnknown, OciErrorCode::BlobUnknown, OciErrorCode::ManifestUnknown];
+            let codes = [
+                OciErrorCode::ManifestBlobUnknown,
+                OciErrorCode::BlobUnknown,
+                OciErrorCode::ManifestUnknown,
+            ];
             let missing = refusal.says(&codes)
-                || refusal.status == StatusCode::NOT_FOUND && !refusal.says(&[OciErrorCode::NameUnknown]);
+                || refusal.status == StatusCode::NOT_FOUND
+                    && !refusal.says(&[OciErrorCode::NameUnknown]);
             if missing && !refusal.status.is_server_error() {
                 return Err(Failure::new(RemoteErrorKind::MissingBlob(refusal.message)));
             }
@@ -111,14 +144,25 @@ impl Wire {
             StatusCode::UNAUTHORIZED => self.login.pass().await?.vouched,
             _ => false,
         };
-        if absent { Ok(()) } else { Err(self.refusal(response).await.into_failure()) }
+        if absent {
+            Ok(())
+        } else {
+            Err(self.refusal(response).await.into_failure())
+        }
     }
 }
 
 /// The header's word, or where a registry gives every document the same type, the
 /// document's own.
 fn media_type_of(header: Option<String>, bytes: &[u8]) -> Result<String, Failure> {
-    let header = header.map(|header| header.split(';').next().unwrap_or_default().trim().to_owned());
+    let header = header.map(|header| {
+        header
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    });
     match header {
         Some(header) if ACCEPTED.contains(&header.as_str()) => Ok(header),
         header => serde_json::from_slice::<Named>(bytes)
@@ -130,5 +174,10 @@ fn media_type_of(header: Option<String>, bytes: &[u8]) -> Result<String, Failure
 }
 
 fn header(response: &Response, name: &str) -> Option<String> {
-    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+    response
+        .headers()
+        .get(name)?
+        .to_str()
+        .ok()
+        .map(str::to_owned)
 }

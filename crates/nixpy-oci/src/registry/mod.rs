@@ -4,11 +4,12 @@
 //! | module | subject |
 //! |---|---|
 //! | `credentials`, `auth_file`, `helper` | whom to log in as: docker's and podman's files and helpers |
-//! | `login` | the token of a run, by way of `oci-client` |
-//! | `trust` | roots, names, proxies: the clients underneath |
-//! | `wire`, `retry` | one request; the same request again |
+//! | `login` | the token of a run |
+//! | `trust` | roots, names, proxies: the client underneath |
+//! | `line`, `wire`, `retry` | one request; one with a login; the same again |
+//! | `refusal`, `transport` | an answer that is no; no answer |
 //! | `manifests`, `upload`, `sending` | manifests; blobs; a blob as a body |
-//! | `error` | what did not work, and the cure |
+//! | `error`, `explain` | what did not work; the cure |
 //!
 //! A push that changes nothing costs one GET for each tag and manifest that is
 //! looked at and one PUT for each that is written; on top of these two requests
@@ -17,20 +18,24 @@
 mod auth_file;
 mod credentials;
 mod error;
+mod explain;
 mod helper;
+mod line;
 mod login;
 mod manifests;
+mod refusal;
 mod retry;
 mod secret;
 mod sending;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod trust;
 mod upload;
 mod wire;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oci_client::Reference;
@@ -46,6 +51,7 @@ use crate::digest::Digest;
 use crate::manifest::Descriptor;
 use crate::name::{Repository, Tag};
 use error::{Act, Failure};
+use line::Line;
 use login::Login;
 use wire::Wire;
 
@@ -53,7 +59,7 @@ use wire::Wire;
 #[derive(Debug)]
 pub struct Registry {
     repository: Repository,
-    wire: Wire,
+    wire: Box<Wire>,
 }
 
 /// How a registry is spoken to.
@@ -96,8 +102,11 @@ impl Registry {
         credentials: Credentials,
         options: RegistryOptions,
     ) -> Result<Self, RemoteError> {
-        match wire_to(&repository, &credentials, &options) {
-            Ok(wire) => Ok(Self { repository, wire }),
+        match wire_to(&repository, credentials, &options) {
+            Ok(wire) => Ok(Self {
+                repository,
+                wire: Box::new(wire),
+            }),
             Err(failure) => Err(failure.while_(Act::Connect, &repository)),
         }
     }
@@ -144,7 +153,11 @@ impl Registry {
     ///
     /// # Errors
     /// It could not be stored whole; then it is not there at all.
-    pub async fn put_blob(&self, descriptor: &Descriptor, content: &Content) -> Result<(), RemoteError> {
+    pub async fn put_blob(
+        &self,
+        descriptor: &Descriptor,
+        content: &Content,
+    ) -> Result<(), RemoteError> {
         let digest = descriptor.digest;
         let put = self.wire.push(digest, content).await;
         put.map_err(|failure| failure.while_(Act::PushBlob(digest), &self.repository))
@@ -172,28 +185,44 @@ impl Registry {
 
 fn wire_to(
     repository: &Repository,
-    credentials: &Credentials,
+    credentials: Credentials,
     options: &RegistryOptions,
 ) -> Result<Wire, Failure> {
     let plain_http = options.plain_http || repository.is_loopback();
-    let (http, oci) = trust::clients(options, plain_http)?;
+    let http = trust::client(options)?;
     let reference = Reference::with_tag(
         repository.registry().to_owned(),
         repository.path().to_owned(),
         "latest".to_owned(),
     );
+    let plain_http = options.plain_http || repository.is_loopback();
     let scheme = if plain_http { "http" } else { "https" };
     // Docker Hub's API is at another host than its name says.
-    let base = format!("{scheme}://{}/v2/{}/", reference.resolve_registry(), repository.path());
-    let base = Url::parse(&base)
-        .map_err(|error| Failure::protocol("it has no valid URL").caused_by(error))?;
-    Ok(Wire {
+    let ping = format!("{scheme}://{}/v2/", reference.resolve_registry());
+    let invalid = |error| Failure::protocol("it has no valid URL").caused_by(error);
+    let ping = Url::parse(&ping).map_err(invalid)?;
+    let base = ping
+        .join(&format!("{}/", repository.path()))
+        .map_err(invalid)?;
+    let stall = options.stall_timeout;
+    let line = Arc::new(Line {
         http,
-        login: Login::new(oci, reference, credentials),
+        stall,
+        hold: Mutex::default(),
+    });
+    let login = Login {
+        line: Arc::clone(&line),
+        ping,
+        path: repository.path().to_owned(),
+        credentials,
+        pass: tokio::sync::Mutex::default(),
+    };
+    let (retries, first_wait) = (options.retries, options.first_wait);
+    Ok(Wire {
+        line,
+        login,
         base,
-        stall: options.stall_timeout,
-        retries: options.retries,
-        first_wait: options.first_wait,
-        hold: Mutex::new(None),
+        retries,
+        first_wait,
     })
 }

@@ -13,7 +13,7 @@ use super::error::Failure;
 /// No wait of our own choosing is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// A registry that asks for more than this is given up.
-const LONGEST_OBEYED: Duration = Duration::from_secs(120);
+pub(super) const LONGEST_OBEYED: Duration = Duration::from_secs(120);
 
 /// Runs `attempt` until it succeeds, fails for good, or has been repeated so
 /// often; it is told how often it was tried before.
@@ -30,7 +30,10 @@ where
             Err(failure) if failure.is_transient() && tried < retries => failure,
             result => return result,
         };
-        if failure.retry_after.is_some_and(|wait| wait > LONGEST_OBEYED) {
+        if failure
+            .retry_after
+            .is_some_and(|wait| wait > LONGEST_OBEYED)
+        {
             return Err(failure);
         }
         let wait = backoff(first_wait, tried).max(failure.retry_after.unwrap_or_default());

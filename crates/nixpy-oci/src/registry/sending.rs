@@ -44,7 +44,11 @@ pub(super) fn body(content: Arc<Content>) -> (reqwest::Body, Progress) {
             }
             let piece = read(content, offset, PIECE).await;
             let end = offset + piece.as_ref().map_or(0, |piece| piece.len() as u64);
-            note.send_replace(if piece.is_ok() { Moved::Bytes(end) } else { Moved::Unreadable });
+            note.send_replace(if piece.is_ok() {
+                Moved::Bytes(end)
+            } else {
+                Moved::Unreadable
+            });
             Some((piece, end))
         }
     });
@@ -56,7 +60,9 @@ pub(super) async fn read(content: Arc<Content>, offset: u64, length: usize) -> i
     if let Content::Memory(_) = *content {
         return content.read(offset, length);
     }
-    tokio::task::spawn_blocking(move || content.read(offset, length)).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || content.read(offset, length))
+        .await
+        .map_err(io::Error::other)?
 }
 
 /// The same bytes, owned: a request outlives any borrow.

@@ -1,4 +1,4 @@
-//! Whose certificates are believed, and the HTTP clients that believe them.
+//! Whose certificates are believed, and the HTTP client that believes them.
 //!
 //! The roots are the system's, found where OpenSSL would find them: `SSL_CERT_FILE`
 //! and `SSL_CERT_DIR` count. A file given by the user is added to them. Only where
@@ -14,21 +14,17 @@
 
 use std::path::Path;
 
-use oci_client::client as oci;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::RegistryOptions;
 use super::error::{Failure, RemoteErrorKind};
-use super::wire::explain_transport;
+use super::transport::explain_transport;
 
 const USER_AGENT: &str = concat!("nixpy-ci/", env!("CARGO_PKG_VERSION"));
 
-/// The client for requests, and `oci-client`'s for logging in.
-pub(super) fn clients(
-    options: &RegistryOptions,
-    plain_http: bool,
-) -> Result<(reqwest::Client, oci::Client), Failure> {
+/// The client for all requests.
+pub(super) fn client(options: &RegistryOptions) -> Result<reqwest::Client, Failure> {
     // Fails only if somebody else was first, which is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
 
@@ -42,36 +38,33 @@ pub(super) fn clients(
         roots.extend_from_slice(webpki_root_certs::TLS_SERVER_ROOT_CERTS);
     }
 
-    let certificates = roots.iter().map(|root| reqwest::Certificate::from_der(root));
-    let certificates = certificates.collect::<Result<Vec<_>, _>>().map_err(explain_transport)?;
-    let http = reqwest::Client::builder()
+    let certificates = roots
+        .iter()
+        .map(|root| reqwest::Certificate::from_der(root));
+    let certificates = certificates
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(explain_transport)?;
+    reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(options.connect_timeout)
         .tls_certs_merge(certificates)
         .redirect(reqwest::redirect::Policy::custom(follow))
         .build()
-        .map_err(explain_transport)?;
-
-    let login = oci::Client::try_from(oci::ClientConfig {
-        protocol: if plain_http { oci::ClientProtocol::Http } else { oci::ClientProtocol::Https },
-        extra_root_certificates: roots
-            .iter()
-            .map(|root| oci::Certificate { encoding: oci::CertificateEncoding::Der, data: root.to_vec() })
-            .collect(),
-        connect_timeout: Some(options.connect_timeout),
-        read_timeout: Some(options.stall_timeout),
-        user_agent: USER_AGENT,
-        ..oci::ClientConfig::default()
-    })
-    .map_err(|error| Failure::protocol("the login client cannot be made").caused_by(error))?;
-    Ok((http, login))
+        .map_err(explain_transport)
 }
 
 /// A registry sends whoever asks for a blob to where it is stored, by an address
 /// that is signed for GET: that it does so is the answer, and HEAD would fail there.
 fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
-    let blob = attempt.previous().first().is_some_and(|url| url.path().contains("/blobs/"));
-    if blob || attempt.previous().len() > 10 { attempt.stop() } else { attempt.follow() }
+    let blob = attempt
+        .previous()
+        .first()
+        .is_some_and(|url| url.path().contains("/blobs/"));
+    if blob || attempt.previous().len() > 10 {
+        attempt.stop()
+    } else {
+        attempt.follow()
+    }
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
@@ -79,5 +72,9 @@ fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failur
     let pem = std::fs::read(file).map_err(|error| failure().caused_by(error))?;
     let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| failure().caused_by(error))?;
-    if certificates.is_empty() { Err(failure()) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(failure())
+    } else {
+        Ok(certificates)
+    }
 }

@@ -17,8 +17,9 @@ use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, LOCAT
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::error::{Failure, RemoteErrorKind};
+use super::line::{Ask, Body};
 use super::sending;
-use super::wire::{Ask, Body, Wire};
+use super::wire::Wire;
 use crate::blob::Content;
 use crate::digest::Digest;
 
@@ -53,7 +54,12 @@ impl Wire {
         }
     }
 
-    async fn push_by(&self, digest: Digest, content: &Arc<Content>, way: Way) -> Result<(), Failure> {
+    async fn push_by(
+        &self,
+        digest: Digest,
+        content: &Arc<Content>,
+        way: Way,
+    ) -> Result<(), Failure> {
         self.retrying(|tried| async move {
             // What broke may have been no more than the answer.
             if tried > 0 && self.has(digest).await? {
@@ -61,7 +67,9 @@ impl Wire {
             }
             let session = self.begin().await?;
             match way {
-                Way::Whole if tried < BREAKS_BEFORE_CHUNKS => self.send_whole(session, digest, content).await,
+                Way::Whole if tried < BREAKS_BEFORE_CHUNKS => {
+                    self.send_whole(session, digest, content).await
+                }
                 _ => self.send_chunks(session, digest, content).await,
             }
         })
@@ -70,14 +78,24 @@ impl Wire {
 
     async fn begin(&self) -> Result<Session, Failure> {
         let url = self.url("blobs/uploads/")?;
-        let ask = Ask { method: Method::POST, url, headers: HeaderMap::new(), body: Body::Nothing };
+        let ask = Ask {
+            method: Method::POST,
+            url,
+            headers: HeaderMap::new(),
+            body: Body::Nothing,
+        };
         let response = self.ask(&ask).await?;
         if response.status() != StatusCode::ACCEPTED {
             return Err(self.refusal(response).await.into_failure());
         }
         let minimum = response.headers().get("oci-chunk-min-length");
-        let minimum = minimum.and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
-        Ok(Session { location: location(&response)?, chunk: CHUNK.max(minimum) })
+        let minimum = minimum
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+            .unwrap_or(0);
+        Ok(Session {
+            location: location(&response)?,
+            chunk: CHUNK.max(minimum),
+        })
     }
 
     async fn send_whole(
@@ -96,17 +114,29 @@ impl Wire {
         digest: Digest,
         content: &Arc<Content>,
     ) -> Result<(), Failure> {
-        let Session { mut location, chunk } = session;
+        let Session {
+            mut location,
+            chunk,
+        } = session;
         let length = usize::try_from(chunk).unwrap_or(usize::MAX);
         let mut offset = 0;
         while offset < content.len() {
             let bytes = sending::read(Arc::clone(content), offset, length).await;
-            let bytes = bytes.map_err(|error| Failure::new(RemoteErrorKind::Unreadable).caused_by(error))?;
+            let bytes = bytes
+                .map_err(|error| Failure::new(RemoteErrorKind::Unreadable).caused_by(error))?;
             let end = offset + bytes.len() as u64;
             let mut headers = octets();
             let range = HeaderValue::try_from(format!("{offset}-{}", end - 1));
-            headers.insert(CONTENT_RANGE, range.map_err(|error| Failure::protocol("no range").caused_by(error))?);
-            let ask = Ask { method: Method::PATCH, url: location, headers, body: Body::Bytes(bytes) };
+            headers.insert(
+                CONTENT_RANGE,
+                range.map_err(|error| Failure::protocol("no range").caused_by(error))?,
+            );
+            let ask = Ask {
+                method: Method::PATCH,
+                url: location,
+                headers,
+                body: Body::Bytes(bytes),
+            };
             let response = self.ask(&ask).await?;
             if !response.status().is_success() {
                 return Err(self.interrupted(response).await);
@@ -114,7 +144,8 @@ impl Wire {
             location = self::location(&response)?;
             offset = end;
         }
-        self.close(location, digest, HeaderMap::new(), Body::Nothing).await
+        self.close(location, digest, HeaderMap::new(), Body::Nothing)
+            .await
     }
 
     /// The PUT that ends an upload, in either way.
@@ -125,11 +156,22 @@ impl Wire {
         headers: HeaderMap,
         body: Body,
     ) -> Result<(), Failure> {
-        location.query_pairs_mut().append_pair("digest", &digest.to_string());
-        let response = self.ask(&Ask { method: Method::PUT, url: location, headers, body }).await?;
+        location
+            .query_pairs_mut()
+            .append_pair("digest", &digest.to_string());
+        let response = self
+            .ask(&Ask {
+                method: Method::PUT,
+                url: location,
+                headers,
+                body,
+            })
+            .await?;
         match response.status() {
             // "Go on" is no answer to "this was all".
-            StatusCode::ACCEPTED => Err(Failure::protocol("it does not end an upload that is complete")),
+            StatusCode::ACCEPTED => Err(Failure::protocol(
+                "it does not end an upload that is complete",
+            )),
             status if status.is_success() => Ok(()),
             _ => Err(self.interrupted(response).await),
         }
@@ -137,9 +179,18 @@ impl Wire {
 
     async fn interrupted(&self, response: Response) -> Failure {
         let refusal = self.refusal(response).await;
-        let lost = matches!(refusal.status, StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE)
-            || refusal.says(&[OciErrorCode::BlobUploadUnknown, OciErrorCode::BlobUploadInvalid]);
-        if lost { Failure::new(RemoteErrorKind::UploadLost) } else { refusal.into_failure() }
+        let lost = matches!(
+            refusal.status,
+            StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE
+        ) || refusal.says(&[
+            OciErrorCode::BlobUploadUnknown,
+            OciErrorCode::BlobUploadInvalid,
+        ]);
+        if lost {
+            Failure::new(RemoteErrorKind::UploadLost)
+        } else {
+            refusal.into_failure()
+        }
     }
 }
 
@@ -153,11 +204,17 @@ fn wants_chunks(failure: &Failure) -> bool {
 }
 
 fn location(response: &Response) -> Result<Url, Failure> {
-    let header = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let header = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok());
     let location = header.and_then(|location| response.url().join(location).ok());
     location.ok_or_else(|| Failure::protocol("it does not say where an upload goes"))
 }
 
 fn octets() -> HeaderMap {
-    HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))])
+    HeaderMap::from_iter([(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    )])
 }

@@ -25,22 +25,47 @@ fn message(line: &str) -> Option<Message> {
 #[test]
 fn a_failed_build_tells_the_same_story_in_every_version() {
     for version in ["2.8.0", "2.26.3", "2.34.8"] {
-        let events = parse(&fixture(&format!("{version}/build-failure.internal-json.log")), 4096);
+        let events = parse(
+            &fixture(&format!("{version}/build-failure.internal-json.log")),
+            4096,
+        );
         let build = events.iter().find_map(|event| match event {
-            LogEvent::Started { id, activity: Activity::Build { derivation, machine }, .. } => {
-                Some((*id, derivation.name().to_owned(), machine.clone()))
-            }
+            LogEvent::Started {
+                id,
+                activity:
+                    Activity::Build {
+                        derivation,
+                        machine,
+                    },
+                ..
+            } => Some((*id, derivation.name().to_owned(), machine.clone())),
             _ => None,
         });
         let (build, name, machine) = build.expect(version);
         assert_eq!((name.as_str(), machine), ("broken.drv", None), "{version}");
-        let line = LogEvent::Line { id: build, text: "about to fail".to_owned() };
+        let line = LogEvent::Line {
+            id: build,
+            text: "about to fail".to_owned(),
+        };
         assert!(events.contains(&line), "{version}");
-        assert!(events.contains(&LogEvent::Stopped { id: build }), "{version}");
-        let Some(LogEvent::Message(error)) = events.last() else { panic!("{version}: no message at the end") };
+        assert!(
+            events.contains(&LogEvent::Stopped { id: build }),
+            "{version}"
+        );
+        let Some(LogEvent::Message(error)) = events.last() else {
+            panic!("{version}: no message at the end")
+        };
         assert_eq!(error.level, Level::Error, "{version}");
-        assert!(!error.text.contains('\u{1b}') && !error.text.starts_with("error"), "{version}: {}", error.text);
-        assert!(error.text.contains("failed with exit code 3"), "{version}: {}", error.text);
+        assert!(
+            !error.text.contains('\u{1b}') && !error.text.starts_with("error"),
+            "{version}: {}",
+            error.text
+        );
+        assert!(
+            error.text.contains("failed with exit code 3"),
+            "{version}: {}",
+            error.text
+        );
     }
 }
 
@@ -71,13 +96,19 @@ fn where_the_bytes_are_cut_makes_no_difference() {
 #[test]
 fn a_line_that_is_not_json_is_passed_on_as_text() {
     for (line, text) in [
-        ("Warning: Permanently added 'host' to the list of known hosts.\r", "Warning: Permanently added 'host' to the list of known hosts."),
+        (
+            "Warning: Permanently added 'host' to the list of known hosts.\r",
+            "Warning: Permanently added 'host' to the list of known hosts.",
+        ),
         ("@nix {\"action\":\"msg\",", "@nix {\"action\":\"msg\","),
         ("@nix ", "@nix"),
         ("\u{1b}[1mbold\u{1b}[0m", "bold"),
     ] {
         let message = message(line).expect(line);
-        assert_eq!((message.level, message.text.as_str()), (Level::Notice, text));
+        assert_eq!(
+            (message.level, message.text.as_str()),
+            (Level::Notice, text)
+        );
     }
 }
 
@@ -102,16 +133,34 @@ fn json_of_an_unknown_shape_is_dropped() {
 
 #[test]
 fn a_build_without_a_proper_derivation_is_some_other_activity() {
-    for fields in [r#"["not a path","",1,1]"#, "[]", "[7]", r#"["/etc/passwd"]"#] {
-        let line = format!(r#"@nix {{"action":"start","id":1,"type":105,"text":"building","fields":{fields}}}"#);
-        let expected = Activity::Other { text: "building".to_owned() };
-        assert_eq!(parse_line(&line), Some(LogEvent::Started { id: 1, parent: None, activity: expected }), "{line}");
+    for fields in [
+        r#"["not a path","",1,1]"#,
+        "[]",
+        "[7]",
+        r#"["/etc/passwd"]"#,
+    ] {
+        let line = format!(
+            r#"@nix {{"action":"start","id":1,"type":105,"text":"building","fields":{fields}}}"#
+        );
+        let expected = Activity::Other {
+            text: "building".to_owned(),
+        };
+        assert_eq!(
+            parse_line(&line),
+            Some(LogEvent::Started {
+                id: 1,
+                parent: None,
+                activity: expected
+            }),
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn an_odd_position_does_not_lose_the_message() {
-    let line = r#"@nix {"action":"msg","level":0,"msg":"error: x","file":7,"line":"a","column":-3}"#;
+    let line =
+        r#"@nix {"action":"msg","level":0,"msg":"error: x","file":7,"line":"a","column":-3}"#;
     let message = message(line).expect(line);
     assert_eq!((message.text.as_str(), message.position), ("x", None));
 }
@@ -124,7 +173,9 @@ fn bytes_that_are_no_text_and_endless_lines_do_no_harm() {
     let events = parse(&log, 64 * 1024);
     assert_eq!(events.len(), 3);
     assert_eq!(events[2], LogEvent::Stopped { id: 1 });
-    let LogEvent::Message(long) = &events[1] else { panic!("the long line is text") };
+    let LogEvent::Message(long) = &events[1] else {
+        panic!("the long line is text")
+    };
     assert!(long.text.len() <= LONGEST_PLAIN_TEXT);
 }
 

@@ -18,17 +18,36 @@ fn watch(fixture: &str, tail: usize) -> BuildWatch {
 
 fn names(watch: &BuildWatch) -> Vec<(String, FailureReason)> {
     let name = |failure: &Failure| failure.derivation.as_ref().unwrap().name().to_owned();
-    watch.failures().iter().map(|failure| (name(failure), failure.reason.clone())).collect()
+    watch
+        .failures()
+        .iter()
+        .map(|failure| (name(failure), failure.reason.clone()))
+        .collect()
 }
 
 #[test]
 fn a_failure_is_kept_with_its_last_lines_in_every_version() {
     for version in ["2.8.0", "2.26.3", "2.34.8"] {
-        let watch = watch(&format!("{version}/build-failure.internal-json.log"), DEFAULT_TAIL);
-        assert_eq!(names(&watch), [("broken.drv".to_owned(), FailureReason::Exit(3))], "{version}");
+        let watch = watch(
+            &format!("{version}/build-failure.internal-json.log"),
+            DEFAULT_TAIL,
+        );
+        assert_eq!(
+            names(&watch),
+            [("broken.drv".to_owned(), FailureReason::Exit(3))],
+            "{version}"
+        );
         let build = watch.builds().values().next().unwrap();
-        assert_eq!(build.tail, ["about to fail", "and this is stderr"], "{version}");
-        assert!(build.duration().unwrap() < Duration::from_secs(12), "{version}: {:?}", build.duration());
+        assert_eq!(
+            build.tail,
+            ["about to fail", "and this is stderr"],
+            "{version}"
+        );
+        assert!(
+            build.duration().unwrap() < Duration::from_secs(12),
+            "{version}: {:?}",
+            build.duration()
+        );
     }
 }
 
@@ -45,37 +64,72 @@ fn a_dependency_s_failure_and_its_consequence_are_two_things() {
 #[test]
 fn a_remote_failure_has_the_machine_s_own_exit_code() {
     let watch = watch("2.8.0/remote-failure.internal-json.log", DEFAULT_TAIL);
-    assert_eq!(names(&watch), [("broken.drv".to_owned(), FailureReason::Exit(3))]);
+    assert_eq!(
+        names(&watch),
+        [("broken.drv".to_owned(), FailureReason::Exit(3))]
+    );
     let build = watch.builds().values().next().unwrap();
-    assert_eq!(build.machine.as_deref(), Some("ssh-ng://builder@arm.example"));
+    assert_eq!(
+        build.machine.as_deref(),
+        Some("ssh-ng://builder@arm.example")
+    );
     assert_eq!(build.tail.len(), 2);
 }
 
 #[test]
 fn a_missing_builder_and_a_wrong_hash_are_recognised_in_recorded_logs() {
     let reasons = names(&watch("2.8.0/no-builder.internal-json.log", DEFAULT_TAIL));
-    assert!(matches!(&reasons[..], [(_, FailureReason::NoBuilder { system, .. })] if system == "aarch64-linux"), "{reasons:?}");
-    let reasons = names(&watch("2.8.0/hash-mismatch.internal-json.log", DEFAULT_TAIL));
-    assert!(matches!(&reasons[..], [(_, FailureReason::HashMismatch { specified, got })]
-        if specified.starts_with("sha256-") && got.starts_with("sha256-")), "{reasons:?}");
+    assert!(
+        matches!(&reasons[..], [(_, FailureReason::NoBuilder { system, .. })] if system == "aarch64-linux"),
+        "{reasons:?}"
+    );
+    let reasons = names(&watch(
+        "2.8.0/hash-mismatch.internal-json.log",
+        DEFAULT_TAIL,
+    ));
+    assert!(
+        matches!(&reasons[..], [(_, FailureReason::HashMismatch { specified, got })]
+        if specified.starts_with("sha256-") && got.starts_with("sha256-")),
+        "{reasons:?}"
+    );
 }
 
 #[test]
 fn only_the_last_lines_are_kept() {
     let watch = watch("2.8.0/build-failure.internal-json.log", 1);
-    assert_eq!(watch.builds().values().next().unwrap().tail, ["and this is stderr"]);
+    assert_eq!(
+        watch.builds().values().next().unwrap().tail,
+        ["and this is stderr"]
+    );
 }
 
 #[test]
 fn a_full_disk_in_the_log_is_the_reason_whatever_the_exit_code() {
-    let derivation: StorePath = "/nix/store/r5s4lx45nccwlks7ab5i534frw29w21b-broken.drv".parse().unwrap();
+    let derivation: StorePath = "/nix/store/r5s4lx45nccwlks7ab5i534frw29w21b-broken.drv"
+        .parse()
+        .unwrap();
     let mut watch = BuildWatch::new(5);
     let text = format!("builder for '{derivation}' failed with exit code 1");
-    let activity = Activity::Build { derivation, machine: None };
-    let message = crate::log::Message { level: Level::Error, text, bare: None, position: None };
+    let activity = Activity::Build {
+        derivation,
+        machine: None,
+    };
+    let message = crate::log::Message {
+        level: Level::Error,
+        text,
+        bare: None,
+        position: None,
+    };
     for event in [
-        LogEvent::Started { id: 1, parent: None, activity },
-        LogEvent::Line { id: 1, text: "cp: write error: No space left on device".to_owned() },
+        LogEvent::Started {
+            id: 1,
+            parent: None,
+            activity,
+        },
+        LogEvent::Line {
+            id: 1,
+            text: "cp: write error: No space left on device".to_owned(),
+        },
         LogEvent::Message(message),
     ] {
         watch.observe(&event, Instant::now());

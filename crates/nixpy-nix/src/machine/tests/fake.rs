@@ -23,6 +23,7 @@ pub(super) struct Fake {
 struct Script {
     root: Root,
     answers: Vec<(String, Reaction)>,
+    unstartable: Vec<(String, fn() -> io::Error)>,
     log: Mutex<Vec<String>>,
 }
 
@@ -30,7 +31,11 @@ impl Runner for Script {
     async fn run(&self, invocation: &Invocation) -> io::Result<Finished> {
         let line = invocation.line();
         self.log.lock().expect("log").push(line.clone());
-        let matching = |key: &String| line.starts_with(key) || line.ends_with(key);
+        let matching =
+            |key: &str| line == key || line.starts_with(&format!("{key} ")) || line.ends_with(key);
+        if let Some((_, error)) = self.unstartable.iter().find(|(key, _)| matching(key)) {
+            return Err(error());
+        }
         match self.answers.iter().rev().find(|(key, _)| matching(key)) {
             Some((_, react)) => Ok(react(&self.root, invocation)),
             None => Err(io::Error::from(io::ErrorKind::NotFound)),
@@ -39,7 +44,11 @@ impl Runner for Script {
 }
 
 pub(super) fn says(text: &str) -> Finished {
-    Finished { code: Some(0), stdout: text.to_owned(), stderr: String::new() }
+    Finished {
+        code: Some(0),
+        stdout: text.to_owned(),
+        stderr: String::new(),
+    }
 }
 
 pub(super) fn put(root: &Root, path: &str, content: impl AsRef<[u8]>) {
@@ -53,25 +62,42 @@ impl Fake {
     pub(super) fn linux(os_release: &str) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let root = Root::at(folder.path());
-        let script = Script { root: root.clone(), answers: Vec::new(), log: Mutex::default() };
+        let script = Script {
+            root: root.clone(),
+            answers: Vec::new(),
+            unstartable: Vec::new(),
+            log: Mutex::default(),
+        };
         let home = Some("/home/dev".into());
-        let environment = Environment { path: vec!["/usr/bin".into()], home, ..Environment::default() };
-        Self { folder, root, environment, script }
-            .file("/etc/os-release", os_release)
-            .file("/proc/self/status", "CapEff:\t000001ffffffffff\nCapBnd:\t000001ffffffffff\n")
-            .file("/usr/bin/xz", "")
-            .file("/usr/bin/tar", "")
-            .answer("uname -s", "Linux")
-            .answer("uname -m", "x86_64")
-            .answer("id -un", "dev")
-            .answer("id -Gn", "dev")
-            .answer("id -u", "0")
-            .answer("unshare --user", "")
-            .react("proof-aarch64", |_, _| Finished {
-                code: Some(126),
-                stderr: "Exec format error".to_owned(),
-                ..Finished::default()
-            })
+        let environment = Environment {
+            path: vec!["/usr/bin".into()],
+            home,
+            ..Environment::default()
+        };
+        Self {
+            folder,
+            root,
+            environment,
+            script,
+        }
+        .file("/etc/os-release", os_release)
+        .file(
+            "/proc/self/status",
+            "CapEff:\t000001ffffffffff\nCapBnd:\t000001ffffffffff\n",
+        )
+        .file("/usr/bin/xz", "")
+        .file("/usr/bin/tar", "")
+        .answer("uname -s", "Linux")
+        .answer("uname -m", "x86_64")
+        .answer("id -un", "dev")
+        .answer("id -Gn", "dev")
+        .answer("id -u", "0")
+        .answer("unshare --user", "")
+        .react("proof-aarch64", |_, _| Finished {
+            code: Some(126),
+            stderr: "Exec format error".to_owned(),
+            ..Finished::default()
+        })
     }
 
     pub(super) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
@@ -92,6 +118,12 @@ impl Fake {
         self
     }
 
+    /// A program that cannot even be started.
+    pub(super) fn unstartable(mut self, line: &str, error: fn() -> io::Error) -> Self {
+        self.script.unstartable.push((line.to_owned(), error));
+        self
+    }
+
     pub(super) fn env(mut self, change: impl FnOnce(&mut Environment)) -> Self {
         change(&mut self.environment);
         self
@@ -106,7 +138,8 @@ impl Fake {
         for name in ["qemu-user-static", "qemu-user", "qemu-user-binfmt"] {
             policy += &format!("{name}:\n  Installed: (none)\n  Candidate: {qemu}\n");
         }
-        self.file("/usr/bin/apt-get", "").react("apt-cache policy", move |_, _| says(&policy))
+        self.file("/usr/bin/apt-get", "")
+            .react("apt-cache policy", move |_, _| says(&policy))
     }
 
     pub(super) fn systemd(self) -> Self {
@@ -116,11 +149,18 @@ impl Fake {
     /// A user who is not root; `sudo` says whether it works without a password.
     pub(super) fn user(self, sudo: bool) -> Self {
         let fake = self.answer("id -u", "1000");
-        if sudo { fake.answer("sudo -n", "") } else { fake }
+        if sudo {
+            fake.answer("sudo -n", "")
+        } else {
+            fake
+        }
     }
 
     pub(super) fn nix(self, version: &'static str) -> Self {
-        self.file("/usr/bin/nix", "").react("/usr/bin/nix --version", move |_, _| says(&format!("nix (Nix) {version}")))
+        self.file("/usr/bin/nix", "")
+            .react("/usr/bin/nix --version", move |_, _| {
+                says(&format!("nix (Nix) {version}"))
+            })
     }
 
     pub(super) fn qemu(self) -> Self {
@@ -148,7 +188,11 @@ impl Fake {
     }
 
     pub(super) fn site(&self) -> Site<'_, impl Runner + use<>> {
-        Site { root: &self.root, environment: &self.environment, runner: &self.script }
+        Site {
+            root: &self.root,
+            environment: &self.environment,
+            runner: &self.script,
+        }
     }
 
     pub(super) async fn machine(&self) -> Machine {
@@ -161,14 +205,29 @@ impl Fake {
 
     /// What ran so far that may change something.
     pub(super) fn changes(&self) -> Vec<String> {
-        let looking = ["uname", "id ", "apt-cache", "unshare", "sudo -n -- true", "/usr/bin/nix", "/tmp"];
+        let looking = [
+            "uname",
+            "id ",
+            "apt-cache",
+            "unshare",
+            "sudo -n -- true",
+            "sudo -n -- unshare",
+            "/usr/bin/nix",
+            "/tmp",
+        ];
         let log = self.script.log.lock().expect("log");
-        log.iter().filter(|line| !looking.iter().any(|start| line.starts_with(start))).cloned().collect()
+        log.iter()
+            .filter(|line| !looking.iter().any(|start| line.starts_with(start)))
+            .cloned()
+            .collect()
     }
 }
 
 pub(super) fn wanted() -> Wanted {
-    Wanted { systems: vec!["x86_64-linux".to_owned(), "aarch64-linux".to_owned()], ..Wanted::default() }
+    Wanted {
+        systems: vec!["x86_64-linux".to_owned(), "aarch64-linux".to_owned()],
+        ..Wanted::default()
+    }
 }
 
 pub(super) fn registration(flags: &str) -> String {
@@ -178,8 +237,11 @@ pub(super) fn registration(flags: &str) -> String {
     )
 }
 
-pub(super) const DEBIAN_12: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n";
-pub(super) const DEBIAN_13: &str = "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nVERSION_ID=\"13\"\nID=debian\n";
-pub(super) const UBUNTU_2404: &str = "PRETTY_NAME=\"Ubuntu 24.04.1 LTS\"\nVERSION_ID=\"24.04\"\nID=ubuntu\nID_LIKE=debian\n";
+pub(super) const DEBIAN_12: &str =
+    "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n";
+pub(super) const DEBIAN_13: &str =
+    "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nVERSION_ID=\"13\"\nID=debian\n";
+pub(super) const UBUNTU_2404: &str =
+    "PRETTY_NAME=\"Ubuntu 24.04.1 LTS\"\nVERSION_ID=\"24.04\"\nID=ubuntu\nID_LIKE=debian\n";
 pub(super) const DEBIANS_CONF: &str = "# see https://nixos.org/nix/manual/#sec-conf-file\n\n\
     # So far the sandbox feature does not seem to work on Debian:\nsandbox = false\n";

@@ -1,6 +1,8 @@
 //! The tables and the small programs.
 
-use crate::machine::{Arch, Environment, Invocation, Registration, Runner as _, Runs, SystemRunner, binfmt, proof};
+use crate::machine::{
+    Arch, Environment, Invocation, Registration, Runner as _, Runs, SystemRunner, binfmt, proof,
+};
 
 use super::fake::registration;
 
@@ -18,12 +20,20 @@ fn the_line_is_the_one_that_distributions_use() {
 
 #[test]
 fn a_registration_is_known_by_what_it_matches() {
-    let entry = Registration::parse("rosetta-or-so", &registration("POCF")).expect("a registration");
+    let entry =
+        Registration::parse("rosetta-or-so", &registration("POCF")).expect("a registration");
     assert!(entry.handles(Arch::Aarch64) && !entry.handles(Arch::X86_64));
     assert!(entry.enabled && entry.fixed());
-    let entry = Registration::parse("x", &registration("OC").replace("enabled", "disabled")).expect("a registration");
+    let entry = Registration::parse("x", &registration("OC").replace("enabled", "disabled"))
+        .expect("a registration");
     assert!(!entry.enabled && !entry.fixed());
-    assert_eq!(Registration::parse("jar", "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n"), None);
+    assert_eq!(
+        Registration::parse(
+            "jar",
+            "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n"
+        ),
+        None
+    );
 }
 
 #[test]
@@ -44,23 +54,47 @@ async fn the_hosts_own_proof_runs() {
 
 #[tokio::test]
 async fn programs_read_their_input_and_are_told_apart() {
-    let finished = SystemRunner.run(&Invocation::new("cat", [""; 0]).reading("line")).await.expect("cat");
+    let finished = SystemRunner
+        .run(&Invocation::new("cat", [""; 0]).reading("line"))
+        .await
+        .expect("cat");
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "line"));
-    let missing = SystemRunner.run(&Invocation::new("no-such-program", [""; 0])).await;
+    let missing = SystemRunner
+        .run(&Invocation::new("no-such-program", [""; 0]))
+        .await;
     assert!(missing.is_err());
 }
 
 #[test]
 fn sudo_carries_the_variables_along() {
-    let line = Invocation::new("apt-get", ["it's"]).with_env("A", "b").by_sudo().line();
+    let line = Invocation::new("apt-get", ["it's"])
+        .with_env("A", "b")
+        .by_sudo()
+        .line();
     assert_eq!(line, r"sudo -n -- env A=b apt-get 'it'\''s'");
 }
 
 #[test]
 fn the_users_conf_is_where_xdg_says() {
-    let vars = |pairs: &[(&str, &str)]| Environment::from_vars(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
-    let conf = |environment: Environment| environment.user_conf().map(|path| path.display().to_string());
-    assert_eq!(conf(vars(&[("HOME", "/home/a")])).as_deref(), Some("/home/a/.config/nix/nix.conf"));
-    assert_eq!(conf(vars(&[("HOME", "/home/a"), ("XDG_CONFIG_HOME", "/x")])).as_deref(), Some("/x/nix/nix.conf"));
+    let vars = |pairs: &[(&str, &str)]| {
+        Environment::from_vars(
+            pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+        )
+    };
+    let conf = |environment: Environment| {
+        environment
+            .user_conf()
+            .map(|path| path.display().to_string())
+    };
+    assert_eq!(
+        conf(vars(&[("HOME", "/home/a")])).as_deref(),
+        Some("/home/a/.config/nix/nix.conf")
+    );
+    assert_eq!(
+        conf(vars(&[("HOME", "/home/a"), ("XDG_CONFIG_HOME", "/x")])).as_deref(),
+        Some("/x/nix/nix.conf")
+    );
     assert_eq!(conf(vars(&[("PATH", "/bin")])), None);
 }

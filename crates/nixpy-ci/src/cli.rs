@@ -1,0 +1,111 @@
+//! The command line, made from the table of settings.
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::settings::table::{Kind, SETTINGS, Setting};
+
+const EXAMPLES: &str = "\
+Examples:
+  nixpy-ci run                                  build what the flake here offers, into ./oci-image
+  nixpy-ci run .#image -r ghcr.io/acme/api -t v1  build and push for all systems of the flake
+  nixpy-ci run --load podman                    and try it: podman run --rm -p 8000:8000 NAME:latest
+  nixpy-ci run --dry-run                        only say what would be done
+
+Every setting can also be given as NIXPY_NAME in the environment, and as a key of
+nixpy-ci.yaml; a flag wins over the environment, and that over the file.
+
+Exit codes: 0 fine, 1 a build failed, 2 wrong inputs, 3 this machine cannot,
+4 a remote refused or could not be reached, 130 cancelled.";
+
+/// The whole command line.
+pub fn command() -> Command {
+    Command::new("nixpy-ci")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Builds Python container images for every platform from one Nix flake, and publishes them")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(run())
+        .subcommand(setup())
+}
+
+fn run() -> Command {
+    let command = Command::new("run")
+        .about("Build a flake for all its systems and publish one image for them")
+        .after_help(EXAMPLES)
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .short('c')
+                .value_name("FILE")
+                .help("Read settings from this file [default: nixpy-ci.yaml, where there is one]"),
+        );
+    SETTINGS
+        .iter()
+        .filter(|setting| setting.kind != Kind::Secret)
+        .fold(command, |command, setting| command.arg(argument(setting)))
+}
+
+fn argument(setting: &'static Setting) -> Arg {
+    let mut help = setting.help.to_owned();
+    if let Some(default) = setting.default {
+        help.push_str(&format!(" [default: {default}]"));
+    }
+    let arg = Arg::new(setting.name)
+        .help(help)
+        .help_heading(setting.group.heading());
+    // What the flake is called goes without a flag, as with nix itself.
+    let arg = match setting.name {
+        "flake" => arg.value_name("FLAKE"),
+        name => arg.long(name),
+    };
+    let arg = match setting.short {
+        Some(short) => arg.short(short),
+        None => arg,
+    };
+    match setting.kind {
+        Kind::Switch => arg.action(ArgAction::SetTrue),
+        Kind::One(value) => arg.value_name(value),
+        // Checked with all other settings, so that every problem is told at once.
+        Kind::Choice(words) => arg.value_name(words.join("|")),
+        Kind::Words(value) | Kind::Lines(value) | Kind::Pairs(value) => {
+            arg.value_name(value).action(ArgAction::Append)
+        }
+        Kind::Secret => arg,
+    }
+}
+
+fn setup() -> Command {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("setup")
+        .about("Make this machine able to build: Nix, flakes, and programs of other processors")
+        .long_about(
+            "Makes this machine able to build: installs Nix where it is missing, allows flakes, lets \
+             the kernel run programs of other processors by qemu (also inside Nix's sandbox), and \
+             tells Nix so. It says what it will change, changes only that, and can be run again.",
+        )
+        .arg(
+            text("system", "SYSTEM", "Be able to build for this system; may be repeated [default: x86_64-linux, aarch64-linux]")
+                .short('s')
+                .action(ArgAction::Append),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .short('n')
+                .action(ArgAction::SetTrue)
+                .help("Say what would be changed, and change nothing"),
+        )
+        .arg(text(
+            "nix-url",
+            "URL",
+            "Take Nix from this release archive where the distribution has none",
+        )
+        .requires("nix-sha256"))
+        .arg(text("nix-sha256", "HEX", "The SHA-256 of that archive").requires("nix-url"))
+        .after_help(
+            "Examples:\n  nixpy-ci setup --dry-run      what would it change?\n  sudo nixpy-ci setup           change it",
+        )
+}

@@ -1,0 +1,162 @@
+//! GitHub's log: each derivation's output in a folded group.
+//!
+//! What a builder writes is not trusted: the runner reads workflow commands
+//! anywhere in a job's output, so every line of a builder stands between
+//! `::stop-commands::TOKEN` and `::TOKEN::` with a token that nobody can guess.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Mutex;
+
+use nixpy_nix::log::{Activity, LogEvent};
+use nixpy_pipeline::event::Event;
+
+use super::plain::{line, nix_line};
+use super::{Renderer, derivation_name, failure_lines, plan_lines, published_line, stage_line};
+
+/// Lines of one derivation that are kept for its group; the first are dropped.
+const MOST_LINES: usize = 5000;
+
+/// Writes groups to standard error, which the runner reads like standard output.
+pub struct Github {
+    logs: Mutex<HashMap<u64, Log>>,
+}
+
+struct Log {
+    title: String,
+    lines: std::collections::VecDeque<String>,
+    dropped: usize,
+}
+
+impl Github {
+    pub fn new() -> Self {
+        Self {
+            logs: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn nix(&self, event: &LogEvent) {
+        let Ok(mut logs) = self.logs.lock() else {
+            return;
+        };
+        match event {
+            LogEvent::Started {
+                id,
+                activity: Activity::Build { derivation, .. },
+                ..
+            } => {
+                let log = Log {
+                    title: derivation_name(derivation).to_owned(),
+                    lines: std::collections::VecDeque::new(),
+                    dropped: 0,
+                };
+                logs.insert(*id, log);
+            }
+            LogEvent::Line { id, text } => {
+                if let Some(log) = logs.get_mut(id) {
+                    log.lines.push_back(text.clone());
+                    if log.lines.len() > MOST_LINES {
+                        log.lines.pop_front();
+                        log.dropped += 1;
+                    }
+                }
+            }
+            LogEvent::Stopped { id } => {
+                if let Some(log) = logs.remove(id) {
+                    log.show();
+                }
+            }
+            _ => {}
+        }
+        drop(logs);
+        // Names are shown at once; what was written follows in its group.
+        if let Some(text) = nix_line(event) {
+            fenced(&[text]);
+        }
+    }
+
+    fn show_rest(&self) {
+        let Ok(mut logs) = self.logs.lock() else {
+            return;
+        };
+        let mut rest: Vec<(u64, Log)> = logs.drain().collect();
+        rest.sort_by_key(|(id, _)| *id);
+        for (_, log) in rest {
+            log.show();
+        }
+    }
+}
+
+impl Log {
+    fn show(self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        line(&format!("::group::{}", self.title));
+        let mut lines: Vec<String> = self.lines.into();
+        if self.dropped > 0 {
+            lines.insert(0, format!("({} lines before these are left out)", self.dropped));
+        }
+        fenced(&lines);
+        line("::endgroup::");
+    }
+}
+
+impl Renderer for Github {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Started(stage) => line(stage_line(*stage)),
+            Event::Planned(plan) => fenced(&plan_lines(plan)),
+            Event::Nix(event) => self.nix(event),
+            Event::BuildFailed(failure) => {
+                self.show_rest();
+                line(&format!("::error::{}", escaped(&format!("{} failed: {}", derivation_name(&failure.derivation), failure.reason))));
+                fenced(&failure_lines(failure));
+            }
+            Event::Finished(_) => self.show_rest(),
+            Event::Published(image) => line(&published_line(image)),
+            Event::Layer(_) | Event::Tagged(_) => {}
+        }
+    }
+
+    fn close(&self) {
+        self.show_rest();
+    }
+}
+
+/// Lines that the runner shall not take for commands.
+fn fenced(lines: &[String]) {
+    let token = token();
+    line(&format!("::stop-commands::{token}"));
+    for text in lines {
+        line(text);
+    }
+    line(&format!("::{token}::"));
+}
+
+/// 128 bits from the seeds that the standard library draws from the system.
+fn token() -> String {
+    let draw = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", draw(), draw())
+}
+
+/// The value of a workflow command on one line.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_fences_have_the_same_token() {
+        assert_ne!(token(), token());
+        assert_eq!(token().len(), 32);
+    }
+
+    #[test]
+    fn a_command_stays_on_its_line() {
+        assert_eq!(escaped("a\n::error::b%"), "a%0A::error::b%25");
+    }
+}

@@ -1,0 +1,147 @@
+//! Showing what goes on, on standard error. Each renderer listens to the same
+//! events; none of them changes what happens.
+
+mod bars;
+mod github;
+mod plain;
+
+use std::io::IsTerminal as _;
+
+use nixpy_oci::image::How;
+use nixpy_pipeline::build::BuildFailure;
+use nixpy_pipeline::event::{Event, Stage};
+use nixpy_pipeline::plan::{Plan, Strategy};
+use nixpy_pipeline::report::PlatformReport;
+
+use crate::settings::{Environment, Progress};
+pub use plain::line;
+
+/// Listens to a run.
+pub trait Renderer: Sync {
+    /// Shows one event.
+    fn event(&self, event: &Event<'_>);
+
+    /// Takes away what is only there while the run goes on.
+    fn close(&self) {}
+}
+
+/// The renderer that was asked for, or that fits where standard error goes.
+pub fn renderer(progress: Progress, environment: &Environment) -> Box<dyn Renderer> {
+    let set = |name: &str| {
+        let value = environment.get(std::ffi::OsStr::new(name));
+        value.is_some_and(|value| !value.is_empty())
+    };
+    let dumb = environment
+        .get(std::ffi::OsStr::new("TERM"))
+        .is_some_and(|term| term == "dumb");
+    match progress {
+        Progress::Bars => Box::new(bars::Bars::new()),
+        Progress::Plain => Box::new(plain::Plain::new()),
+        Progress::Github => Box::new(github::Github::new()),
+        Progress::None => Box::new(Silent),
+        Progress::Auto if set("GITHUB_ACTIONS") => Box::new(github::Github::new()),
+        Progress::Auto if std::io::stderr().is_terminal() && !dumb => Box::new(bars::Bars::new()),
+        Progress::Auto => Box::new(plain::Plain::new()),
+    }
+}
+
+/// Shows nothing.
+struct Silent;
+
+impl Renderer for Silent {
+    fn event(&self, _: &Event<'_>) {}
+}
+
+/// What every renderer says of a plan.
+fn plan_lines(plan: &Plan) -> Vec<String> {
+    let mut lines: Vec<String> = plan
+        .jobs
+        .iter()
+        .map(|job| {
+            let how = match job.strategy {
+                Strategy::Native => "natively",
+                Strategy::Emulated => "emulated by qemu",
+                Strategy::Configured => "by what Nix is configured to use",
+            };
+            format!("{}: {} ({}), {how}", job.platform, job.attribute, job.derivation.name())
+        })
+        .collect();
+    let tags = plan.tags.join(", ");
+    lines.push(format!("to {} as {tags}", plan.destination));
+    lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
+    lines
+}
+
+/// What every renderer says of a failure: which derivation, why, its last
+/// lines, and what to type next.
+pub fn failure_lines(failure: &BuildFailure) -> Vec<String> {
+    let systems: Vec<String> = failure.systems.iter().map(ToString::to_string).collect();
+    let mut lines = vec![format!("{} failed: {}", failure.derivation, failure.reason)];
+    lines.push(format!("  needed for {}", systems.join(", ")));
+    if !failure.log_tail.is_empty() {
+        lines.push("  its last lines:".to_owned());
+        lines.extend(failure.log_tail.iter().map(|line| format!("  > {line}")));
+    }
+    if let Some(command) = &failure.log_command {
+        lines.push(format!("  for the whole log: {command}"));
+    }
+    if let Some(cure) = &failure.cure {
+        lines.push(format!("  {cure}"));
+    }
+    lines
+}
+
+/// What every renderer says of an image in place.
+fn published_line(image: &PlatformReport) -> String {
+    let count = |how: How| image.layers.iter().filter(|layer| layer.how == how).count();
+    format!(
+        "{} {}, {}: {} layers sent, {} there already, {} unchanged",
+        image.platform,
+        image.digest,
+        size(image.compressed_size),
+        count(How::Sent),
+        count(How::Present),
+        count(How::Described),
+    )
+}
+
+fn stage_line(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Evaluate => "evaluating the flake",
+        Stage::Build => "building",
+        Stage::Publish => "publishing",
+    }
+}
+
+/// Bytes as people read them, in powers of ten as registries show them.
+pub fn size(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", units[unit])
+}
+
+/// A name without what only the machine needs.
+fn derivation_name(path: &nixpy_nix::StorePath) -> &str {
+    path.name().trim_end_matches(".drv")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_have_one_decimal_and_a_unit() {
+        let read = [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_999, "1.0 MB"), (21_400_000, "21.4 MB")];
+        for (bytes, text) in read {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Lines, one a fact: for files, pipes and CI systems other than GitHub.
+
+use std::io::Write as _;
+
+use nixpy_nix::log::{Activity, Level, LogEvent};
+use nixpy_pipeline::event::Event;
+
+use super::{Renderer, derivation_name, failure_lines, plan_lines, published_line, stage_line};
+
+/// Writes lines to standard error.
+pub struct Plain;
+
+impl Plain {
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+/// One line on standard error. A reader that has gone away is no reason to stop.
+pub fn line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+impl Renderer for Plain {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Started(stage) => line(stage_line(*stage)),
+            Event::Planned(plan) => plan_lines(plan).iter().for_each(|text| line(&format!("  {text}"))),
+            Event::Nix(event) => nix_line(event).iter().for_each(|text| line(&format!("  {text}"))),
+            Event::BuildFailed(failure) => failure_lines(failure).iter().for_each(|text| line(text)),
+            Event::Published(image) => line(&format!("  {}", published_line(image))),
+            Event::Finished(_) | Event::Layer(_) | Event::Tagged(_) => {}
+        }
+    }
+}
+
+/// What of Nix's talk is worth a line.
+pub(super) fn nix_line(event: &LogEvent) -> Option<String> {
+    match event {
+        LogEvent::Started { activity, .. } => match activity {
+            Activity::Build { derivation, machine: None } => {
+                Some(format!("build {}", derivation_name(derivation)))
+            }
+            Activity::Build { derivation, machine: Some(machine) } => {
+                Some(format!("build {} on {machine}", derivation_name(derivation)))
+            }
+            Activity::Substitute { path, from } => Some(format!("fetch {} from {from}", path.name())),
+            _ => None,
+        },
+        LogEvent::Message(message) if message.level == Level::Warning => {
+            Some(format!("warning: {}", message.text.trim_start_matches("warning: ")))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,105 @@
+//! The report as people read it: text for the terminal, Markdown for a summary.
+
+use nixpy_pipeline::plan::{Plan, Strategy};
+use nixpy_pipeline::report::{Outcome, Report};
+
+use crate::render::{failure_lines, size};
+
+/// What was published, or that nothing was.
+pub fn text(report: &Report) -> String {
+    let mut lines = Vec::new();
+    if report.outcome == Outcome::Failure {
+        lines.push(format!("nothing was published to {}", report.destination));
+    }
+    lines.extend(report.references.iter().cloned());
+    if let Some(index) = &report.index {
+        lines.push(format!("  {}  index", index.digest));
+    }
+    for image in &report.platforms {
+        let platform = image.platform.to_string();
+        let sent = match image.sent_size {
+            0 => "nothing new".to_owned(),
+            bytes => format!("{} sent", size(bytes)),
+        };
+        lines.push(format!(
+            "  {}  {platform:<16} {:>9}, {sent}",
+            image.digest,
+            size(image.compressed_size),
+        ));
+    }
+    if let Some(loaded) = &report.loaded {
+        lines.push(loaded.clone());
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The plan for people.
+pub fn plan_text(plan: &Plan) -> String {
+    let mut lines = vec![format!("{} would be built:", plan.flake)];
+    for job in &plan.jobs {
+        let how = match job.strategy {
+            Strategy::Native => "natively",
+            Strategy::Emulated => "emulated by qemu",
+            Strategy::Configured => "by what Nix is configured to use",
+        };
+        lines.push(format!("  {:<16} packages.{}.{}, {how}", job.platform.to_string(), job.system, job.attribute));
+        lines.push(format!("  {:<16} {}", "", job.derivation));
+    }
+    lines.push(format!("and published to {} as {}", plan.destination, plan.tags.join(", ")));
+    lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// For `--summary`, and GitHub's job summary.
+pub fn markdown(report: &Report) -> String {
+    let mut text = String::new();
+    let mut add = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    match report.outcome {
+        Outcome::Success => add("## Image published\n"),
+        Outcome::Failure => add("## Build failed, nothing was published\n"),
+    }
+    for reference in &report.references {
+        add(&format!("- `{}`", code(reference)));
+    }
+    if let Some(index) = &report.index {
+        add(&format!("- index `{}`\n", index.digest));
+        add("| platform | digest | size | sent | layers | system |");
+        add("|---|---|---:|---:|---:|---|");
+        for image in &report.platforms {
+            add(&format!(
+                "| {} | `{}` | {} | {} | {} | {} |",
+                image.platform,
+                image.digest,
+                size(image.compressed_size),
+                size(image.sent_size),
+                image.layers.len(),
+                image.system,
+            ));
+        }
+        add(&format!(
+            "\nEvaluated in {:.1} s, built in {:.1} s, published in {:.1} s.",
+            report.timings.evaluate, report.timings.build, report.timings.publish
+        ));
+    }
+    for failure in &report.failures {
+        let lines = failure_lines(failure).join("\n");
+        // Longer than any row of backticks that a log may contain.
+        let fence = "`".repeat(longest_run(&lines, '`').max(2) + 1);
+        add(&format!("{fence}text\n{lines}\n{fence}"));
+    }
+    text
+}
+
+fn code(text: &str) -> String {
+    text.replace('`', "'")
+}
+
+fn longest_run(text: &str, wanted: char) -> usize {
+    let runs = text.split(|c| c != wanted);
+    runs.map(str::len).max().unwrap_or(0)
+}

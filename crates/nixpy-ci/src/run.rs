@@ -1,0 +1,164 @@
+//! `nixpy-ci run`: settings in, report out.
+
+use std::path::Path;
+
+use clap::ArgMatches;
+use nixpy_nix::Nix;
+use nixpy_pipeline::inputs::{Loader, Target};
+use nixpy_pipeline::report::Report;
+use nixpy_pipeline::run::{self, Finished};
+
+use crate::exit::{Code, chain};
+use crate::render::{Renderer, line, renderer};
+use crate::settings::{Environment, RawInputs, Resolved, Surroundings, resolve};
+use crate::{host, load, print, report, setup};
+
+/// Does it, and tells how it ended.
+pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
+    let resolved = match settings(flags, environment).await {
+        Ok(resolved) => resolved,
+        Err(problems) => {
+            problems.iter().for_each(|problem| line(&format!("error: {problem}")));
+            return Code::Inputs;
+        }
+    };
+    if resolved.setup {
+        let request = setup::Request {
+            systems: resolved.inputs.systems.iter().map(ToString::to_string).collect(),
+            nix: None,
+            dry_run: resolved.dry_run,
+            right_away: true,
+        };
+        match setup::setup(request, environment).await {
+            Code::Success => {}
+            code => return code,
+        }
+    }
+    let nix = match Nix::find(resolved.nix.as_deref()) {
+        Ok(nix) => nix.with_options(resolved.nix_options.clone()),
+        Err(e) => {
+            line(&format!("error: {}", chain(&e)));
+            return Code::from(&e);
+        }
+    };
+    let renderer = renderer(resolved.output.progress, environment);
+    if resolved.dry_run {
+        return dry_run(&nix, &resolved).await;
+    }
+    let ended = run::run(&nix, &resolved.inputs, &host::host(), &|event| {
+        renderer.event(&event);
+    })
+    .await;
+    renderer.close();
+    match ended {
+        Ok(finished) => tell(finished, &resolved, renderer.as_ref()),
+        Err(e) => {
+            chain(&e).lines().for_each(|text| line(&format!("error: {text}")));
+            Code::from(&e)
+        }
+    }
+}
+
+async fn settings(
+    flags: &ArgMatches,
+    environment: &Environment,
+) -> Result<Resolved, Vec<String>> {
+    let told = |problems: Vec<String>| problems;
+    let raw = RawInputs::collect(flags, environment)
+        .map_err(|e| told(e.iter().map(ToString::to_string).collect()))?;
+    let cwd = std::env::current_dir()
+        .map_err(|e| vec![format!("the current directory cannot be read: {e}")])?;
+    let around = Surroundings {
+        environment,
+        cwd: &cwd,
+    };
+    resolve(&raw, &around)
+        .await
+        .map_err(|e| e.iter().map(ToString::to_string).collect())
+}
+
+async fn dry_run(nix: &Nix, resolved: &Resolved) -> Code {
+    match run::decide(nix, &resolved.inputs, &host::host(), &|_| {}).await {
+        Ok(plan) if resolved.output.json => print(&json(&plan)),
+        Ok(plan) => print(&report::plan_text(&plan)),
+        Err(e) => {
+            chain(&e).lines().for_each(|text| line(&format!("error: {text}")));
+            return Code::from(&e);
+        }
+    }
+    Code::Success
+}
+
+/// Loads, writes and prints what came out.
+fn tell(finished: Finished, resolved: &Resolved, _renderer: &dyn Renderer) -> Code {
+    let Finished {
+        mut report,
+        loadable,
+    } = finished;
+    let mut code = Code::from(&report);
+    match (resolved.inputs.load, loadable) {
+        (Some(loader), Some(loadable)) => {
+            let name = name_to_load(resolved, &report);
+            match load::load(loader, &loadable, &name) {
+                Ok(()) => report.loaded = Some(format!("{} {name}", loader.program())),
+                Err(e) => {
+                    line(&format!("error: {}", chain(&e)));
+                    code = Code::Machine;
+                }
+            }
+        }
+        (Some(loader), None) if code == Code::Success => {
+            line(&format!("warning: {}", nothing_to_load(loader)));
+        }
+        _ => {}
+    }
+    if let Some(file) = &resolved.output.summary
+        && let Err(e) = std::fs::write(file, report::markdown(&report))
+    {
+        line(&format!("error: cannot write the summary {}: {e}", file.display()));
+        code = Code::Machine;
+    }
+    match resolved.output.json {
+        true => print(&json(&report)),
+        false => print(&report::text(&report)),
+    }
+    code
+}
+
+fn nothing_to_load(loader: Loader) -> String {
+    format!(
+        "nothing was loaded into {}: no image of this machine's platform was built",
+        loader.program()
+    )
+}
+
+/// The published name where there is one; else the layout directory's.
+fn name_to_load(resolved: &Resolved, report: &Report) -> String {
+    let tag = resolved.inputs.tags.first().map_or("latest", |tag| tag.as_ref());
+    match &resolved.inputs.target {
+        Target::Registry { repository, .. } => format!("{repository}:{tag}"),
+        Target::Layout(_) => {
+            let output = report.platforms.first().map(|image| image.output.name());
+            format!("localhost/{}:{tag}", image_name(output.unwrap_or("image")))
+        }
+    }
+}
+
+/// A store path's name as far as an image can be called that.
+fn image_name(name: &str) -> String {
+    let stem = Path::new(name.trim_start_matches("stream-"));
+    let text = stem.to_string_lossy();
+    let text = text.trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".tar");
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
+    let name: String = text.to_ascii_lowercase().chars().map(allowed).collect();
+    match name.trim_matches('-') {
+        "" => "image".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}

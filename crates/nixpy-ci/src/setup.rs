@@ -1,0 +1,87 @@
+//! `nixpy-ci setup`: says what it will change, and changes it.
+
+use std::collections::BTreeMap;
+
+use nixpy_nix::machine::{
+    Environment as MachineEnvironment, Machine, Release, Root, SetupError, SetupEvent, SetupPlan,
+    Site, SystemRunner, Wanted, apply,
+};
+
+use crate::exit::{Code, chain};
+use crate::render::line;
+use crate::settings::Environment;
+
+/// The systems a machine is made able to build when nobody says which.
+pub const SYSTEMS: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
+
+/// What `setup` was asked.
+pub struct Request {
+    /// Systems, or none for [`SYSTEMS`].
+    pub systems: Vec<String>,
+    /// A release of Nix in place of the pinned one.
+    pub nix: Option<Release>,
+    /// Only say.
+    pub dry_run: bool,
+    /// A build follows in this process.
+    pub right_away: bool,
+}
+
+/// Probes, says, changes, and looks again.
+pub async fn setup(request: Request, environment: &Environment) -> Code {
+    let variables: BTreeMap<String, String> = environment
+        .iter()
+        .filter_map(|(k, v)| Some((k.to_str()?.to_owned(), v.to_str()?.to_owned())))
+        .collect();
+    let environment = MachineEnvironment::from_vars(variables);
+    let site = Site {
+        root: &Root::system(),
+        environment: &environment,
+        runner: &SystemRunner,
+    };
+    let machine = Machine::probe(&site).await;
+    let systems = match request.systems {
+        systems if systems.is_empty() => SYSTEMS.map(str::to_owned).to_vec(),
+        systems => systems,
+    };
+    let plan = SetupPlan::make(
+        &machine,
+        &Wanted {
+            systems,
+            nix: request.nix,
+            right_away: request.right_away,
+        },
+    );
+    if !request.right_away || !plan.is_done() {
+        line("setup:");
+        plan.to_string().lines().for_each(|text| line(&format!("  {text}")));
+    }
+    if !plan.impossible.is_empty() {
+        return Code::Machine;
+    }
+    if request.dry_run || plan.is_done() {
+        return Code::Success;
+    }
+    match change(&plan, &site).await {
+        Ok(()) => Code::Success,
+        Err(e) => {
+            line(&format!("error: {}", chain(&e)));
+            if e.is_transient() { Code::Remote } else { Code::Machine }
+        }
+    }
+}
+
+async fn change(plan: &SetupPlan, site: &Site<'_, SystemRunner>) -> Result<(), SetupError> {
+    // Taken already is as good: it is the only provider in this program.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    apply(plan, site, &reqwest::Client::new(), |event| match event {
+        SetupEvent::Started { number, of, step } => {
+            line(&format!("setup {number}/{of}: {}", step.describe()));
+        }
+        SetupEvent::Unneeded { number, why } => line(&format!("setup {number}: nothing to do: {why}")),
+        SetupEvent::Ready { found } => {
+            found.iter().for_each(|text| line(&format!("  now so: {text}")));
+        }
+        SetupEvent::Finished { .. } | SetupEvent::Verifying => {}
+    })
+    .await
+}
