@@ -1,2 +1,3 @@
 //! Stub.
-#[test] fn stub() {}
+#[test]
+fn stub() {}

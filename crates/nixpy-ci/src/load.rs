@@ -48,7 +48,9 @@ pub fn load(loader: Loader, loadable: &Loadable, name: &str) -> Result<(), LoadE
     };
     let output = child.wait_with_output().map_err(start)?;
     if !output.status.success() {
-        return Err(refused(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        return Err(refused(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
     }
     written.map_err(|e| refused(e.to_string()))
 }

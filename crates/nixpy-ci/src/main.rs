@@ -25,7 +25,11 @@ fn main() -> ExitCode {
         Ok(matches) => matches,
         Err(e) => {
             let _ = e.print();
-            let code = if e.use_stderr() { Code::Inputs } else { Code::Success };
+            let code = if e.use_stderr() {
+                Code::Inputs
+            } else {
+                Code::Success
+            };
             return ExitCode::from(code as u8);
         }
     };
@@ -66,7 +70,12 @@ async fn dispatch(matches: &ArgMatches) -> Code {
             let text = |name: &str| flags.get_one::<String>(name).cloned();
             let nix = text("nix-url").zip(text("nix-sha256"));
             let request = setup::Request {
-                systems: flags.get_many("system").into_iter().flatten().cloned().collect(),
+                systems: flags
+                    .get_many("system")
+                    .into_iter()
+                    .flatten()
+                    .cloned()
+                    .collect(),
                 nix: nix.map(|(url, sha256)| Release { url, sha256 }),
                 dry_run: flags.get_flag("dry-run"),
                 right_away: false,

@@ -43,10 +43,19 @@ pub fn plan_text(plan: &Plan) -> String {
             Strategy::Emulated => "emulated by qemu",
             Strategy::Configured => "by what Nix is configured to use",
         };
-        lines.push(format!("  {:<16} packages.{}.{}, {how}", job.platform.to_string(), job.system, job.attribute));
+        lines.push(format!(
+            "  {:<16} packages.{}.{}, {how}",
+            job.platform.to_string(),
+            job.system,
+            job.attribute
+        ));
         lines.push(format!("  {:<16} {}", "", job.derivation));
     }
-    lines.push(format!("and published to {} as {}", plan.destination, plan.tags.join(", ")));
+    lines.push(format!(
+        "and published to {} as {}",
+        plan.destination,
+        plan.tags.join(", ")
+    ));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines.push(String::new());
     lines.join("\n")

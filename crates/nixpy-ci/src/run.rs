@@ -18,13 +18,20 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     let resolved = match settings(flags, environment).await {
         Ok(resolved) => resolved,
         Err(problems) => {
-            problems.iter().for_each(|problem| line(&format!("error: {problem}")));
+            problems
+                .iter()
+                .for_each(|problem| line(&format!("error: {problem}")));
             return Code::Inputs;
         }
     };
     if resolved.setup {
         let request = setup::Request {
-            systems: resolved.inputs.systems.iter().map(ToString::to_string).collect(),
+            systems: resolved
+                .inputs
+                .systems
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             nix: None,
             dry_run: resolved.dry_run,
             right_away: true,
@@ -53,16 +60,15 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     match ended {
         Ok(finished) => tell(finished, &resolved, renderer.as_ref()),
         Err(e) => {
-            chain(&e).lines().for_each(|text| line(&format!("error: {text}")));
+            chain(&e)
+                .lines()
+                .for_each(|text| line(&format!("error: {text}")));
             Code::from(&e)
         }
     }
 }
 
-async fn settings(
-    flags: &ArgMatches,
-    environment: &Environment,
-) -> Result<Resolved, Vec<String>> {
+async fn settings(flags: &ArgMatches, environment: &Environment) -> Result<Resolved, Vec<String>> {
     let told = |problems: Vec<String>| problems;
     let raw = RawInputs::collect(flags, environment)
         .map_err(|e| told(e.iter().map(ToString::to_string).collect()))?;
@@ -82,7 +88,9 @@ async fn dry_run(nix: &Nix, resolved: &Resolved) -> Code {
         Ok(plan) if resolved.output.json => print(&json(&plan)),
         Ok(plan) => print(&report::plan_text(&plan)),
         Err(e) => {
-            chain(&e).lines().for_each(|text| line(&format!("error: {text}")));
+            chain(&e)
+                .lines()
+                .for_each(|text| line(&format!("error: {text}")));
             return Code::from(&e);
         }
     }
@@ -115,7 +123,10 @@ fn tell(finished: Finished, resolved: &Resolved, _renderer: &dyn Renderer) -> Co
     if let Some(file) = &resolved.output.summary
         && let Err(e) = std::fs::write(file, report::markdown(&report))
     {
-        line(&format!("error: cannot write the summary {}: {e}", file.display()));
+        line(&format!(
+            "error: cannot write the summary {}: {e}",
+            file.display()
+        ));
         code = Code::Machine;
     }
     match resolved.output.json {
@@ -134,7 +145,11 @@ fn nothing_to_load(loader: Loader) -> String {
 
 /// The published name where there is one; else the layout directory's.
 fn name_to_load(resolved: &Resolved, report: &Report) -> String {
-    let tag = resolved.inputs.tags.first().map_or("latest", |tag| tag.as_ref());
+    let tag = resolved
+        .inputs
+        .tags
+        .first()
+        .map_or("latest", |tag| tag.as_ref());
     match &resolved.inputs.target {
         Target::Registry { repository, .. } => format!("{repository}:{tag}"),
         Target::Layout(_) => {
@@ -148,8 +163,17 @@ fn name_to_load(resolved: &Resolved, report: &Report) -> String {
 fn image_name(name: &str) -> String {
     let stem = Path::new(name.trim_start_matches("stream-"));
     let text = stem.to_string_lossy();
-    let text = text.trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".tar");
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
+    let text = text
+        .trim_end_matches(".gz")
+        .trim_end_matches(".zst")
+        .trim_end_matches(".tar");
+    let allowed = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '-'
+        }
+    };
     let name: String = text.to_ascii_lowercase().chars().map(allowed).collect();
     match name.trim_matches('-') {
         "" => "image".to_owned(),

@@ -53,7 +53,9 @@ pub async fn setup(request: Request, environment: &Environment) -> Code {
     );
     if !request.right_away || !plan.is_done() {
         line("setup:");
-        plan.to_string().lines().for_each(|text| line(&format!("  {text}")));
+        plan.to_string()
+            .lines()
+            .for_each(|text| line(&format!("  {text}")));
     }
     if !plan.impossible.is_empty() {
         return Code::Machine;
@@ -65,7 +67,11 @@ pub async fn setup(request: Request, environment: &Environment) -> Code {
         Ok(()) => Code::Success,
         Err(e) => {
             line(&format!("error: {}", chain(&e)));
-            if e.is_transient() { Code::Remote } else { Code::Machine }
+            if e.is_transient() {
+                Code::Remote
+            } else {
+                Code::Machine
+            }
         }
     }
 }
@@ -77,9 +83,13 @@ async fn change(plan: &SetupPlan, site: &Site<'_, SystemRunner>) -> Result<(), S
         SetupEvent::Started { number, of, step } => {
             line(&format!("setup {number}/{of}: {}", step.describe()));
         }
-        SetupEvent::Unneeded { number, why } => line(&format!("setup {number}: nothing to do: {why}")),
+        SetupEvent::Unneeded { number, why } => {
+            line(&format!("setup {number}: nothing to do: {why}"))
+        }
         SetupEvent::Ready { found } => {
-            found.iter().for_each(|text| line(&format!("  now so: {text}")));
+            found
+                .iter()
+                .for_each(|text| line(&format!("  now so: {text}")));
         }
         SetupEvent::Finished { .. } | SetupEvent::Verifying => {}
     })

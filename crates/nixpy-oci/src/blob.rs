@@ -83,7 +83,9 @@ impl Content {
         let length = length.min(left);
         match self {
             Self::Memory(bytes) => {
-                let start = usize::try_from(offset).unwrap_or(bytes.len()).min(bytes.len());
+                let start = usize::try_from(offset)
+                    .unwrap_or(bytes.len())
+                    .min(bytes.len());
                 Ok(bytes.slice(start..start + length))
             }
             Self::File(file, _) => {
@@ -133,7 +135,8 @@ where
     let spool = Hashing::new(SpooledTempFile::new_in(IN_MEMORY, spool_dir));
     // A tar is written header by header: gathered, they cost hasher and
     // compressor one call in place of hundreds.
-    let mut tar = BufWriter::with_capacity(1 << 16, Hashing::new(Encoder::new(spool, compression)?));
+    let mut tar =
+        BufWriter::with_capacity(1 << 16, Hashing::new(Encoder::new(spool, compression)?));
     write(&mut tar).map_err(|e| e.blame_full_disk(spool_dir))?;
     let tar = tar.into_inner().map_err(io::IntoInnerError::into_error)?;
     let (encoder, diff_id, uncompressed_size) = tar.finish();
@@ -189,9 +192,10 @@ impl<W: Write> Encoder<W> {
         Ok(match compression {
             Compression::None => Self::None(out),
             // No name and no time in the header: the same layer, the same bytes.
-            Compression::Gzip(level) => {
-                Self::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::new(level)))
-            }
+            Compression::Gzip(level) => Self::Gzip(flate2::write::GzEncoder::new(
+                out,
+                flate2::Compression::new(level),
+            )),
             Compression::Zstd(level) => Self::Zstd(zstd::Encoder::new(out, level)?),
         })
     }

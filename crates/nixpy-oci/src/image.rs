@@ -123,8 +123,10 @@ impl Image {
     pub fn identity(&self, compression: Compression) -> Identity {
         let body = match &self.body {
             Body::Layers { layers, config } => {
-                let layers: Vec<String> =
-                    layers.iter().map(|layer| layer.identity.to_string()).collect();
+                let layers: Vec<String> = layers
+                    .iter()
+                    .map(|layer| layer.identity.to_string())
+                    .collect();
                 Identity::of("layers/1", &(layers, config))
             }
             Body::Archive { identity, .. } => *identity,

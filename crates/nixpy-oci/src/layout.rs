@@ -67,7 +67,9 @@ impl Layout {
             if foreign {
                 return Err(layout.error("make", LayoutErrorKind::Foreign));
             }
-            layout.create().map_err(|e| layout.error("make", e.into()))?;
+            layout
+                .create()
+                .map_err(|e| layout.error("make", e.into()))?;
         }
         Ok(layout)
     }
@@ -80,10 +82,7 @@ impl Layout {
     /// See [`crate::destination::Destination::resolve`].
     pub(crate) fn resolve(&self, tag: &Tag) -> Result<Option<Stored>> {
         let index = self.index()?;
-        let entry = index
-            .manifests
-            .iter()
-            .find(|entry| names(entry, tag));
+        let entry = index.manifests.iter().find(|entry| names(entry, tag));
         match entry {
             Some(entry) => self.manifest(entry.digest),
             None => Ok(None),
@@ -178,8 +177,8 @@ impl Layout {
     }
 
     fn index(&self) -> Result<Index> {
-        let bytes = fs::read(self.path.join("index.json"))
-            .map_err(|e| self.error("read", e.into()))?;
+        let bytes =
+            fs::read(self.path.join("index.json")).map_err(|e| self.error("read", e.into()))?;
         serde_json::from_slice(&bytes).map_err(|source| {
             let file = "index.json";
             self.error("read", LayoutErrorKind::Json { file, source })
@@ -238,7 +237,11 @@ impl LayoutError {
 }
 
 fn names(entry: &Descriptor, tag: &Tag) -> bool {
-    entry.annotations.get(annotation::REF_NAME).map(String::as_str) == Some(tag.as_ref())
+    entry
+        .annotations
+        .get(annotation::REF_NAME)
+        .map(String::as_str)
+        == Some(tag.as_ref())
 }
 
 /// Gives a finished temporary file its name, readable by everybody as the
@@ -281,8 +284,14 @@ mod tests {
     fn a_manifest_whose_blobs_are_missing_is_refused() {
         let (_dir, layout) = layout();
         let config = Descriptor::of(media_type::CONFIG, b"{}");
-        let bytes = to_bytes(&Manifest::new(config.clone(), Vec::new(), Annotations::new()));
-        let error = layout.put_manifest(media_type::MANIFEST, &bytes).unwrap_err();
+        let bytes = to_bytes(&Manifest::new(
+            config.clone(),
+            Vec::new(),
+            Annotations::new(),
+        ));
+        let error = layout
+            .put_manifest(media_type::MANIFEST, &bytes)
+            .unwrap_err();
         assert!(error.is_missing_blob());
         let content = Content::Memory(b"{}".to_vec().into());
         layout.put_blob(&config, &content).unwrap();
@@ -296,7 +305,9 @@ mod tests {
         let content = Content::Memory(b"two".to_vec().into());
         assert!(layout.put_blob(&descriptor, &content).is_err());
         assert!(!layout.has_blob(descriptor.digest));
-        let left = fs::read_dir(layout.path.join("blobs/sha256")).unwrap().count();
+        let left = fs::read_dir(layout.path.join("blobs/sha256"))
+            .unwrap()
+            .count();
         assert_eq!(left, 0, "no temporary file is left");
     }
 

@@ -27,13 +27,22 @@ pub fn write_docker_archive(
 ) -> io::Result<()> {
     let mut tar = tar::Builder::new(out);
     let config = format!("{}.json", image.image_id.hex());
-    let layers: Vec<String> = image.layers.iter().map(|layer| file_of(layer.digest)).collect();
+    let layers: Vec<String> = image
+        .layers
+        .iter()
+        .map(|layer| file_of(layer.digest))
+        .collect();
     let manifest = to_bytes(&json!([{
         "Config": config,
         "RepoTags": [repo_tag],
         "Layers": layers,
     }]));
-    append(&mut tar, "manifest.json", manifest.len() as u64, &mut manifest.as_slice())?;
+    append(
+        &mut tar,
+        "manifest.json",
+        manifest.len() as u64,
+        &mut manifest.as_slice(),
+    )?;
     append_blob(&mut tar, layout, &config, image.image_id)?;
     let mut written = std::collections::BTreeSet::new();
     for layer in &image.layers {

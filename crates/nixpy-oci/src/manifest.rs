@@ -163,8 +163,14 @@ mod tests {
 
     #[test]
     fn an_index_has_the_same_bytes_in_whatever_order_platforms_finish() {
-        let one = Index::new(vec![manifest("arm64"), manifest("amd64")], Annotations::new());
-        let other = Index::new(vec![manifest("amd64"), manifest("arm64")], Annotations::new());
+        let one = Index::new(
+            vec![manifest("arm64"), manifest("amd64")],
+            Annotations::new(),
+        );
+        let other = Index::new(
+            vec![manifest("amd64"), manifest("arm64")],
+            Annotations::new(),
+        );
         assert_eq!(to_bytes(&one), to_bytes(&other));
     }
 

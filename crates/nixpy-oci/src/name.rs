@@ -198,8 +198,16 @@ mod tests {
             (repository.registry(), repository.path()),
             ("ghcr.io", "acme/base-api")
         );
-        for local in ["localhost/a", "localhost:5000/a", "127.0.0.1:1/a", "[::1]:5000/a"] {
-            assert!(local.parse::<Repository>().unwrap().is_loopback(), "{local}");
+        for local in [
+            "localhost/a",
+            "localhost:5000/a",
+            "127.0.0.1:1/a",
+            "[::1]:5000/a",
+        ] {
+            assert!(
+                local.parse::<Repository>().unwrap().is_loopback(),
+                "{local}"
+            );
         }
         assert!(!repository.is_loopback());
     }

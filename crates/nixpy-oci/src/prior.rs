@@ -77,7 +77,9 @@ impl Prior {
 
     /// The image of this platform.
     pub fn image(&self, platform: &Platform) -> Option<&PriorImage> {
-        self.images.iter().find(|image| image.platform.matches(platform))
+        self.images
+            .iter()
+            .find(|image| image.platform.matches(platform))
     }
 
     /// All layers by what they were made from: a layer of another platform

@@ -64,7 +64,10 @@ pub async fn build(
             continue;
         };
         for culprit in &failure.culprits {
-            match failures.iter_mut().find(|known| known.derivation == culprit.derivation) {
+            match failures
+                .iter_mut()
+                .find(|known| known.derivation == culprit.derivation)
+            {
                 Some(known) => known.systems.push(job.system.clone()),
                 None => failures.push(explain(job, culprit)),
             }

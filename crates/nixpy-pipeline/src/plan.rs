@@ -211,7 +211,10 @@ pub fn plan(inputs: &Inputs, offers: &Offers, host: &Host) -> Result<Plan, Vec<P
 fn wanted(inputs: &Inputs) -> String {
     match &inputs.attribute {
         Some(attribute) => format!("`{attribute}`"),
-        None => format!("attribute that is an image or a program (any of {})", CANDIDATES.join(", ")),
+        None => format!(
+            "attribute that is an image or a program (any of {})",
+            CANDIDATES.join(", ")
+        ),
     }
 }
 
@@ -254,7 +257,9 @@ fn image_name(offer: &Offer) -> String {
 }
 
 fn notes(jobs: &[Job]) -> Vec<String> {
-    let unsure = jobs.iter().filter(|job| job.strategy == Strategy::Configured);
+    let unsure = jobs
+        .iter()
+        .filter(|job| job.strategy == Strategy::Configured);
     unsure
         .map(|job| {
             format!(

@@ -141,8 +141,8 @@ pub async fn loadable(
             _scratch: None,
         });
     }
-    let scratch = tempfile::tempdir_in(&inputs.temp_dir)
-        .map_err(nixpy_oci::layer::LayerError::Write)?;
+    let scratch =
+        tempfile::tempdir_in(&inputs.temp_dir).map_err(nixpy_oci::layer::LayerError::Write)?;
     let path: PathBuf = scratch.path().join("image");
     let local = Destination::Layout(Layout::open(&path).map_err(DestinationError::from)?);
     let nothing = Prior::default();

@@ -2,10 +2,10 @@
 //! other telling is made from.
 
 use nixpy_nix::{StorePath, System};
+use nixpy_oci::digest::Digest;
 use nixpy_oci::image::PushedLayer;
 use nixpy_oci::manifest::Descriptor;
 use nixpy_oci::platform::Platform;
-use nixpy_oci::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::build::BuildFailure;

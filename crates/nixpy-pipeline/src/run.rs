@@ -171,7 +171,10 @@ async fn put(
 async fn closure(nix: &Nix, plan: &Plan) -> Result<Closure, NixError> {
     let outputs: Vec<StorePath> = plan.jobs.iter().map(|job| job.output.clone()).collect();
     let infos = path_info(nix, &outputs, true).await?;
-    Ok(infos.into_iter().map(|info| (info.path.clone(), info)).collect())
+    Ok(infos
+        .into_iter()
+        .map(|info| (info.path.clone(), info))
+        .collect())
 }
 
 /// The job whose image is to be loaded here.

@@ -10,7 +10,7 @@ use nixpy_nix::log::{Activity, LogEvent};
 use nixpy_pipeline::event::{Event, Stage};
 
 use super::{
-    Renderer, derivation_name, failure_lines, plan_lines, plain, published_line, size, stage_line,
+    Renderer, derivation_name, failure_lines, plain, plan_lines, published_line, size, stage_line,
 };
 
 /// Redraws standard error.
@@ -44,7 +44,9 @@ impl Bars {
     }
 
     fn spinner(&self, text: String) -> ProgressBar {
-        let bar = self.area.add(ProgressBar::new_spinner().with_style(style()));
+        let bar = self
+            .area
+            .add(ProgressBar::new_spinner().with_style(style()));
         bar.set_message(text);
         bar.enable_steady_tick(Duration::from_millis(120));
         bar
@@ -74,7 +76,13 @@ impl Bars {
                     bar.set_message(text.chars().take(200).collect::<String>());
                 }
             }
-            LogEvent::Progress { done, expected, running, failed, .. } if *expected > 1 => {
+            LogEvent::Progress {
+                done,
+                expected,
+                running,
+                failed,
+                ..
+            } if *expected > 1 => {
                 if let Some(total) = &state.total {
                     let failed = match failed {
                         0 => String::new(),
@@ -128,7 +136,9 @@ impl Renderer for Bars {
             Event::Planned(plan) => plan_lines(plan).iter().for_each(|text| self.say(text)),
             Event::Nix(event) => self.nix(&mut state, event),
             Event::BuildFailed(failure) => {
-                failure_lines(failure).iter().for_each(|text| self.say(text));
+                failure_lines(failure)
+                    .iter()
+                    .for_each(|text| self.say(text));
             }
             Event::Layer(layer) => {
                 state.layers += 1;

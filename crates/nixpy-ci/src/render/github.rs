@@ -95,7 +95,10 @@ impl Log {
         line(&format!("::group::{}", self.title));
         let mut lines: Vec<String> = self.lines.into();
         if self.dropped > 0 {
-            lines.insert(0, format!("({} lines before these are left out)", self.dropped));
+            lines.insert(
+                0,
+                format!("({} lines before these are left out)", self.dropped),
+            );
         }
         fenced(&lines);
         line("::endgroup::");
@@ -110,7 +113,14 @@ impl Renderer for Github {
             Event::Nix(event) => self.nix(event),
             Event::BuildFailed(failure) => {
                 self.show_rest();
-                line(&format!("::error::{}", escaped(&format!("{} failed: {}", derivation_name(&failure.derivation), failure.reason))));
+                line(&format!(
+                    "::error::{}",
+                    escaped(&format!(
+                        "{} failed: {}",
+                        derivation_name(&failure.derivation),
+                        failure.reason
+                    ))
+                ));
                 fenced(&failure_lines(failure));
             }
             Event::Finished(_) => self.show_rest(),
@@ -142,7 +152,9 @@ fn token() -> String {
 
 /// The value of a workflow command on one line.
 fn escaped(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
 }
 
 #[cfg(test)]

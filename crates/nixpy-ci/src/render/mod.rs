@@ -63,7 +63,12 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
                 Strategy::Emulated => "emulated by qemu",
                 Strategy::Configured => "by what Nix is configured to use",
             };
-            format!("{}: {} ({}), {how}", job.platform, job.attribute, job.derivation.name())
+            format!(
+                "{}: {} ({}), {how}",
+                job.platform,
+                job.attribute,
+                job.derivation.name()
+            )
         })
         .collect();
     let tags = plan.tags.join(", ");
@@ -139,7 +144,13 @@ mod tests {
 
     #[test]
     fn sizes_have_one_decimal_and_a_unit() {
-        let read = [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_999, "1.0 MB"), (21_400_000, "21.4 MB")];
+        let read = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (999_999, "1.0 MB"),
+            (21_400_000, "21.4 MB"),
+        ];
         for (bytes, text) in read {
             assert_eq!(size(bytes), text);
         }

@@ -25,9 +25,15 @@ impl Renderer for Plain {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::Started(stage) => line(stage_line(*stage)),
-            Event::Planned(plan) => plan_lines(plan).iter().for_each(|text| line(&format!("  {text}"))),
-            Event::Nix(event) => nix_line(event).iter().for_each(|text| line(&format!("  {text}"))),
-            Event::BuildFailed(failure) => failure_lines(failure).iter().for_each(|text| line(text)),
+            Event::Planned(plan) => plan_lines(plan)
+                .iter()
+                .for_each(|text| line(&format!("  {text}"))),
+            Event::Nix(event) => nix_line(event)
+                .iter()
+                .for_each(|text| line(&format!("  {text}"))),
+            Event::BuildFailed(failure) => {
+                failure_lines(failure).iter().for_each(|text| line(text))
+            }
             Event::Published(image) => line(&format!("  {}", published_line(image))),
             Event::Finished(_) | Event::Layer(_) | Event::Tagged(_) => {}
         }
@@ -38,18 +44,26 @@ impl Renderer for Plain {
 pub(super) fn nix_line(event: &LogEvent) -> Option<String> {
     match event {
         LogEvent::Started { activity, .. } => match activity {
-            Activity::Build { derivation, machine: None } => {
-                Some(format!("build {}", derivation_name(derivation)))
+            Activity::Build {
+                derivation,
+                machine: None,
+            } => Some(format!("build {}", derivation_name(derivation))),
+            Activity::Build {
+                derivation,
+                machine: Some(machine),
+            } => Some(format!(
+                "build {} on {machine}",
+                derivation_name(derivation)
+            )),
+            Activity::Substitute { path, from } => {
+                Some(format!("fetch {} from {from}", path.name()))
             }
-            Activity::Build { derivation, machine: Some(machine) } => {
-                Some(format!("build {} on {machine}", derivation_name(derivation)))
-            }
-            Activity::Substitute { path, from } => Some(format!("fetch {} from {from}", path.name())),
             _ => None,
         },
-        LogEvent::Message(message) if message.level == Level::Warning => {
-            Some(format!("warning: {}", message.text.trim_start_matches("warning: ")))
-        }
+        LogEvent::Message(message) if message.level == Level::Warning => Some(format!(
+            "warning: {}",
+            message.text.trim_start_matches("warning: ")
+        )),
         _ => None,
     }
 }

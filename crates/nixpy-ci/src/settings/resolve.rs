@@ -280,17 +280,30 @@ impl Reader<'_> {
     ) -> Option<Target> {
         let Some(repository) = repository else {
             // A repository that cannot be parsed is no wish for a layout.
-            let layout = self.raw.get("layout").map_or("oci-image", |raw| raw.first());
+            let layout = self
+                .raw
+                .get("layout")
+                .map_or("oci-image", |raw| raw.first());
             let path = around.cwd.join(layout);
-            return self.raw.get("repository").is_none().then_some(Target::Layout(path));
+            return self
+                .raw
+                .get("repository")
+                .is_none()
+                .then_some(Target::Layout(path));
         };
         if let Some(layout) = self.raw.get("layout") {
             let origin = layout.origin.clone();
-            self.fail(&origin, "give either a repository or a layout directory, not both");
+            self.fail(
+                &origin,
+                "give either a repository or a layout directory, not both",
+            );
         }
         let options = RegistryOptions {
             plain_http: self.switch("plain-http"),
-            ca_file: self.raw.get("ca-file").map(|raw| around.cwd.join(raw.first())),
+            ca_file: self
+                .raw
+                .get("ca-file")
+                .map(|raw| around.cwd.join(raw.first())),
             ..RegistryOptions::default()
         };
         let credentials = self.credentials(&repository, around).await?;
@@ -352,6 +365,8 @@ fn port(text: &str) -> Result<String, String> {
     let known = matches!(protocol, "tcp" | "udp" | "sctp");
     match number.parse::<u16>() {
         Ok(1..) if known => Ok(format!("{number}/{protocol}")),
-        _ => Err(format!("{text:?} is not a port: write 8000, 8000/tcp or 53/udp")),
+        _ => Err(format!(
+            "{text:?} is not a port: write 8000, 8000/tcp or 53/udp"
+        )),
     }
 }

@@ -53,10 +53,7 @@ pub type Environment = BTreeMap<OsString, OsString>;
 
 impl RawInputs {
     /// Reads all sources. A configuration file that was not asked for may be missing.
-    pub fn collect(
-        flags: &ArgMatches,
-        environment: &Environment,
-    ) -> Result<Self, Vec<FileError>> {
+    pub fn collect(flags: &ArgMatches, environment: &Environment) -> Result<Self, Vec<FileError>> {
         let mut raw = Self::default();
         let file = read_file(flags).map_err(|e| vec![e])?;
         let mut problems = Vec::new();
@@ -101,7 +98,9 @@ fn from_flags(setting: &Setting, flags: &ArgMatches) -> Option<Raw> {
         name => format!("--{name}"),
     };
     let values = match setting.kind {
-        Kind::Switch => flags.get_flag(setting.name).then(|| vec!["true".to_owned()])?,
+        Kind::Switch => flags
+            .get_flag(setting.name)
+            .then(|| vec!["true".to_owned()])?,
         _ => flags.get_many::<String>(setting.name)?.cloned().collect(),
     };
     Some(Raw { values, origin })
@@ -129,7 +128,10 @@ fn split(kind: Kind, text: &str) -> Vec<String> {
         Kind::Lines(_) | Kind::Pairs(_) => text.lines().collect(),
         Kind::Switch | Kind::One(_) | Kind::Choice(_) | Kind::Secret => vec![text],
     };
-    let parts = parts.into_iter().map(str::trim).filter(|part| !part.is_empty());
+    let parts = parts
+        .into_iter()
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
     parts.map(str::to_owned).collect()
 }
 
@@ -204,7 +206,9 @@ fn values_of(kind: Kind, value: &Value) -> Result<Vec<String>, &'static str> {
     let expected = match kind {
         Kind::Switch => "true or false",
         Kind::One(_) | Kind::Choice(_) => "one value",
-        Kind::Secret => return Err("set by its variable: a secret has no place in a file that is committed"),
+        Kind::Secret => {
+            return Err("set by its variable: a secret has no place in a file that is committed");
+        }
         Kind::Words(_) | Kind::Lines(_) => "a list, or one value",
         Kind::Pairs(_) => "a map, or a list of KEY=VALUE",
     };
@@ -212,9 +216,10 @@ fn values_of(kind: Kind, value: &Value) -> Result<Vec<String>, &'static str> {
     match value {
         Value::Bool(on) => Ok(vec![on.to_string()]),
         Value::String(_) | Value::Number(_) => Ok(vec![scalar(value).ok_or(expected)?]),
-        Value::Array(items) if many => {
-            items.iter().map(|item| scalar(item).ok_or(expected)).collect()
-        }
+        Value::Array(items) if many => items
+            .iter()
+            .map(|item| scalar(item).ok_or(expected))
+            .collect(),
         Value::Object(map) if matches!(kind, Kind::Pairs(_)) => map
             .iter()
             .map(|(key, value)| Ok(format!("{key}={}", scalar(value).ok_or(expected)?)))
@@ -237,7 +242,11 @@ fn suggestion(path: &str) -> String {
     let nearest = SETTINGS
         .iter()
         .map(|setting| (distance(path, setting.path()), setting.path()))
-        .chain(SETTINGS.iter().map(|setting| (distance(path, setting.name), setting.path())))
+        .chain(
+            SETTINGS
+                .iter()
+                .map(|setting| (distance(path, setting.name), setting.path())),
+        )
         .min();
     match nearest {
         Some((0..=2, nearest)) => format!("; did you mean `{nearest}`?"),

@@ -139,11 +139,7 @@ impl Publisher<'_> {
         .await
     }
 
-    async fn make(
-        &self,
-        layer: &Layer,
-        processors: Arc<Semaphore>,
-    ) -> Result<Blob, PublishError> {
+    async fn make(&self, layer: &Layer, processors: Arc<Semaphore>) -> Result<Blob, PublishError> {
         let turn = processors.acquire_owned().await;
         let source = layer.source.clone();
         let compression = self.options.compression;

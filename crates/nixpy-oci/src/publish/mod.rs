@@ -64,7 +64,9 @@ pub enum PublishError {
         source: ArchiveError,
     },
     /// A layer is not what somebody has said it is.
-    #[error("{what} has the diff ID {found}, but {stated} was stated: it is damaged or was changed")]
+    #[error(
+        "{what} has the diff ID {found}, but {stated} was stated: it is damaged or was changed"
+    )]
     DiffId {
         /// The layer.
         what: String,

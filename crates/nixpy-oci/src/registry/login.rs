@@ -59,8 +59,9 @@ enum Challenge {
 
 #[derive(Deserialize)]
 struct Granted {
-    #[serde(alias = "access_token")]
+    /// Some services give only the one, some only the other, most both.
     token: Option<String>,
+    access_token: Option<String>,
 }
 
 impl Login {
@@ -201,7 +202,7 @@ impl Login {
         // The error of reading it would quote the answer, which may hold a token.
         let granted = serde_json::from_slice::<Granted>(&body)
             .ok()
-            .and_then(|granted| granted.token);
+            .and_then(|granted| granted.token.or(granted.access_token));
         granted
             .map(Secret::new)
             .ok_or_else(|| Failure::protocol("its token service answers without a token"))

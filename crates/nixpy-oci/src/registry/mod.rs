@@ -188,7 +188,6 @@ fn wire_to(
     credentials: Credentials,
     options: &RegistryOptions,
 ) -> Result<Wire, Failure> {
-    let plain_http = options.plain_http || repository.is_loopback();
     let http = trust::client(options)?;
     let reference = Reference::with_tag(
         repository.registry().to_owned(),

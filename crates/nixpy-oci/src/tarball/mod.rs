@@ -105,7 +105,10 @@ impl<W: Write> TarWriter<W> {
         self.header(name, Kind::Regular, mode, size, b"")?;
         let mut left = size;
         while left > 0 {
-            let wanted = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let wanted = self
+                .buffer
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
             let read = content.read(&mut self.buffer[..wanted])?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());

@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn stray_bytes_sort_where_python_puts_their_surrogates() {
         let stray = OsStr::from_bytes(b"\xff");
-        assert_eq!(compare_as_python(stray, OsStr::new("\u{e000}")), Ordering::Less);
+        assert_eq!(
+            compare_as_python(stray, OsStr::new("\u{e000}")),
+            Ordering::Less
+        );
         assert_eq!(compare_as_python(stray, OsStr::new("é")), Ordering::Greater);
     }
 }

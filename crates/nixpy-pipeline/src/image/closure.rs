@@ -45,7 +45,10 @@ pub(super) fn body(
 }
 
 /// The output and all it refers to, within what is known of several closures.
-fn requisites(output: &StorePath, closure: &Closure) -> Result<BTreeSet<StorePath>, ImageErrorKind> {
+fn requisites(
+    output: &StorePath,
+    closure: &Closure,
+) -> Result<BTreeSet<StorePath>, ImageErrorKind> {
     let mut found = BTreeSet::new();
     let mut todo = vec![output.clone()];
     while let Some(path) = todo.pop() {
@@ -124,7 +127,10 @@ fn config(job: &Job, settings: &ImageSettings) -> Result<Value, ImageErrorKind> 
     let mut env = settings.env.clone();
     env.entry("PATH".to_owned())
         .or_insert_with(|| format!("{}/bin", job.output));
-    let env: Vec<String> = env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let env: Vec<String> = env
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let mut config = json!({
         "Entrypoint": entrypoint(job, settings)?,
         "Env": env,
@@ -134,8 +140,11 @@ fn config(job: &Job, settings: &ImageSettings) -> Result<Value, ImageErrorKind> 
         set("Cmd", json!(settings.cmd));
     }
     if !settings.ports.is_empty() {
-        let ports: BTreeMap<&String, Value> =
-            settings.ports.iter().map(|port| (port, json!({}))).collect();
+        let ports: BTreeMap<&String, Value> = settings
+            .ports
+            .iter()
+            .map(|port| (port, json!({})))
+            .collect();
         set("ExposedPorts", json!(ports));
     }
     if let Some(user) = &settings.user {

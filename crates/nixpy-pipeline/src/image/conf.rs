@@ -137,7 +137,13 @@ pub(super) fn store_layer(
     let description = (
         &contents,
         directories,
-        (stamp.mtime, stamp.uid, stamp.gid, &stamp.uname, &stamp.gname),
+        (
+            stamp.mtime,
+            stamp.uid,
+            stamp.gid,
+            &stamp.uname,
+            &stamp.gname,
+        ),
     );
     Ok(Layer {
         identity: Identity::of("trees/1", &description),
@@ -157,7 +163,8 @@ fn customisation_layer(path: &StorePath, closure: &Closure) -> Result<Layer, Ima
     let checksum = path.as_path().join("checksum");
     let wrong = |why: String| ImageErrorKind::Conf(checksum.display().to_string(), why);
     let text = fs::read_to_string(&checksum).map_err(|e| wrong(e.to_string()))?;
-    let stated = nixpy_oci::digest::Digest::from_hex(text.trim()).map_err(|e| wrong(e.to_string()))?;
+    let stated =
+        nixpy_oci::digest::Digest::from_hex(text.trim()).map_err(|e| wrong(e.to_string()))?;
     Ok(Layer {
         identity: Identity::of("layer.tar/1", &info.nar_hash.to_string()),
         source: Source::Tar(path.as_path().join("layer.tar")),
@@ -170,7 +177,9 @@ fn customisation_layer(path: &StorePath, closure: &Closure) -> Result<Layer, Ima
 /// `/nix` and `/nix/store` come first, as docker's own tools do it; the script
 /// writes these two wherever the store is.
 pub(super) fn store_directories() -> Vec<(String, u32)> {
-    ["/nix", "/nix/store"].map(|name| (name.to_owned(), 0o755)).to_vec()
+    ["/nix", "/nix/store"]
+        .map(|name| (name.to_owned(), 0o755))
+        .to_vec()
 }
 
 /// As Python prints a list of strings.
@@ -208,7 +217,11 @@ fn seconds(text: &str) -> Option<i64> {
     let pieces = Pieces::parse(text).ok()?;
     let offset = pieces.to_numeric_offset()?;
     let time = pieces.time().unwrap_or(jiff::civil::Time::midnight());
-    let zoned: Zoned = pieces.date().to_datetime(time).to_zoned(offset.to_time_zone()).ok()?;
+    let zoned: Zoned = pieces
+        .date()
+        .to_datetime(time)
+        .to_zoned(offset.to_time_zone())
+        .ok()?;
     let timestamp: Timestamp = zoned.timestamp();
     Some(timestamp.as_second())
 }
@@ -223,10 +236,22 @@ mod tests {
     #[test]
     fn times_are_written_as_python_writes_them() {
         for (text, iso, unix) in [
-            ("1970-01-01T00:00:01+00:00", "1970-01-01T00:00:01+00:00", Some(1)),
+            (
+                "1970-01-01T00:00:01+00:00",
+                "1970-01-01T00:00:01+00:00",
+                Some(1),
+            ),
             ("1970-01-01T00:00:01Z", "1970-01-01T00:00:01+00:00", Some(1)),
-            ("2026-11-22T10:00:00+05:30", "2026-11-22T10:00:00+05:30", Some(1_795_321_800)),
-            ("2026-11-22T10:00:00.5-03:00", "2026-11-22T10:00:00.500000-03:00", Some(1_795_352_400)),
+            (
+                "2026-11-22T10:00:00+05:30",
+                "2026-11-22T10:00:00+05:30",
+                Some(1_795_321_800),
+            ),
+            (
+                "2026-11-22T10:00:00.5-03:00",
+                "2026-11-22T10:00:00.500000-03:00",
+                Some(1_795_352_400),
+            ),
             ("2026-11-22T10:00:00", "2026-11-22T10:00:00", None),
         ] {
             assert_eq!(isoformat(text).as_deref(), Some(iso), "{text}");

@@ -155,7 +155,11 @@ fn look(output: &Path) -> io::Result<Found> {
 }
 
 /// Names the content of a store path by its NAR hash: no file is read for it.
-fn identity_of(path: &StorePath, form: &str, closure: &Closure) -> Result<Identity, ImageErrorKind> {
+fn identity_of(
+    path: &StorePath,
+    form: &str,
+    closure: &Closure,
+) -> Result<Identity, ImageErrorKind> {
     let nar_hash = info(closure, path)?.nar_hash.to_string();
     Ok(Identity::of(&format!("{form}/1"), &nar_hash))
 }

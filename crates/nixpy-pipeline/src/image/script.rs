@@ -42,8 +42,14 @@ mod tests {
             format!("#! /bin/sh -e\nexec \"/nix/store/x-stream\" {conf} \"$@\"\n"),
             format!("#!/bin/sh\nexec {python} x.py \"{conf}\""),
         ] {
-            assert_eq!(conf_of(&script, "/nix/store").as_deref(), Some(Path::new(conf)));
+            assert_eq!(
+                conf_of(&script, "/nix/store").as_deref(),
+                Some(Path::new(conf))
+            );
         }
-        assert_eq!(conf_of("#!/bin/sh\nexec /nix/store/a-b/bin/c\n", "/nix/store"), None);
+        assert_eq!(
+            conf_of("#!/bin/sh\nexec /nix/store/a-b/bin/c\n", "/nix/store"),
+            None
+        );
     }
 }

@@ -1,6 +1,8 @@
-use nixpy_testkit::registry::{Fault, Method, Registry as Double};
+use std::sync::Arc;
 
-use super::{NAME, anonymous, blob, digest_of, manifest, story};
+use nixpy_testkit::registry::{Bearer, Fault, Method, Registry as Double};
+
+use super::{NAME, anonymous, blob, client, digest_of, manifest, story, user};
 use crate::blob::Content;
 use crate::manifest::{Descriptor, media_type};
 
@@ -164,4 +166,24 @@ async fn a_manifest_whose_config_is_not_there_is_told_apart() {
         .await
         .unwrap();
     assert_eq!(double.manifest_bytes(NAME, "v1").unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn several_blobs_go_at_once_behind_one_login() {
+    let double = Double::builder().auth(Bearer::new("me", "secret")).start();
+    let registry = Arc::new(client(&double, user("secret")));
+    let uploads = (1..=4).map(|n| {
+        let registry = Arc::clone(&registry);
+        tokio::spawn(async move {
+            let (descriptor, content) = blob(n << 18);
+            registry.put_blob(&descriptor, &content).await
+        })
+    });
+    for upload in uploads.collect::<Vec<_>>() {
+        upload.await.unwrap().unwrap();
+    }
+    assert_eq!(
+        (double.count(Method::GET, "/token"), double.requests().len()),
+        (1, 10)
+    );
 }
