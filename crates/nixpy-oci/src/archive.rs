@@ -186,12 +186,6 @@ pub fn read<L>(
         .iter()
         .map(|text| text.parse())
         .collect::<Result<Vec<Digest>, _>>()?;
-    if image.layers.len() != diff_ids.len() {
-        return Err(ArchiveError::Count {
-            layers: image.layers.len(),
-            diff_ids: diff_ids.len(),
-        });
-    }
     let mut layers = Vec::new();
     for name in image.layers {
         let name = links.get(&name).cloned().unwrap_or(name);
@@ -204,6 +198,12 @@ pub fn read<L>(
             made.insert(name.clone(), layer);
         }
         layers.push(name);
+    }
+    if layers.len() != diff_ids.len() {
+        return Err(ArchiveError::Count {
+            layers: layers.len(),
+            diff_ids: diff_ids.len(),
+        });
     }
     Ok(Archive {
         platform: crate::platform::Platform {

@@ -31,7 +31,7 @@ pub struct LayoutError {
     path: PathBuf,
     cure: &'static str,
     #[source]
-    kind: LayoutErrorKind,
+    kind: Box<LayoutErrorKind>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -225,14 +225,14 @@ impl Layout {
             act,
             path: self.path.clone(),
             cure,
-            kind,
+            kind: Box::new(kind),
         }
     }
 }
 
 impl LayoutError {
     pub(crate) fn is_missing_blob(&self) -> bool {
-        matches!(self.kind, LayoutErrorKind::MissingBlob(_))
+        matches!(*self.kind, LayoutErrorKind::MissingBlob(_))
     }
 }
 

@@ -79,14 +79,6 @@ impl RawInputs {
         debug_assert!(SETTINGS.iter().any(|setting| setting.name == name));
         self.values.get(name)
     }
-
-    #[cfg(test)]
-    pub(super) fn with(mut self, name: &'static str, values: &[&str]) -> Self {
-        let values = values.iter().map(|value| (*value).to_owned()).collect();
-        let origin = format!("--{name}");
-        self.values.insert(name, Raw { values, origin });
-        self
-    }
 }
 
 fn from_flags(setting: &Setting, flags: &ArgMatches) -> Option<Raw> {

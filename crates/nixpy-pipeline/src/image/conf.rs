@@ -54,16 +54,16 @@ struct Conf {
 #[serde(untagged)]
 enum Number {
     #[default]
-    Zero,
-    Number(u64),
+    Unset,
+    Plain(u64),
     Text(String),
 }
 
 impl Number {
     fn value(&self) -> Option<u64> {
         match self {
-            Self::Zero => Some(0),
-            Self::Number(number) => Some(*number),
+            Self::Unset => Some(0),
+            Self::Plain(number) => Some(*number),
             Self::Text(text) => text.trim().parse().ok(),
         }
     }

@@ -31,7 +31,7 @@ pub struct ImageError {
     system: String,
     attribute: String,
     output: StorePath,
-    kind: ImageErrorKind,
+    kind: Box<ImageErrorKind>,
     #[source]
     source: Option<io::Error>,
 }
@@ -85,7 +85,7 @@ pub fn image(
         system: job.system.to_string(),
         attribute: job.attribute.clone(),
         output: job.output.clone(),
-        kind,
+        kind: Box::new(kind),
         source,
     };
     let failed = |kind| error(kind, None);
