@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 @dataclass
 class Run:
     seconds: float
-    # Most memory the program itself has held, and the largest of its children too.
-    own_bytes: int
-    tree_bytes: int
-    stdout: str
-    notes: dict = field(default_factory=dict)
+    # Most memory the program itself has held, and the largest among it and its children.
+    own_bytes: int = 0
+    tree_bytes: int = 0
+    stdout: str = ""
+    # Figures that explain the time.
+    notes: dict[str, float] = field(default_factory=dict)
 
 
 class Failed(Exception):
@@ -33,13 +34,14 @@ def run(command: list[str], environment: dict[str, str]) -> Run:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         begun = time.monotonic()
         program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)
-        program.wait()
+        _, status, used = os.wait4(program.pid, 0)
         seconds = time.monotonic() - begun
+        program.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
         if program.returncode != 0:
             raise Failed(f"{' '.join(command)}\n{err.read()[-2000:]}")
-        return Run(seconds, 0, 0, out.read())
+        return Run(seconds, stdout=out.read(), notes={"cpu_seconds": used.ru_utime + used.ru_stime})
 
 
 def run_for_memory(command: list[str], environment: dict[str, str]) -> Run:
@@ -58,7 +60,7 @@ def run_for_memory(command: list[str], environment: dict[str, str]) -> Run:
         if timer.returncode != 0:
             err.seek(0)
             raise Failed(f"{' '.join(command)}\n{err.read()[-2000:]}")
-        return Run(seconds, own, int(report.read()) * 1024, "")
+        return Run(seconds, own, int(report.read()) * 1024)
 
 
 def high_water_mark(timer: int, name: str) -> int:
@@ -100,4 +102,4 @@ def hyperfine(command: str, runs: int) -> list[Run]:
         options = ["--shell=none", "--warmup=10", f"--runs={runs}", f"--export-json={report.name}"]
         subprocess.run(["hyperfine", *options, command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         times = json.load(report)["results"][0]["times"]
-    return [Run(seconds, 0, 0, "") for seconds in times]
+    return [Run(seconds) for seconds in times]

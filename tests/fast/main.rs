@@ -1,3 +1,22 @@
-//! Stub.
-#[test]
-fn stub() {}
+//! The fast tier: the binary from outside, with a recorded Nix in its `PATH` and
+//! servers on the loopback. It needs neither root nor Nix, and takes seconds.
+//!
+//! A test gives a [`scenario::Scenario`], runs the program, and expects; what
+//! real Nix, real registries and real clients make of it is the real tier's part.
+
+// A test that cannot go on ends best where it stands.
+#![allow(clippy::unwrap_used)]
+
+mod architecture;
+mod archives;
+mod bad_inputs;
+mod credentials;
+mod failing_builds;
+mod formats;
+mod github;
+mod scenario;
+mod settings;
+mod telling;
+mod to_layout;
+mod to_registry;
+mod trouble;

@@ -125,7 +125,7 @@ pub const SETTINGS: &[Setting] = &[
         "attribute",
         Group::What,
         Kind::One("NAME"),
-        "The attribute under packages.<system>. Without it the first there is of: stream, streamImage, \
+        "The attribute under `packages.<system>`. Without it the first there is of: stream, streamImage, \
          image, container, dockerImage, docker, ociImage, default, app.",
     )
     .short('A'),

@@ -188,3 +188,71 @@ fn entrypoint(job: &Job, settings: &ImageSettings) -> Result<Vec<String>, ImageE
         _ => Err(ImageErrorKind::NoProgram(names)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nixpy_nix::NarHash;
+    use nixpy_nix::path_info::PathInfo;
+
+    fn path(name: &str) -> StorePath {
+        StorePath::in_store("/nix/store", &format!("{}-{name}", "0".repeat(32)))
+            .expect("the name is that of a store path")
+    }
+
+    fn closure(paths: &[(&str, u64, &[&str])]) -> Closure {
+        let info = |(name, size, references): &(&str, u64, &[&str])| PathInfo {
+            path: path(name),
+            nar_hash: NarHash::from_bytes([0; 32]),
+            nar_size: *size,
+            references: references.iter().map(|name| path(name)).collect(),
+            deriver: None,
+            ca: None,
+            signatures: Vec::new(),
+        };
+        paths.iter().map(|p| (path(p.0), info(p))).collect()
+    }
+
+    fn names(layers: &[Vec<StorePath>]) -> Vec<Vec<&str>> {
+        let each = layers.iter();
+        each.map(|layer| layer.iter().map(StorePath::name).collect())
+            .collect()
+    }
+
+    fn service() -> Closure {
+        closure(&[
+            ("glibc", 30, &[]),
+            ("zlib", 1, &["glibc"]),
+            ("python", 50, &["glibc", "zlib"]),
+            ("fastapi", 5, &["python"]),
+            ("app", 2, &["fastapi", "python"]),
+            ("of-another-system", 9, &[]),
+        ])
+    }
+
+    #[test]
+    fn what_all_depend_on_lies_at_the_bottom_and_the_app_on_top() {
+        let closure = service();
+        let paths = requisites(&path("app"), &closure).expect("all paths are known");
+        let layers = by_popularity(&paths, &closure, 100);
+        assert_eq!(
+            names(&layers),
+            [["glibc"], ["zlib"], ["python"], ["fastapi"], ["app"]]
+        );
+    }
+
+    #[test]
+    fn what_is_over_the_limit_shares_the_last_layer() {
+        let closure = service();
+        let paths = requisites(&path("app"), &closure).expect("all paths are known");
+        let layers = by_popularity(&paths, &closure, 3);
+        assert_eq!(
+            names(&layers),
+            [
+                vec!["glibc"],
+                vec!["zlib"],
+                vec!["python", "fastapi", "app"]
+            ]
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! The parts that tests are made of: each module starts, asks or reads one real thing.
+
+pub mod disk;
+pub mod example;
+pub mod flake;
+pub mod layout;
+pub mod machine;
+pub mod nixpy;
+pub mod podman;
+pub mod program;
+pub mod registry;
+pub mod skopeo;
+pub mod store;

@@ -1,0 +1,109 @@
+//! The distribution's `docker-registry`, on a free port of the loopback interface.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::program::{program, wait_for};
+
+/// A running registry; dropping it ends it, and its storage is gone.
+pub struct Registry {
+    dir: TempDir,
+    address: SocketAddr,
+    process: Child,
+}
+
+/// `user` with the password `right`, as htpasswd -B writes it.
+const USERS: &str = "user:$2b$04$zsyDCsG0MG4KctS.DhMRq.c/QOzu/ghYJjhACgrHbPe9uDXMoVmPC\n";
+
+impl Registry {
+    /// That takes everything from everybody.
+    pub fn start() -> Self {
+        Self::with_settings("")
+    }
+
+    /// That wants a password.
+    pub fn with_password() -> Self {
+        Self::with_settings("auth: { htpasswd: { realm: test, path: users } }\n")
+    }
+
+    fn with_settings(settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let config = format!(
+            "version: 0.1\nlog: {{ level: info }}\nstorage: {{ filesystem: {{ rootdirectory: storage }} }}\n\
+             http: {{ addr: \"{address}\" }}\n{settings}"
+        );
+        fs::write(dir.path().join("config.yml"), config).unwrap();
+        fs::write(dir.path().join("users"), USERS).unwrap();
+        let process = serve(&dir, address);
+        Self { dir, address, process }
+    }
+
+    /// Host and port, as the first part of an image reference.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again, on what it has stored.
+    pub fn start_again(&mut self) {
+        self.process = serve(&self.dir, self.address);
+    }
+
+    /// The names of a repository's tags.
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        let tags = self.storage().join("repositories").join(repository).join("_manifests/tags");
+        if tags.exists() { super::nixpy::names_in(&tags) } else { Vec::new() }
+    }
+
+    /// Loses a blob's bytes, as a damaged disk would.
+    pub fn lose(&self, digest: &str) {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let blob = self.storage().join("blobs/sha256").join(&hex[..2]).join(hex);
+        fs::remove_dir_all(blob).unwrap();
+    }
+
+    fn storage(&self) -> PathBuf {
+        self.dir.path().join("storage/docker/registry/v2")
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn serve(dir: &TempDir, address: SocketAddr) -> Child {
+    let log = File::create(dir.path().join("log")).unwrap();
+    let process = program("docker-registry")
+        .args(["serve", "config.yml"])
+        .current_dir(dir.path())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    wait_for("docker-registry to listen", Duration::from_secs(30), || {
+        TcpStream::connect(address).ok()
+    });
+    process
+}
+
+/// An address of the loopback interface where nobody listens now.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}

@@ -1,0 +1,28 @@
+//! A Nix store that has nothing in it yet, in place of the machine's.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::program::program;
+
+/// An empty `/nix`, seen only by the commands that are run on it.
+pub struct Store {
+    dir: TempDir,
+}
+
+impl Store {
+    pub fn empty() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// A command that sees this store as `/nix`. The program itself must not come from `/nix`.
+    pub fn command(&self, program_: impl AsRef<OsStr>) -> Command {
+        let mut command = program("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+        command.arg(r#"mount --bind "$0" /nix && exec "$@""#);
+        command.arg(self.dir.path()).arg(program_);
+        command
+    }
+}
