@@ -15,7 +15,10 @@ impl Disk {
     pub fn of(size: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().to_str().unwrap();
-        output_of("mount", ["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", place]);
+        output_of(
+            "mount",
+            ["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", place],
+        );
         Self { dir }
     }
 

@@ -27,9 +27,15 @@ pub fn example() -> &'static Example {
         let folder = place.join("hermetic");
         let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hermetic");
         output_of("cp", [Path::new("-r"), &original, &folder]);
-        run(program("python3").arg(folder.join("prefetch")).arg("--renew-if-gone")).succeeded();
+        run(program("python3")
+            .arg(folder.join("prefetch"))
+            .arg("--renew-if-gone"))
+        .succeeded();
 
-        let mut example = Example { folder, report: Value::Null };
+        let mut example = Example {
+            folder,
+            report: Value::Null,
+        };
         let layout = example.layout_path();
         let mut build = Workplace::new().command([&example.flake("stream"), "--json", "--layout"]);
         build.arg(layout).current_dir(&place).env_remove("TMPDIR");
@@ -62,7 +68,10 @@ impl Example {
     /// What the report says of a platform, such as `arm64`.
     pub fn reported(&self, architecture: &str) -> &Value {
         let platforms = self.report["platforms"].as_array().unwrap();
-        platforms.iter().find(|one| one["platform"]["architecture"] == architecture).unwrap()
+        platforms
+            .iter()
+            .find(|one| one["platform"]["architecture"] == architecture)
+            .unwrap()
     }
 
     /// The store path of one of the flake's packages, built.

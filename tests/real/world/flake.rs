@@ -1,6 +1,7 @@
 //! Small flakes, each written for one test: packages for one system, built by
 //! a line of shell.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
@@ -33,17 +34,24 @@ impl Flake {
         let stamp = stamp();
         let mut packages = String::new();
         for system in systems {
-            let busybox = dir.path().join(system);
-            std::fs::create_dir(&busybox).unwrap();
+            let parts = dir.path().join(system);
+            fs::create_dir(&parts).unwrap();
             let shell = example().built(system, "busybox").join("bin/busybox");
-            std::fs::copy(shell, busybox.join("busybox")).unwrap();
+            fs::copy(shell, parts.join("busybox")).unwrap();
+            let architecture = if *system == "aarch64-linux" {
+                "arm64"
+            } else {
+                "amd64"
+            };
+            let archive = archive(&stamp).config("architecture", architecture.into());
+            fs::write(parts.join("archive"), archive.build()).unwrap();
             packages.push_str(&format!(
                 r#"packages.{system}.image = derivation {{
                     name = "small-image";
                     imageName = "small";
                     system = "{system}";
                     stamp = "{stamp}";
-                    archive = ./archive;
+                    archive = ./{system}/archive;
                     busybox = "${{./{system}}}/busybox";
                     builder = "${{./{system}}}/busybox";
                     args = [ "sh" "-eu" ./script ];
@@ -51,18 +59,26 @@ impl Flake {
                 "#
             ));
         }
-        std::fs::write(dir.path().join("flake.nix"), format!("{{ outputs = {{ self }}: {{ {packages} }}; }}")).unwrap();
-        let programs = "mkdir bin; for p in cat cp echo sleep; do ln -s $busybox bin/$p; done; PATH=$PWD/bin";
+        fs::write(
+            dir.path().join("flake.nix"),
+            format!("{{ outputs = {{ self }}: {{ {packages} }}; }}"),
+        )
+        .unwrap();
+        let programs =
+            "mkdir bin; for p in cat cp echo sleep; do ln -s $busybox bin/$p; done; PATH=$PWD/bin";
         let mkdir = "mkdir() { $busybox mkdir $*; }; ln() { $busybox ln $*; }";
-        std::fs::write(dir.path().join("script"), format!("{mkdir}\n{programs}\n{script}\n")).unwrap();
-        std::fs::write(dir.path().join("archive"), archive(&stamp).build()).unwrap();
+        fs::write(
+            dir.path().join("script"),
+            format!("{mkdir}\n{programs}\n{script}\n"),
+        )
+        .unwrap();
         Self { dir, stamp }
     }
 
     /// Whose image is this archive.
     pub fn with_archive(bytes: &[u8]) -> Self {
         let flake = Self::built_by("cat $archive > $out");
-        std::fs::write(flake.dir.path().join("archive"), bytes).unwrap();
+        fs::write(flake.dir.path().join(own_system()).join("archive"), bytes).unwrap();
         flake
     }
 
@@ -95,6 +111,12 @@ pub fn archive(stamp: &str) -> DockerArchive {
 /// Other than any before, so that nothing has been built yet.
 pub fn stamp() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    format!("{}-{}", now.as_nanos(), COUNT.fetch_add(1, Ordering::Relaxed))
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    format!(
+        "{}-{}",
+        now.as_nanos(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }

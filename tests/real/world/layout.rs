@@ -31,8 +31,11 @@ impl Layout {
     pub fn tags(&self) -> Vec<String> {
         let index = self.index();
         let entries = index["manifests"].as_array().unwrap().iter();
-        let name = |entry: &Value| entry["annotations"]["org.opencontainers.image.ref.name"].clone();
-        entries.map(|entry| name(entry).as_str().unwrap().to_owned()).collect()
+        let name =
+            |entry: &Value| entry["annotations"]["org.opencontainers.image.ref.name"].clone();
+        entries
+            .map(|entry| name(entry).as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The descriptors of a tag's platforms, by architecture.
@@ -45,7 +48,12 @@ impl Layout {
         let index = self.json(&entry.unwrap()["digest"]);
         let platforms = index["manifests"].as_array().unwrap().iter();
         platforms
-            .map(|one| (one["platform"]["architecture"].as_str().unwrap().to_owned(), one.clone()))
+            .map(|one| {
+                (
+                    one["platform"]["architecture"].as_str().unwrap().to_owned(),
+                    one.clone(),
+                )
+            })
             .collect()
     }
 

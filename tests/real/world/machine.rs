@@ -27,7 +27,7 @@ mkdir "$place/root/tmp/old"
 cd "$place/root" && pivot_root . tmp/old && cd / && umount --lazy /tmp/old
 mkfifo /tmp/mapped
 unshare --user --mount --propagation private sh -c 'read _ < /tmp/mapped
-  mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null || mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+  mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
   exec sh -eu /tmp/script' &
 inside=$!
 until [ "$(readlink /proc/$inside/ns/user)" != "$(readlink /proc/$$/ns/user)" ]; do sleep 0.05; done
@@ -52,7 +52,20 @@ pub fn on_a_bare_machine(flake: &std::path::Path, script: &str) -> Ended {
     let place = dir.path().join("machine");
     fs::create_dir(&place).unwrap();
     let mut command = program("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-eu", "-c", MACHINE, "sh"]);
-    command.arg(&place).arg(&file).arg(nixpy::binary()).arg(flake);
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-eu",
+        "-c",
+        MACHINE,
+        "sh",
+    ]);
+    command
+        .arg(&place)
+        .arg(&file)
+        .arg(nixpy::binary())
+        .arg(flake);
     run(&mut command)
 }

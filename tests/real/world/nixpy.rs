@@ -44,7 +44,10 @@ impl Workplace {
     pub fn prepare(&self, command: &mut Command) {
         let ours = ["NIXPY_", "INPUT_", "GITHUB_"];
         for (name, _) in std::env::vars_os() {
-            if ours.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            if ours
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            {
                 command.env_remove(name);
             }
         }
@@ -57,7 +60,10 @@ impl Workplace {
     /// Fails the test unless nothing but these is in the folder to work in, and no temporary file is left.
     pub fn has_only(&self, names: &[&str]) {
         assert_eq!(names_in(&self.dir.path().join("work")), names);
-        assert!(names_in(&self.dir.path().join("tmp")).is_empty(), "temporary files are left");
+        assert!(
+            names_in(&self.dir.path().join("tmp")).is_empty(),
+            "temporary files are left"
+        );
     }
 }
 

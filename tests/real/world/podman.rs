@@ -21,15 +21,24 @@ pub struct Podman {
 
 impl Podman {
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("podman-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("podman-")
+            .tempdir()
+            .unwrap();
         let place = dir.path().display();
         // An overlay on an overlay, as in a container, is not possible everywhere.
         let below = output_of("stat", ["-f", "-c", "%T", &place.to_string()]);
-        let driver = if below == "overlayfs" { "vfs" } else { "overlay" };
+        let driver = if below == "overlayfs" {
+            "vfs"
+        } else {
+            "overlay"
+        };
         let write = |name: &str, text: String| fs::write(dir.path().join(name), text).unwrap();
         write(
             "storage.conf",
-            format!("[storage]\ndriver = \"{driver}\"\ngraphroot = \"{place}/root\"\nrunroot = \"{place}/run\"\n"),
+            format!(
+                "[storage]\ndriver = \"{driver}\"\ngraphroot = \"{place}/root\"\nrunroot = \"{place}/run\"\n"
+            ),
         );
         write(
             "containers.conf",
@@ -60,12 +69,23 @@ impl Podman {
 
     /// What podman answers.
     pub fn says(&self, arguments: &[&str]) -> String {
-        run(&mut self.command(arguments)).succeeded().stdout.trim_end().to_owned()
+        run(&mut self.command(arguments))
+            .succeeded()
+            .stdout
+            .trim_end()
+            .to_owned()
     }
 
     /// Gets one platform's image; gives its ID.
     pub fn pull(&self, reference: &str, platform: &str) -> String {
-        let pulled = self.says(&["pull", "--quiet", "--tls-verify=false", "--platform", platform, reference]);
+        let pulled = self.says(&[
+            "pull",
+            "--quiet",
+            "--tls-verify=false",
+            "--platform",
+            platform,
+            reference,
+        ]);
         pulled.lines().last().unwrap().to_owned()
     }
 
@@ -81,7 +101,12 @@ impl Podman {
         let route = format!("http://127.0.0.1:{port}/");
         let answer = wait_for("the service to answer", Duration::from_secs(120), || {
             let state = self.says(&["inspect", "--format", "{{.State.Status}}", &container]);
-            assert_ne!(state, "exited", "{}", run(&mut self.command(&["logs", &container])));
+            assert_ne!(
+                state,
+                "exited",
+                "{}",
+                run(&mut self.command(&["logs", &container]))
+            );
             let asked = run(program("curl").args(["--silent", "--fail", &route]));
             (asked.code == 0).then_some(asked.stdout)
         });

@@ -44,7 +44,8 @@ pub fn place_of(name: &str) -> PathBuf {
         .find(|file| file.is_file());
     let package = PACKAGES.iter().find(|(program, _)| *program == name);
     let package = package.map_or(name, |(_, package)| package);
-    found.unwrap_or_else(|| panic!("{name} is not here: install {package}, or run `make test-deps`"))
+    found
+        .unwrap_or_else(|| panic!("{name} is not here: install {package}, or run `make test-deps`"))
 }
 
 /// Runs to the end, whatever that is.
@@ -62,7 +63,11 @@ pub fn run(command: &mut Command) -> Ended {
 
 /// Runs a program that must succeed, and gives what it wrote, without the last newline.
 pub fn output_of<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>) -> String {
-    run(program(name).args(arguments)).succeeded().stdout.trim_end().to_owned()
+    run(program(name).args(arguments))
+        .succeeded()
+        .stdout
+        .trim_end()
+        .to_owned()
 }
 
 /// Asks every 50 ms until there is an answer, or the time is over.
@@ -93,11 +98,18 @@ impl Ended {
     /// exit code is this, and the line has all these words; gives the line.
     pub fn complains(self, code: i32, words: &[&str]) -> String {
         let ended = self.ended_with(code);
-        let lines: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with("error:")).collect();
+        let lines: Vec<_> = ended
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("error:"))
+            .collect();
         assert_eq!(lines.len(), 1, "one line of complaint is wanted: {ended}");
         assert!(!ended.stderr.contains("panicked"), "{ended}");
         for word in words {
-            assert!(lines[0].contains(word), "`{word}` is not in the complaint: {ended}");
+            assert!(
+                lines[0].contains(word),
+                "`{word}` is not in the complaint: {ended}"
+            );
         }
         lines[0].to_owned()
     }
@@ -110,7 +122,15 @@ impl Ended {
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { code, stdout, stderr, command } = self;
-        write!(f, "{command} ended with {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+        let Self {
+            code,
+            stdout,
+            stderr,
+            command,
+        } = self;
+        write!(
+            f,
+            "{command} ended with {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
+        )
     }
 }

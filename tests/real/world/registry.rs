@@ -41,7 +41,11 @@ impl Registry {
         fs::write(dir.path().join("config.yml"), config).unwrap();
         fs::write(dir.path().join("users"), USERS).unwrap();
         let process = serve(&dir, address);
-        Self { dir, address, process }
+        Self {
+            dir,
+            address,
+            process,
+        }
     }
 
     /// Host and port, as the first part of an image reference.
@@ -66,14 +70,26 @@ impl Registry {
 
     /// The names of a repository's tags.
     pub fn tags(&self, repository: &str) -> Vec<String> {
-        let tags = self.storage().join("repositories").join(repository).join("_manifests/tags");
-        if tags.exists() { super::nixpy::names_in(&tags) } else { Vec::new() }
+        let tags = self
+            .storage()
+            .join("repositories")
+            .join(repository)
+            .join("_manifests/tags");
+        if tags.exists() {
+            super::nixpy::names_in(&tags)
+        } else {
+            Vec::new()
+        }
     }
 
     /// Loses a blob's bytes, as a damaged disk would.
     pub fn lose(&self, digest: &str) {
         let hex = digest.strip_prefix("sha256:").unwrap();
-        let blob = self.storage().join("blobs/sha256").join(&hex[..2]).join(hex);
+        let blob = self
+            .storage()
+            .join("blobs/sha256")
+            .join(&hex[..2])
+            .join(hex);
         fs::remove_dir_all(blob).unwrap();
     }
 
@@ -105,5 +121,8 @@ fn serve(dir: &TempDir, address: SocketAddr) -> Child {
 
 /// An address of the loopback interface where nobody listens now.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }

@@ -8,14 +8,26 @@ use super::program::{output_of, program, run};
 
 /// The bytes behind a reference, as JSON.
 pub fn raw(reference: &str) -> Value {
-    let text = output_of("skopeo", ["inspect", "--raw", "--tls-verify=false", reference]);
+    let text = output_of(
+        "skopeo",
+        ["inspect", "--raw", "--tls-verify=false", reference],
+    );
     serde_json::from_str(&text).unwrap()
 }
 
 /// The configuration of one platform's image.
 pub fn config(reference: &str, architecture: &str) -> Value {
     let choice = format!("--override-arch={architecture}");
-    let text = output_of("skopeo", [&choice, "inspect", "--config", "--tls-verify=false", reference]);
+    let text = output_of(
+        "skopeo",
+        [
+            &choice,
+            "inspect",
+            "--config",
+            "--tls-verify=false",
+            reference,
+        ],
+    );
     serde_json::from_str(&text).unwrap()
 }
 
@@ -23,7 +35,13 @@ pub fn config(reference: &str, architecture: &str) -> Value {
 pub fn copy(reference: &str, architecture: &str, to: &Path) -> Value {
     let mut copy = program("skopeo");
     copy.arg(format!("--override-arch={architecture}"));
-    copy.args(["copy", "--quiet", "--src-tls-verify=false", reference, &format!("dir:{}", to.display())]);
+    copy.args([
+        "copy",
+        "--quiet",
+        "--src-tls-verify=false",
+        reference,
+        &format!("dir:{}", to.display()),
+    ]);
     run(&mut copy).succeeded();
     serde_json::from_slice(&std::fs::read(to.join("manifest.json")).unwrap()).unwrap()
 }

@@ -14,7 +14,9 @@ pub struct Store {
 
 impl Store {
     pub fn empty() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// A command that sees this store as `/nix`. The program itself must not come from `/nix`.

@@ -1,0 +1,43 @@
+//! Ctrl-C while Nix builds.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::world::flake::Flake;
+use crate::world::nixpy::Workplace;
+use crate::world::program::{output_of, program, run, wait_for};
+use crate::world::registry::Registry;
+
+#[test]
+fn an_interrupt_ends_the_builders_too_and_moves_no_tag() {
+    let (here, registry) = (Workplace::new(), Registry::start());
+    let flake = Flake::built_by("sleep 600 $stamp");
+    let repository = format!("{}/acme/api", registry.host());
+    for signal in ["-INT", "-TERM"] {
+        let mut command = here.command([&flake.image(), "--repository", &repository]);
+        let build = command.stderr(Stdio::piped()).spawn().unwrap();
+        wait_for("the builder", Duration::from_secs(60), || {
+            is_running(flake.stamp()).then_some(())
+        });
+
+        output_of("kill", [signal, &build.id().to_string()]);
+        let ended = build.wait_with_output().unwrap();
+
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(130), "{said}");
+        assert!(said.contains("cancelled: no tag was moved"), "{said}");
+        wait_for("the builder to be gone", Duration::from_secs(10), || {
+            (!is_running(flake.stamp())).then_some(())
+        });
+        assert!(
+            !is_running(&flake.folder().display().to_string()),
+            "nix itself is gone"
+        );
+        assert!(registry.tags("acme/api").is_empty());
+    }
+}
+
+/// Whether a process has this among its arguments.
+fn is_running(words: &str) -> bool {
+    run(program("pgrep").args(["--full", "--", words])).code == 0
+}

@@ -1,0 +1,68 @@
+//! The layout directory, as skopeo and podman read it.
+
+use serde_json::json;
+
+use crate::world::example::example;
+use crate::world::flake::own_system;
+use crate::world::nixpy::Workplace;
+use crate::world::podman::Podman;
+use crate::world::program::run;
+use crate::world::skopeo;
+
+fn layout() -> String {
+    format!("oci:{}:latest", example().layout_path().display())
+}
+
+#[test]
+fn skopeo_copies_each_platform() {
+    let here = Workplace::new();
+    for architecture in ["amd64", "arm64"] {
+        let manifest = skopeo::copy(&layout(), architecture, &here.path(architecture));
+        let layers = example().reported(architecture)["layers"]
+            .as_array()
+            .unwrap();
+        assert_eq!(manifest["layers"].as_array().unwrap().len(), layers.len());
+        assert_eq!(
+            skopeo::config(&layout(), architecture)["architecture"],
+            architecture
+        );
+    }
+}
+
+#[test]
+fn podman_runs_each_platform() {
+    let podman = Podman::new();
+    for architecture in ["amd64", "arm64"] {
+        let image = podman.pull(&layout(), &format!("linux/{architecture}"));
+        assert_eq!(podman.architecture(&image), architecture);
+        assert_eq!(
+            podman.answer_of(&image),
+            json!({ "message": "Hello from Nix" })
+        );
+    }
+}
+
+#[test]
+fn an_image_is_loaded_into_podman_and_runs() {
+    let (here, podman) = (Workplace::new(), Podman::new());
+    let mut load = here.command([
+        &example().flake("app"),
+        "--system",
+        &own_system(),
+        "--load",
+        "podman",
+        "--json",
+    ]);
+    podman.offer_to(&mut load);
+    let report = run(&mut load).succeeded().json();
+    let name = report["loaded"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("podman ")
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        podman.answer_of(&name),
+        json!({ "message": "Hello from Nix" })
+    );
+}
