@@ -11,13 +11,18 @@ use crate::world::registry::Registry;
 #[test]
 fn an_interrupt_ends_the_builders_too_and_moves_no_tag() {
     let (here, registry) = (Workplace::new(), Registry::start());
-    let flake = Flake::built_by("sleep 600 $stamp");
+    let sleep = format!("sleep {}", 1_000_000 + std::process::id());
+    let flake = Flake::built_by(&sleep);
     let repository = format!("{}/acme/api", registry.host());
     for signal in ["-INT", "-TERM"] {
         let mut command = here.command([&flake.image(), "--repository", &repository]);
-        let build = command.stderr(Stdio::piped()).spawn().unwrap();
+        let build = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         wait_for("the builder", Duration::from_secs(60), || {
-            is_running(flake.stamp()).then_some(())
+            is_running(&sleep).then_some(())
         });
 
         output_of("kill", [signal, &build.id().to_string()]);
@@ -27,12 +32,10 @@ fn an_interrupt_ends_the_builders_too_and_moves_no_tag() {
         assert_eq!(ended.status.code(), Some(130), "{said}");
         assert!(said.contains("cancelled: no tag was moved"), "{said}");
         wait_for("the builder to be gone", Duration::from_secs(10), || {
-            (!is_running(flake.stamp())).then_some(())
+            (!is_running(&sleep)).then_some(())
         });
-        assert!(
-            !is_running(&flake.folder().display().to_string()),
-            "nix itself is gone"
-        );
+        here.has_only(&[]);
+        assert!(!here.is_busy(), "nix itself is gone");
         assert!(registry.tags("acme/api").is_empty());
     }
 }

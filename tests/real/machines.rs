@@ -20,7 +20,7 @@ echo "--- second"
 ./nixpy-ci setup
 cmp before /etc/nix/nix.conf
 echo "--- build"
-./nixpy-ci run path:/tmp/flake#image --layout out
+./nixpy-ci run path:/tmp/flake#image --layout out --nix-option substituters=
 "#;
 
 #[test]

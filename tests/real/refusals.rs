@@ -12,6 +12,7 @@ use crate::world::program::{program, run};
 use crate::world::registry::{Registry, free_address};
 use crate::world::skopeo;
 
+const BUILD_FAILED: i32 = 1;
 const WRONG_INPUTS: i32 = 2;
 const MACHINE_CANNOT: i32 = 3;
 const REMOTE_REFUSED: i32 = 4;
@@ -60,7 +61,7 @@ fn a_builder_that_fails() {
     let flake = Flake::built_by("echo compiling; echo libpq is not there >&2; exit 3");
     let ended = here
         .run([&flake.image(), "--json", "--layout", "out"])
-        .ended_with(1);
+        .ended_with(BUILD_FAILED);
     for words in [
         "small-image.drv failed",
         "exit code 3",
@@ -148,19 +149,18 @@ fn an_archive_that_is_corrupt() {
         Damage::MissingConfig,
         Damage::EscapingLayerName,
     ];
-    let damaged = damaged.map(|damage| sound().damaged(damage).build());
-    for bytes in damaged
-        .iter()
-        .map(Vec::as_slice)
-        .chain([b"no archive at all".as_slice()])
-    {
-        let flake = Flake::with_archive(bytes);
+    let damaged = damaged.map(|damage| (sound().damaged(damage).build(), BUILD_FAILED));
+    // This one cannot have been meant to be an image.
+    let other = (b"no archive at all".to_vec(), WRONG_INPUTS);
+    for (bytes, code) in damaged.into_iter().chain([other]) {
+        let flake = Flake::with_archive(&bytes);
         here.run([&flake.image(), "--repository", &repository])
-            .complains(WRONG_INPUTS, &["small-image"]);
+            .complains(code, &["small-image"]);
         here.run([&flake.image(), "--layout", "out"])
-            .complains(WRONG_INPUTS, &["small-image"]);
+            .complains(code, &["small-image"]);
         assert!(Layout::at(here.path("out")).tags().is_empty());
     }
+    here.has_only(&["out"]);
     assert!(registry.tags("acme/api").is_empty());
 }
 

@@ -61,10 +61,7 @@ fn github_gets_groups_in_which_a_builder_cannot_give_commands() {
 
 #[test]
 fn json_is_alone_on_standard_output_and_progress_on_the_other() {
-    let (here, flake) = (
-        Workplace::new(),
-        Flake::built_by("echo hello $stamp; cat $archive > $out"),
-    );
+    let (here, flake) = (Workplace::new(), Flake::small());
     let ended = here
         .run([&flake.image(), "--layout", "out", "--json"])
         .succeeded();
@@ -72,10 +69,7 @@ fn json_is_alone_on_standard_output_and_progress_on_the_other() {
     assert_eq!(report["version"], 1);
     assert_eq!(report["outcome"], "success");
     assert_eq!(report["platforms"][0]["system"], own_system());
-    assert!(
-        ended.stderr.contains(&format!("hello {}", flake.stamp())),
-        "{ended}"
-    );
+    assert!(ended.stderr.contains("build small-image"), "{ended}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use nixpy_pipeline::report::Report;
 use nixpy_pipeline::run::{self, Finished};
 
 use crate::exit::{Code, chain};
-use crate::render::{Renderer, line, renderer};
+use crate::render::{line, renderer};
 use crate::settings::{Environment, RawInputs, Resolved, Surroundings, resolve};
 use crate::{host, load, print, report, setup};
 
@@ -58,7 +58,7 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     .await;
     renderer.close();
     match ended {
-        Ok(finished) => tell(finished, &resolved, renderer.as_ref()),
+        Ok(finished) => tell(finished, &resolved),
         Err(e) => {
             chain(&e)
                 .lines()
@@ -69,9 +69,8 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
 }
 
 async fn settings(flags: &ArgMatches, environment: &Environment) -> Result<Resolved, Vec<String>> {
-    let told = |problems: Vec<String>| problems;
     let raw = RawInputs::collect(flags, environment)
-        .map_err(|e| told(e.iter().map(ToString::to_string).collect()))?;
+        .map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let cwd = std::env::current_dir()
         .map_err(|e| vec![format!("the current directory cannot be read: {e}")])?;
     let around = Surroundings {
@@ -84,7 +83,7 @@ async fn settings(flags: &ArgMatches, environment: &Environment) -> Result<Resol
 }
 
 async fn dry_run(nix: &Nix, resolved: &Resolved) -> Code {
-    match run::decide(nix, &resolved.inputs, &host::host(), &|_| {}).await {
+    match run::preview(nix, &resolved.inputs, &host::host()).await {
         Ok(plan) if resolved.output.json => print(&json(&plan)),
         Ok(plan) => print(&report::plan_text(&plan)),
         Err(e) => {
@@ -98,7 +97,7 @@ async fn dry_run(nix: &Nix, resolved: &Resolved) -> Code {
 }
 
 /// Loads, writes and prints what came out.
-fn tell(finished: Finished, resolved: &Resolved, _renderer: &dyn Renderer) -> Code {
+fn tell(finished: Finished, resolved: &Resolved) -> Code {
     let Finished {
         mut report,
         loadable,

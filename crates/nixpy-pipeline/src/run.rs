@@ -45,22 +45,13 @@ pub struct Finished {
     pub loadable: Option<Loadable>,
 }
 
-/// Asks the flake and decides; nothing is built.
+/// What a run would do. Not even derivations are written to the store.
 ///
 /// # Errors
 /// The flake cannot be evaluated, or lacks something.
-pub async fn decide(
-    nix: &Nix,
-    inputs: &Inputs,
-    host: &Host,
-    on_event: &OnEvent<'_>,
-) -> Result<Plan, RunError> {
-    on_event(Event::Started(Stage::Evaluate));
-    let offers = ask(nix, inputs).await?;
-    let plan = plan(inputs, &offers, host).map_err(RunError::Plan)?;
-    on_event(Event::Finished(Stage::Evaluate));
-    on_event(Event::Planned(&plan));
-    Ok(plan)
+pub async fn preview(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<Plan, RunError> {
+    let offers = ask(nix, inputs, &["--read-only"]).await?;
+    plan(inputs, &offers, host).map_err(RunError::Plan)
 }
 
 /// From a flake to a tag.
@@ -100,7 +91,21 @@ pub async fn run(
     Ok(finished)
 }
 
-async fn ask(nix: &Nix, inputs: &Inputs) -> Result<Offers, NixError> {
+async fn decide(
+    nix: &Nix,
+    inputs: &Inputs,
+    host: &Host,
+    on_event: &OnEvent<'_>,
+) -> Result<Plan, RunError> {
+    on_event(Event::Started(Stage::Evaluate));
+    let offers = ask(nix, inputs, &[]).await?;
+    let plan = plan(inputs, &offers, host).map_err(RunError::Plan)?;
+    on_event(Event::Finished(Stage::Evaluate));
+    on_event(Event::Planned(&plan));
+    Ok(plan)
+}
+
+async fn ask(nix: &Nix, inputs: &Inputs, arguments: &[&str]) -> Result<Offers, NixError> {
     let candidates = match &inputs.attribute {
         Some(attribute) => vec![attribute.clone()],
         None => CANDIDATES.into_iter().map(AttrPath::name).collect(),
@@ -109,7 +114,7 @@ async fn ask(nix: &Nix, inputs: &Inputs) -> Result<Offers, NixError> {
         flake: inputs.flake.clone(),
         systems: (!inputs.systems.is_empty()).then(|| inputs.systems.clone()),
         candidates,
-        extra_arguments: Vec::new(),
+        extra_arguments: arguments.iter().map(ToString::to_string).collect(),
     };
     evaluate(nix, &question, |_| {}).await
 }

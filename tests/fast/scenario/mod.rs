@@ -23,7 +23,7 @@ use closure::Closure;
 pub use ended::Ended;
 pub use image::{Image, Layout};
 use nix::{Offer, Version};
-pub use run::{Run, Running};
+pub use run::Run;
 
 /// The systems that the flake offers.
 pub const SYSTEMS: [&str; 2] = ["aarch64-linux", "x86_64-linux"];
@@ -123,6 +123,12 @@ impl Scenario {
     /// With a call that Nix answers in another way.
     pub fn on(mut self, rule: Replay) -> Self {
         self.rules.push(rule);
+        self
+    }
+
+    /// With a call that Nix answers in another way than said so far.
+    pub fn asked_first(mut self, rule: Replay) -> Self {
+        self.rules.insert(0, rule);
         self
     }
 

@@ -41,6 +41,7 @@ wait $inside
 const BARE: &str = "
 dpkg --purge --force-depends nix-setup-systemd nix-bin qemu-user-static binfmt-support > /dev/null 2>&1 || true
 rm -rf /etc/nix
+sed -i /nixbld/d /etc/passwd /etc/group /etc/shadow /etc/gshadow
 ";
 
 /// Runs a script on a machine without Nix and qemu, with `/tmp/nixpy-ci` and a
@@ -67,5 +68,5 @@ pub fn on_a_bare_machine(flake: &std::path::Path, script: &str) -> Ended {
         .arg(&file)
         .arg(nixpy::binary())
         .arg(flake);
-    run(&mut command)
+    run(command.env_remove("NIX_CONFIG"))
 }

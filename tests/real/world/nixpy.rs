@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::program::{Ended, run};
+use super::program::{Ended, NIX_CONFIG, run};
 
 /// A folder to work in, and one for temporary files. Both are gone when this is dropped.
 pub struct Workplace {
@@ -53,8 +53,18 @@ impl Workplace {
         }
         command
             .stdin(Stdio::null())
+            .env("NIX_CONFIG", NIX_CONFIG)
             .current_dir(self.dir.path().join("work"))
             .env("TMPDIR", self.dir.path().join("tmp"));
+    }
+
+    /// Whether a process still runs that was started here, or one that it has started.
+    pub fn is_busy(&self) -> bool {
+        let here = self.dir.path().to_str().unwrap().as_bytes();
+        let environments = fs::read_dir("/proc").unwrap().flatten();
+        environments
+            .filter_map(|process| fs::read(process.path().join("environ")).ok())
+            .any(|environment| environment.windows(here.len()).any(|part| part == here))
     }
 
     /// Fails the test unless nothing but these is in the folder to work in, and no temporary file is left.

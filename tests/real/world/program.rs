@@ -20,6 +20,9 @@ const PACKAGES: [(&str, &str); 11] = [
     ("unshare", "util-linux"),
 ];
 
+/// What is tested is built here, and not fetched from a cache that may be out of reach.
+pub const NIX_CONFIG: &str = "substituters =";
+
 /// A program that has ended.
 pub struct Ended {
     /// Its exit code; -1 if a signal ended it.
@@ -32,7 +35,7 @@ pub struct Ended {
 /// The command for a program that has to be here.
 pub fn program(name: &str) -> Command {
     let mut command = Command::new(place_of(name));
-    command.stdin(Stdio::null());
+    command.stdin(Stdio::null()).env("NIX_CONFIG", NIX_CONFIG);
     command
 }
 

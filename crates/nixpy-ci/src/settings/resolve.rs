@@ -81,13 +81,15 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
         raw,
         problems: Vec::new(),
     };
-    let installable = reader.one("flake", |text| {
-        Installable::parse(text, around.cwd).map_err(|e| e.to_string())
-    });
-    let installable = installable.or_else(|| {
-        let here = Installable::parse(".", around.cwd);
-        here.map_err(|e| reader.fail("FLAKE", e.to_string())).ok()
-    });
+    let installable = match raw.get("flake") {
+        Some(_) => reader.one("flake", |text| {
+            Installable::parse(text, around.cwd).map_err(|e| e.to_string())
+        }),
+        None => {
+            let here = Installable::parse(".", around.cwd);
+            here.map_err(|e| reader.fail("FLAKE", e.to_string())).ok()
+        }
+    };
     let (flake, from_flake, system_from_flake) = match installable {
         Some(i) => (Some(i.flake), i.attribute, i.system),
         None => (None, None, None),

@@ -1,0 +1,100 @@
+//! What GitHub's runner makes of the output: read as the runner reads it.
+
+use std::collections::BTreeSet;
+
+use crate::scenario::Scenario;
+use crate::scenario::nix::built;
+use crate::telling::failing_with;
+use nixpy_testkit::fake_nix::Replay;
+
+/// What the runner obeyed, what it showed, and the tokens it was given.
+#[derive(Default)]
+struct Runner {
+    obeyed: Vec<String>,
+    shown: Vec<String>,
+    tokens: Vec<String>,
+}
+
+/// By the rules of `ActionCommand` in <https://github.com/actions/runner>: a line
+/// that begins with `::`, or has `##[` anywhere, is a command, unless a token has
+/// stopped commands; then only that token is.
+fn runner(log: &str) -> Runner {
+    let mut runner = Runner::default();
+    let mut stopped: Option<String> = None;
+    for line in log.lines() {
+        if let Some(token) = &stopped {
+            if line.trim() == format!("::{token}::") {
+                stopped = None;
+            } else {
+                runner.shown.push(line.to_owned());
+            }
+        } else if let Some(token) = line.trim_start().strip_prefix("::stop-commands::") {
+            runner.tokens.push(token.to_owned());
+            stopped = Some(token.to_owned());
+        } else if line.trim_start().starts_with("::") || line.contains("##[") {
+            runner.obeyed.push(line.to_owned());
+        } else {
+            runner.shown.push(line.to_owned());
+        }
+    }
+    assert_eq!(stopped, None, "commands are allowed again in the end");
+    runner
+}
+
+const HOSTILE: [&str; 4] = [
+    "::error::owned",
+    "  ::add-mask::a",
+    "see ##[set-env name=PATH]/tmp",
+    "::00000000::",
+];
+
+#[test]
+fn a_builder_cannot_give_commands() {
+    let scenario = failing_with(&HOSTILE);
+    let ended = scenario.run(["--progress=github"]).ended().with_code(1);
+    let runner = runner(&ended.stderr);
+    let commands: Vec<&str> = runner.obeyed.iter().map(|line| line.split("::").nth(1).unwrap_or(line)).collect();
+    assert_eq!(commands, ["group", "endgroup", "error"], "{ended}");
+    assert!(runner.obeyed.iter().all(|line| !line.contains("owned")), "{ended}");
+    for line in HOSTILE {
+        assert!(runner.shown.iter().any(|shown| shown.contains(line)), "{line} is not shown");
+    }
+}
+
+#[test]
+fn each_fence_has_a_token_of_its_own() {
+    let ended = failing_with(&HOSTILE).run(["--progress=github"]).ended();
+    let tokens = runner(&ended.stderr).tokens;
+    let distinct: BTreeSet<_> = tokens.iter().collect();
+    assert!(tokens.len() > 1 && tokens.iter().all(|token| token.len() >= 32));
+    assert_eq!(distinct.len(), tokens.len());
+}
+
+#[test]
+fn each_derivation_has_a_group_of_its_lines() {
+    let drv = |name: &str| format!("/nix/store/18xqrvsx1s4sb0wibkn4wq04sggwxha2-{name}.drv");
+    let log = built(&drv("fastapi"), &["unpacking", "done"]) + &built(&drv("app"), &["linking"]);
+    let scenario = Scenario::app().on(Replay::of(["build"]).stderr(log));
+    let ended = scenario.run([]).env("GITHUB_ACTIONS", "true").ended().succeeded();
+    let obeyed = runner(&ended.stderr).obeyed;
+    assert_eq!(obeyed, ["::group::fastapi", "::endgroup::", "::group::app", "::endgroup::"]);
+    let groups: Vec<&str> = ended.stderr.split("::group::").collect();
+    assert!(groups[1].contains("unpacking") && groups[2].contains("linking"));
+}
+
+#[test]
+fn a_flake_that_does_not_evaluate_cannot_give_commands() {
+    let said = "attribute 'x' missing\n::error::owned\n##[set-env name=PATH]/tmp";
+    let scenario = Scenario::where_nix_says(said).on(Replay::of(["flake", "metadata"]).exit(1));
+    let ended = scenario.run(["--progress=github"]).ended().with_code(1).says("missing");
+    let obeyed = runner(&ended.stderr).obeyed;
+    assert!(obeyed.iter().all(|line| !line.contains("owned") && !line.contains("##[")), "{ended}");
+}
+
+#[test]
+fn a_warning_of_nix_cannot_give_commands() {
+    let warning = r###"@nix {"action":"msg","level":1,"msg":"warning: x ##[set-env name=PATH]/tmp"}"###;
+    let scenario = Scenario::app().on(Replay::of(["build"]).stderr(format!("{warning}\n")));
+    let ended = scenario.run(["--progress=github"]).ended().succeeded();
+    assert_eq!(runner(&ended.stderr).obeyed, [""; 0], "{ended}");
+}
