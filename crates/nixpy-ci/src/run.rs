@@ -1,7 +1,5 @@
 //! `nixpy-ci run`: settings in, report out.
 
-use std::path::Path;
-
 use clap::ArgMatches;
 use nixpy_nix::Nix;
 use nixpy_pipeline::inputs::{Loader, Target};
@@ -152,28 +150,16 @@ fn name_to_load(resolved: &Resolved, report: &Report) -> String {
     match &resolved.inputs.target {
         Target::Registry { repository, .. } => format!("{repository}:{tag}"),
         Target::Layout(_) => {
-            let output = report.platforms.first().map(|image| image.output.name());
-            format!("localhost/{}:{tag}", image_name(output.unwrap_or("image")))
+            let name = report.platforms.first().map(|image| image.name.as_str());
+            format!("localhost/{}:{tag}", image_name(name.unwrap_or_default()))
         }
     }
 }
 
-/// A store path's name as far as an image can be called that.
+/// A package's name as far as an image can be called that.
 fn image_name(name: &str) -> String {
-    let stem = Path::new(name.trim_start_matches("stream-"));
-    let text = stem.to_string_lossy();
-    let text = text
-        .trim_end_matches(".gz")
-        .trim_end_matches(".zst")
-        .trim_end_matches(".tar");
-    let allowed = |c: char| {
-        if c.is_ascii_alphanumeric() || c == '-' {
-            c
-        } else {
-            '-'
-        }
-    };
-    let name: String = text.to_ascii_lowercase().chars().map(allowed).collect();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let name = name.to_ascii_lowercase().replace(|c| !allowed(c), "-");
     match name.trim_matches('-') {
         "" => "image".to_owned(),
         name => name.to_owned(),

@@ -4,10 +4,13 @@
 //! specification (`image-layout.md`). A blob appears under its name only when
 //! it is whole, and `index.json` is replaced last and in one step, so that a
 //! reader never sees half an image and a full disk leaves the old one in place.
+//! A layout that is dropped before it was tagged takes back what it has added,
+//! down to the directory itself: a run that fails leaves what it found.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
@@ -21,6 +24,14 @@ use crate::name::Tag;
 #[derive(Debug)]
 pub struct Layout {
     path: PathBuf,
+    /// What this value has added and no tag stands for yet.
+    added: Mutex<Added>,
+}
+
+#[derive(Debug, Default)]
+struct Added {
+    directory: bool,
+    blobs: Vec<PathBuf>,
 }
 
 /// A layout could not be read or written.
@@ -61,12 +72,14 @@ impl Layout {
     pub fn open(path: &Path) -> Result<Self> {
         let layout = Self {
             path: path.to_owned(),
+            added: Mutex::new(Added::default()),
         };
         if !path.join("oci-layout").exists() {
             let foreign = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
             if foreign {
                 return Err(layout.error("make", LayoutErrorKind::Foreign));
             }
+            layout.added().directory = true;
             layout
                 .create()
                 .map_err(|e| layout.error("make", e.into()))?;
@@ -135,7 +148,12 @@ impl Layout {
             if digest != descriptor.digest {
                 return Err(LayoutErrorKind::WrongDigest(descriptor.digest, digest));
             }
-            persist(file, &self.blob_path(digest))?;
+            let path = self.blob_path(digest);
+            let new = !path.exists();
+            persist(file, &path)?;
+            if new {
+                self.added().blobs.push(path);
+            }
             Ok(())
         };
         write().map_err(|e| self.error("write", e))
@@ -166,7 +184,13 @@ impl Layout {
             .manifests
             .sort_by(|a, b| a.annotations.cmp(&b.annotations));
         self.write_index(&index)
-            .map_err(|e| self.error("write", e.into()))
+            .map_err(|e| self.error("write", e.into()))?;
+        *self.added() = Added::default();
+        Ok(())
+    }
+
+    fn added(&self) -> MutexGuard<'_, Added> {
+        self.added.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn create(&self) -> io::Result<()> {
@@ -226,6 +250,19 @@ impl Layout {
             path: self.path.clone(),
             cure,
             kind: Box::new(kind),
+        }
+    }
+}
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        let added = std::mem::take(&mut *self.added());
+        // Nothing can be done, nor told, about what cannot be removed.
+        for blob in added.blobs {
+            let _ = fs::remove_file(blob);
+        }
+        if added.directory {
+            let _ = fs::remove_dir_all(&self.path);
         }
     }
 }
@@ -309,6 +346,30 @@ mod tests {
             .unwrap()
             .count();
         assert_eq!(left, 0, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_was_added_for_no_tag_is_taken_back() {
+        let (dir, layout) = layout();
+        let path = dir.path().join("image");
+        let content = Content::Memory(b"{}".to_vec().into());
+        let config = Descriptor::of(media_type::CONFIG, b"{}");
+        layout.put_blob(&config, &content).unwrap();
+        drop(layout);
+        assert!(!path.exists(), "the directory was made for nothing");
+
+        let layout = Layout::open(&path).unwrap();
+        let empty = to_bytes(&Index::new(Vec::new(), Annotations::new()));
+        let tag = "v1".parse().unwrap();
+        layout.tag(&tag, media_type::INDEX, &empty).unwrap();
+        layout.put_blob(&config, &content).unwrap();
+        drop(layout);
+        let layout = Layout::open(&path).unwrap();
+        assert!(!layout.has_blob(config.digest));
+        assert!(
+            layout.resolve(&tag).unwrap().is_some(),
+            "what has a tag stays"
+        );
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct PlatformReport {
     pub platform: Platform,
     /// What Nix calls that.
     pub system: System,
+    /// The image's own name, or the package's.
+    pub name: String,
     /// Under `packages.<system>`.
     pub attribute: String,
     /// What the attribute turned out to be.
