@@ -2,7 +2,7 @@
 //!
 //! Every platform is in place, without a tag, before any tag moves.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures_util::future::try_join_all;
 use nixpy_oci::destination::{Destination, DestinationError};
@@ -143,19 +143,16 @@ pub async fn loadable(
     }
     let scratch =
         tempfile::tempdir_in(&inputs.temp_dir).map_err(nixpy_oci::layer::LayerError::Write)?;
-    let path: PathBuf = scratch.path().join("image");
-    let local = Destination::Layout(Layout::open(&path).map_err(DestinationError::from)?);
-    let nothing = Prior::default();
-    let mut images = publish(
-        std::slice::from_ref(image),
-        &local,
-        &nothing,
-        inputs,
-        &|_| {},
-    )
-    .await?;
+    let layout = Layout::open(&scratch.path().join("image")).map_err(DestinationError::from)?;
+    let local = Destination::Layout(layout);
+    let (image, prior) = (std::slice::from_ref(image), Prior::default());
+    let mut images = publish(image, &local, &prior, inputs, &|_| {}).await?;
+    // Moved out, not opened again: without a tag its blobs go with this value.
+    let Destination::Layout(layout) = local else {
+        unreachable!("it was made a layout four lines above");
+    };
     Ok(Loadable {
-        layout: Layout::open(&path).map_err(DestinationError::from)?,
+        layout,
         image: images.remove(0),
         _scratch: Some(scratch),
     })

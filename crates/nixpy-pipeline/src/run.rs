@@ -193,6 +193,7 @@ fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformRe
     each.map(|((job, made), pushed)| PlatformReport {
         platform: job.platform.clone(),
         system: job.system.clone(),
+        name: job.name.clone(),
         attribute: job.attribute.clone(),
         form: made.form,
         strategy: job.strategy,
