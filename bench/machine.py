@@ -38,21 +38,6 @@ def prepare() -> None:
         raise Unable("there is no nix: run `nixpy-ci setup`, and this again")
 
 
-def without_caches(place: str) -> None:
-    """Starts this program once more where skopeo's memory of other pushes is an
-    empty directory of ours. Root's is at a fixed place: only a mount of our own
-    hides it, and nobody else sees that mount."""
-    fixed = "/var/lib/containers/cache"
-    if os.geteuid() != 0 or os.environ.get("BENCH_MOUNTED"):
-        return
-    os.makedirs(fixed, exist_ok=True)
-    os.makedirs(place, exist_ok=True)
-    script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
-    os.environ["BENCH_MOUNTED"] = place
-    again = ["sh", "-c", script, "sh", place, fixed, sys.executable, *sys.argv]
-    os.execvp("unshare", ["unshare", "--mount", *again])
-
-
 def describe() -> dict:
     def first(*command: str) -> str:
         ended = subprocess.run(command, capture_output=True, text=True)

@@ -4,6 +4,7 @@ The machine may be busy with other things. So whatever is compared runs in the
 same minutes, one after the other in rounds, each round in another order; a
 median is taken of each, and only medians of the same rounds are compared."""
 
+import contextlib
 import json
 import os
 import statistics
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 
@@ -33,15 +34,25 @@ class Failed(Exception):
 def run(command: list[str], environment: dict[str, str]) -> Run:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         begun = time.monotonic()
-        program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)
-        _, status, used = os.wait4(program.pid, 0)
-        seconds = time.monotonic() - begun
-        program.returncode = os.waitstatus_to_exitcode(status)
+        with ended(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)) as program:
+            _, status, used = os.wait4(program.pid, 0)
+            seconds = time.monotonic() - begun
+            program.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
         if program.returncode != 0:
             raise Failed(f"{' '.join(command)}\n{err.read()[-2000:]}")
         return Run(seconds, stdout=out.read(), notes={"cpu_seconds": used.ru_utime + used.ru_stime})
+
+
+@contextlib.contextmanager
+def ended(program: subprocess.Popen) -> Iterator[subprocess.Popen]:
+    """The program, which does not outlive us."""
+    try:
+        yield program
+    finally:
+        if program.returncode is None:
+            program.terminate()
 
 
 def run_for_memory(command: list[str], environment: dict[str, str]) -> Run:
@@ -51,11 +62,11 @@ def run_for_memory(command: list[str], environment: dict[str, str]) -> Run:
     with tempfile.NamedTemporaryFile("r") as report, tempfile.TemporaryFile("w+") as err:
         timed = ["/usr/bin/time", "-f", "%M", "-o", report.name, *command]
         begun = time.monotonic()
-        timer = subprocess.Popen(timed, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, env=environment)
         own = 0
-        while timer.poll() is None:
-            own = max(own, high_water_mark(timer.pid, os.path.basename(command[0])))
-            time.sleep(0.005)
+        with ended(subprocess.Popen(timed, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, env=environment)) as timer:
+            while timer.poll() is None:
+                own = max(own, high_water_mark(timer.pid, os.path.basename(command[0])))
+                time.sleep(0.005)
         seconds = time.monotonic() - begun
         if timer.returncode != 0:
             err.seek(0)

@@ -22,7 +22,11 @@ fn crates() -> BTreeMap<String, Needs> {
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap().iter();
     packages
@@ -45,20 +49,34 @@ fn dependencies_between_the_crates_go_one_way() {
     let crates = crates();
     let own = |name: &str| -> Vec<&str> {
         let built = crates[name].built.iter();
-        built.map(String::as_str).filter(|other| crates.contains_key(*other)).collect()
+        built
+            .map(String::as_str)
+            .filter(|other| crates.contains_key(*other))
+            .collect()
     };
-    assert_eq!(own("nixpy-ci"), ["nixpy-nix", "nixpy-oci", "nixpy-pipeline"]);
+    assert_eq!(
+        own("nixpy-ci"),
+        ["nixpy-nix", "nixpy-oci", "nixpy-pipeline"]
+    );
     assert_eq!(own("nixpy-pipeline"), ["nixpy-nix", "nixpy-oci"]);
     for alone in ["nixpy-nix", "nixpy-oci", "nixpy-testkit"] {
         assert_eq!(own(alone), [""; 0], "{alone}");
     }
-    assert_eq!(crates.len(), 5, "a new crate has its place in docs/DECISIONS.md and here");
+    assert_eq!(
+        crates.len(),
+        5,
+        "a new crate has its place in docs/DECISIONS.md and here"
+    );
 }
 
 #[test]
 fn the_testkit_is_for_tests_and_knows_no_other_crate() {
     let crates = crates();
-    assert!(crates.values().all(|needs| !needs.built.contains("nixpy-testkit")));
+    assert!(
+        crates
+            .values()
+            .all(|needs| !needs.built.contains("nixpy-testkit"))
+    );
     let testkit = &crates["nixpy-testkit"];
     let known = testkit.built.union(&testkit.tested);
     assert_eq!(known.filter(|name| crates.contains_key(*name)).count(), 0);
@@ -68,12 +86,27 @@ fn the_testkit_is_for_tests_and_knows_no_other_crate() {
 fn each_library_is_kept_from_what_it_need_not_know() {
     let crates = crates();
     for (name, never) in [
-        ("nixpy-pipeline", &["clap", "octocrab", "reqwest", "indicatif", "tracing-subscriber"][..]),
-        ("nixpy-nix", &["clap", "octocrab", "oci-client", "oci-spec", "indicatif"]),
+        (
+            "nixpy-pipeline",
+            &[
+                "clap",
+                "octocrab",
+                "reqwest",
+                "indicatif",
+                "tracing-subscriber",
+            ][..],
+        ),
+        (
+            "nixpy-nix",
+            &["clap", "octocrab", "oci-client", "oci-spec", "indicatif"],
+        ),
         ("nixpy-oci", &["clap", "octocrab", "indicatif"]),
     ] {
         for other in never {
-            assert!(!crates[name].built.contains(*other), "{name} depends on {other}");
+            assert!(
+                !crates[name].built.contains(*other),
+                "{name} depends on {other}"
+            );
         }
     }
 }
@@ -108,7 +141,11 @@ fn the_pipeline_neither_looks_around_nor_prints() {
 
 #[test]
 fn nothing_is_left_to_be_done() {
-    let unfinished = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("FIX", "ME")];
+    let unfinished = [
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("FIX", "ME"),
+    ];
     for (file, source) in ["crates", "tests"].into_iter().flat_map(sources) {
         for word in unfinished {
             assert!(!source.contains(word), "{} says {word:?}", file.display());
@@ -121,7 +158,11 @@ fn every_module_begins_with_what_it_is_for() {
     for (file, source) in ["crates", "tests"].into_iter().flat_map(sources) {
         let is_test = file.to_string_lossy().contains("tests");
         let opens = source.trim_start().starts_with("//!");
-        assert!(opens || is_test, "{} does not say what it is for", file.display());
+        assert!(
+            opens || is_test,
+            "{} does not say what it is for",
+            file.display()
+        );
     }
 }
 

@@ -13,7 +13,10 @@ const PASSWORD: &str = "correct-horse-battery";
 
 #[test]
 fn what_docker_login_left_is_taken() {
-    for auth in [Auth::basic(USER, PASSWORD), Bearer::new(USER, PASSWORD).into()] {
+    for auth in [
+        Auth::basic(USER, PASSWORD),
+        Bearer::new(USER, PASSWORD).into(),
+    ] {
         let registry = Registry::builder().auth(auth).start();
         let scenario = Scenario::app().home_file(".docker/config.json", &login(&registry));
         push(&scenario, &registry).ended().succeeded();
@@ -23,33 +26,44 @@ fn what_docker_login_left_is_taken() {
 
 #[test]
 fn what_podman_login_left_is_taken() {
-    let registry = Registry::builder().auth(Auth::basic(USER, PASSWORD)).start();
+    let registry = Registry::builder()
+        .auth(Auth::basic(USER, PASSWORD))
+        .start();
     let scenario = Scenario::app().home_file(".config/containers/auth.json", &login(&registry));
     push(&scenario, &registry).ended().succeeded();
 }
 
 #[test]
 fn a_name_and_a_password_that_were_set_are_taken_before_any_file() {
-    for auth in [Auth::basic(USER, PASSWORD), Bearer::new(USER, PASSWORD).into()] {
+    for auth in [
+        Auth::basic(USER, PASSWORD),
+        Bearer::new(USER, PASSWORD).into(),
+    ] {
         let registry = Registry::builder().auth(auth).start();
         let other = login(&registry).replace(&encoded(PASSWORD), &encoded("another"));
         let scenario = Scenario::app().home_file(".docker/config.json", &other);
-        let run = push(&scenario, &registry).envs([("NIXPY_USERNAME", USER), ("NIXPY_PASSWORD", PASSWORD)]);
+        let run = push(&scenario, &registry)
+            .envs([("NIXPY_USERNAME", USER), ("NIXPY_PASSWORD", PASSWORD)]);
         run.ended().succeeded();
     }
 }
 
 #[test]
 fn inputs_of_the_action_log_in_as_well() {
-    let registry = Registry::builder().auth(Bearer::new(USER, PASSWORD)).start();
+    let registry = Registry::builder()
+        .auth(Bearer::new(USER, PASSWORD))
+        .start();
     let scenario = Scenario::app();
-    let run = push(&scenario, &registry).envs([("INPUT_USERNAME", USER), ("INPUT_PASSWORD", PASSWORD)]);
+    let run =
+        push(&scenario, &registry).envs([("INPUT_USERNAME", USER), ("INPUT_PASSWORD", PASSWORD)]);
     run.ended().succeeded();
 }
 
 #[test]
 fn a_token_that_runs_out_is_renewed_and_the_push_goes_on() {
-    let registry = Registry::builder().auth(Bearer::new(USER, PASSWORD).token_uses(3)).start();
+    let registry = Registry::builder()
+        .auth(Bearer::new(USER, PASSWORD).token_uses(20))
+        .start();
     let scenario = Scenario::app().home_file(".docker/config.json", &login(&registry));
     push(&scenario, &registry).ended().succeeded();
     assert!(registry.tag("base-api", "latest").is_some());
@@ -57,19 +71,28 @@ fn a_token_that_runs_out_is_renewed_and_the_push_goes_on() {
 
 #[test]
 fn refused_credentials_end_with_the_command_that_cures_it() {
-    for auth in [Auth::basic(USER, PASSWORD), Bearer::new(USER, PASSWORD).into()] {
+    for auth in [
+        Auth::basic(USER, PASSWORD),
+        Bearer::new(USER, PASSWORD).into(),
+    ] {
         let registry = Registry::builder().auth(auth).start();
         let scenario = Scenario::app();
-        let run = push(&scenario, &registry).envs([("NIXPY_USERNAME", USER), ("NIXPY_PASSWORD", "wrong")]);
+        let run = push(&scenario, &registry)
+            .envs([("NIXPY_USERNAME", USER), ("NIXPY_PASSWORD", "wrong")]);
         let ended = run.ended().with_code(4).prints_nothing();
-        ended.with_the_error(&["refused the credentials", &format!("docker login {}", registry.host())]);
+        ended.with_the_error(&[
+            "refused the credentials",
+            &format!("docker login {}", registry.host()),
+        ]);
         assert!(registry.tags("base-api").is_empty());
     }
 }
 
 #[test]
 fn a_registry_that_wants_credentials_gets_them_named() {
-    let registry = Registry::builder().auth(Auth::basic(USER, PASSWORD)).start();
+    let registry = Registry::builder()
+        .auth(Auth::basic(USER, PASSWORD))
+        .start();
     let scenario = Scenario::app();
     let ended = push(&scenario, &registry).ended().with_code(4);
     ended.with_the_error(&["wants credentials", "none were found", "docker login"]);
@@ -77,7 +100,9 @@ fn a_registry_that_wants_credentials_gets_them_named() {
 
 #[test]
 fn a_user_who_may_only_pull_is_told_which_right_is_missing() {
-    let registry = Registry::builder().auth(Bearer::new(USER, PASSWORD).pull_only()).start();
+    let registry = Registry::builder()
+        .auth(Bearer::new(USER, PASSWORD).pull_only())
+        .start();
     let scenario = Scenario::app().home_file(".docker/config.json", &login(&registry));
     let ended = push(&scenario, &registry).ended().with_code(4);
     ended.with_the_error(&["403", "right to push", "base-api"]);
@@ -87,10 +112,19 @@ fn a_user_who_may_only_pull_is_told_which_right_is_missing() {
 fn a_name_without_a_password_says_which_variable_to_set() {
     let registry = Registry::start();
     let scenario = Scenario::app();
-    let ended = push(&scenario, &registry).env("NIXPY_USERNAME", USER).ended();
-    ended.with_code(2).with_the_error(&["NIXPY_USERNAME", "NIXPY_PASSWORD"]);
-    let ended = push(&scenario, &registry).env("NIXPY_PASSWORD", PASSWORD).ended();
-    ended.with_code(2).never_says(PASSWORD).with_the_error(&["NIXPY_PASSWORD", "--username"]);
+    let ended = push(&scenario, &registry)
+        .env("NIXPY_USERNAME", USER)
+        .ended();
+    ended
+        .with_code(2)
+        .with_the_error(&["NIXPY_USERNAME", "NIXPY_PASSWORD"]);
+    let ended = push(&scenario, &registry)
+        .env("NIXPY_PASSWORD", PASSWORD)
+        .ended();
+    ended
+        .with_code(2)
+        .never_says(PASSWORD)
+        .with_the_error(&["NIXPY_PASSWORD", "--username"]);
     assert!(registry.requests().is_empty());
 }
 
@@ -99,17 +133,27 @@ fn a_login_file_that_is_broken_is_named_and_never_quoted() {
     let registry = Registry::start();
     let broken = format!("{{ \"auths\": {PASSWORD} }}");
     let scenario = Scenario::app().home_file(".docker/config.json", &broken);
-    let ended = push(&scenario, &registry).ended().with_code(2).never_says(PASSWORD);
+    let ended = push(&scenario, &registry)
+        .ended()
+        .with_code(2)
+        .never_says(PASSWORD);
     ended.with_the_error(&[".docker/config.json", "line 1"]);
 }
 
 #[test]
 fn no_secret_is_ever_told_however_much_is_told() {
-    let auths = || [Auth::basic(USER, PASSWORD), Bearer::new(USER, PASSWORD).into()];
+    let auths = || {
+        [
+            Auth::basic(USER, PASSWORD),
+            Bearer::new(USER, PASSWORD).into(),
+        ]
+    };
     for auth in auths() {
         let registry = Registry::builder().auth(auth).start();
         let scenario = Scenario::app();
-        let run = push(&scenario, &registry).env("NIXPY_LOG", "trace").envs([("NIXPY_USERNAME", USER), ("NIXPY_PASSWORD", PASSWORD)]);
+        let run = push(&scenario, &registry)
+            .env("NIXPY_LOG", "trace")
+            .envs([("NIXPY_USERNAME", USER), ("NIXPY_PASSWORD", PASSWORD)]);
         let ended = run.ended().succeeded().says("calling nix");
         tells_nothing(ended, &registry);
     }
@@ -117,7 +161,10 @@ fn no_secret_is_ever_told_however_much_is_told() {
         let registry = Registry::builder().auth(auth).start();
         registry.fail(Fault::status(403).on_path("/manifests/").always());
         let scenario = Scenario::app().home_file(".docker/config.json", &login(&registry));
-        let ended = push(&scenario, &registry).env("NIXPY_LOG", "trace").ended().with_code(4);
+        let ended = push(&scenario, &registry)
+            .env("NIXPY_LOG", "trace")
+            .ended()
+            .with_code(4);
         tells_nothing(ended, &registry);
     }
 }
@@ -125,7 +172,10 @@ fn no_secret_is_ever_told_however_much_is_told() {
 #[test]
 fn a_password_is_no_flag_and_no_key() {
     let scenario = Scenario::app();
-    let ended = scenario.run([&*format!("--password={PASSWORD}")]).ended().with_code(2);
+    let ended = scenario
+        .run([&*format!("--password={PASSWORD}")])
+        .ended()
+        .with_code(2);
     ended.never_says(PASSWORD);
     let scenario = scenario.file("nixpy-ci.yaml", &format!("password: {PASSWORD}\n"));
     let ended = scenario.run([]).ended().with_code(2).never_says(PASSWORD);
@@ -135,7 +185,9 @@ fn a_password_is_no_flag_and_no_key() {
 /// Neither the password nor anything that was made of it and sent.
 fn tells_nothing(ended: Ended, registry: &Registry) {
     let requests = registry.requests();
-    let headers = requests.iter().filter_map(|request| request.headers.get("authorization"));
+    let headers = requests
+        .iter()
+        .filter_map(|request| request.headers.get("authorization"));
     let sent = headers.filter_map(|value| value.to_str().ok()?.split_once(' '));
     let mut secrets: Vec<&str> = sent.map(|(_, secret)| secret).collect();
     assert!(!secrets.is_empty());

@@ -29,7 +29,9 @@ fn a_failure_is_told_with_its_derivation_its_last_lines_and_the_command_for_the_
         let scenario = building(version, BROKEN, "build-failure", &[]);
         let ended = scenario.run([]).ended().with_code(1);
         let ended = ended.says("broken.drv failed: the builder ended with exit code 3");
-        let ended = ended.says("> about to fail\n").says("> and this is stderr\n");
+        let ended = ended
+            .says("> about to fail\n")
+            .says("> and this is stderr\n");
         let ended = ended.says(&format!("nix log {BROKEN}"));
         ended.prints("nothing was published").never_says("\u{1b}");
         assert!(!scenario.has("oci-image"));
@@ -47,7 +49,10 @@ fn the_report_of_a_failure_has_all_of_it() {
     };
     assert_eq!(failure.derivation.to_string(), BROKEN);
     assert_eq!(failure.log_tail, ["about to fail", "and this is stderr"]);
-    assert_eq!(failure.log_command.as_deref(), Some(&*format!("nix log {BROKEN}")));
+    assert_eq!(
+        failure.log_command.as_deref(),
+        Some(&*format!("nix log {BROKEN}"))
+    );
 }
 
 #[test]
@@ -75,7 +80,9 @@ fn a_hash_that_differs_is_told_with_the_one_that_came() {
     let fixed = "/nix/store/j3cbd7d72gs9px727pc7cljskwfhslxn-fixed.drv";
     let scenario = building(Version::Nix2_8, fixed, "hash-mismatch", &[]);
     let ended = scenario.run([]).ended().with_code(1);
-    ended.says("sha256-VD34n+yFscKA5b57xqM+MS").says("the flake specifies sha256-AAAAAAA");
+    ended
+        .says("sha256-VD34n+yFscKA5b57xqM+MS")
+        .says("the flake specifies sha256-AAAAAAA");
 }
 
 #[test]

@@ -36,7 +36,9 @@ fn missing(place: &str, before: &Value, after: &Value) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
             for (key, value) in before {
-                let kept = after.get(key).unwrap_or_else(|| panic!("{place}.{key} is lost"));
+                let kept = after
+                    .get(key)
+                    .unwrap_or_else(|| panic!("{place}.{key} is lost"));
                 missing(&format!("{place}.{key}"), value, kept);
             }
         }

@@ -53,11 +53,21 @@ fn a_builder_cannot_give_commands() {
     let scenario = failing_with(&HOSTILE);
     let ended = scenario.run(["--progress=github"]).ended().with_code(1);
     let runner = runner(&ended.stderr);
-    let commands: Vec<&str> = runner.obeyed.iter().map(|line| line.split("::").nth(1).unwrap_or(line)).collect();
+    let commands: Vec<&str> = runner
+        .obeyed
+        .iter()
+        .map(|line| line.split("::").nth(1).unwrap_or(line))
+        .collect();
     assert_eq!(commands, ["group", "endgroup", "error"], "{ended}");
-    assert!(runner.obeyed.iter().all(|line| !line.contains("owned")), "{ended}");
+    assert!(
+        runner.obeyed.iter().all(|line| !line.contains("owned")),
+        "{ended}"
+    );
     for line in HOSTILE {
-        assert!(runner.shown.iter().any(|shown| shown.contains(line)), "{line} is not shown");
+        assert!(
+            runner.shown.iter().any(|shown| shown.contains(line)),
+            "{line} is not shown"
+        );
     }
 }
 
@@ -75,9 +85,21 @@ fn each_derivation_has_a_group_of_its_lines() {
     let drv = |name: &str| format!("/nix/store/18xqrvsx1s4sb0wibkn4wq04sggwxha2-{name}.drv");
     let log = built(&drv("fastapi"), &["unpacking", "done"]) + &built(&drv("app"), &["linking"]);
     let scenario = Scenario::app().on(Replay::of(["build"]).stderr(log));
-    let ended = scenario.run([]).env("GITHUB_ACTIONS", "true").ended().succeeded();
+    let ended = scenario
+        .run([])
+        .env("GITHUB_ACTIONS", "true")
+        .ended()
+        .succeeded();
     let obeyed = runner(&ended.stderr).obeyed;
-    assert_eq!(obeyed, ["::group::fastapi", "::endgroup::", "::group::app", "::endgroup::"]);
+    assert_eq!(
+        obeyed,
+        [
+            "::group::fastapi",
+            "::endgroup::",
+            "::group::app",
+            "::endgroup::"
+        ]
+    );
     let groups: Vec<&str> = ended.stderr.split("::group::").collect();
     assert!(groups[1].contains("unpacking") && groups[2].contains("linking"));
 }
@@ -86,14 +108,30 @@ fn each_derivation_has_a_group_of_its_lines() {
 fn a_flake_that_does_not_evaluate_cannot_give_commands() {
     let said = "attribute 'x' missing\n::error::owned\n##[set-env name=PATH]/tmp";
     let scenario = Scenario::where_nix_says(said).on(Replay::of(["flake", "metadata"]).exit(1));
-    let ended = scenario.run(["--progress=github"]).ended().with_code(1).says("missing");
+    let ended = scenario
+        .run(["--progress=github"])
+        .ended()
+        .with_code(1)
+        .says("missing");
     let obeyed = runner(&ended.stderr).obeyed;
-    assert!(obeyed.iter().all(|line| !line.contains("owned") && !line.contains("##[")), "{ended}");
+    assert_eq!(obeyed.len(), 1, "{ended}");
+    assert!(obeyed[0].starts_with("::error::cannot evaluate"), "{ended}");
+}
+
+#[test]
+fn a_setting_that_is_wrong_is_an_error_of_the_workflow() {
+    let scenario = Scenario::app();
+    let run = scenario.run(["--port=##[set-env name=PATH]"]);
+    let ended = run.env("GITHUB_ACTIONS", "true").ended().with_code(2);
+    let obeyed = runner(&ended.stderr).obeyed;
+    assert_eq!(obeyed.len(), 1, "{ended}");
+    assert!(obeyed[0].starts_with("::error::--port: "), "{ended}");
 }
 
 #[test]
 fn a_warning_of_nix_cannot_give_commands() {
-    let warning = r###"@nix {"action":"msg","level":1,"msg":"warning: x ##[set-env name=PATH]/tmp"}"###;
+    let warning =
+        r###"@nix {"action":"msg","level":1,"msg":"warning: x ##[set-env name=PATH]/tmp"}"###;
     let scenario = Scenario::app().on(Replay::of(["build"]).stderr(format!("{warning}\n")));
     let ended = scenario.run(["--progress=github"]).ended().succeeded();
     assert_eq!(runner(&ended.stderr).obeyed, [""; 0], "{ended}");

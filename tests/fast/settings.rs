@@ -107,14 +107,21 @@ fn an_input_that_is_empty_says_nothing() {
 #[test]
 fn a_switch_can_be_switched_off_above_a_file_that_switches_it_on() {
     let scenario = Scenario::app().file("nixpy-ci.yaml", "dry-run: true\n");
-    scenario.run([]).env("NIXPY_DRY_RUN", "false").ended().succeeded();
+    scenario
+        .run([])
+        .env("NIXPY_DRY_RUN", "false")
+        .ended()
+        .succeeded();
     assert!(scenario.has("oci-image"));
 }
 
 #[test]
 fn a_file_can_be_named() {
     let scenario = Scenario::app().file("ci/release.yaml", "tags: stable\n");
-    scenario.run(["--config", "ci/release.yaml"]).ended().succeeded();
+    scenario
+        .run(["--config", "ci/release.yaml"])
+        .ended()
+        .succeeded();
     assert_eq!(scenario.layout().tags(), ["stable"]);
     let ended = scenario.run(["-c", "absent.yaml"]).ended().with_code(2);
     ended.with_the_error(&["absent.yaml", "cannot be read"]);
@@ -142,9 +149,15 @@ fn a_file_that_is_no_yaml_says_where() {
 fn a_value_of_another_shape_says_which_is_right() {
     for (yaml, expected) in [
         ("tags: { a: b }\n", "`tags` must be a list, or one value"),
-        ("image: { user: [1, 2] }\n", "`image.user` must be one value"),
+        (
+            "image: { user: [1, 2] }\n",
+            "`image.user` must be one value",
+        ),
         ("dry-run: [true]\n", "`dry-run` must be true or false"),
-        ("image: { env: [[a]] }\n", "`image.env` must be a map, or a list of KEY=VALUE"),
+        (
+            "image: { env: [[a]] }\n",
+            "`image.env` must be a map, or a list of KEY=VALUE",
+        ),
         ("- tags\n", "nixpy-ci.yaml"),
     ] {
         let scenario = Scenario::app().file("nixpy-ci.yaml", yaml);
@@ -157,7 +170,13 @@ fn a_value_of_another_shape_says_which_is_right() {
 fn every_problem_is_told_at_once_and_where_it_comes_from() {
     let yaml = "compression: brotli\nimage: { workdir: srv }\n";
     let scenario = Scenario::app().file("nixpy-ci.yaml", yaml);
-    let run = scenario.run(["--tag=-x", "--tag=y z", "--port=http", "-r=api", "--uploads=0"]);
+    let run = scenario.run([
+        "--tag=-x",
+        "--tag=y z",
+        "--port=http",
+        "-r=api",
+        "--uploads=0",
+    ]);
     let run = run.envs([("NIXPY_ENV", "GREETING"), ("INPUT_DRY-RUN", "maybe")]);
     let ended = run.ended().with_code(2).prints_nothing();
     let origins = [
@@ -173,7 +192,9 @@ fn every_problem_is_told_at_once_and_where_it_comes_from() {
     ];
     let mut found: Vec<&str> = ended.errors();
     for origin in origins {
-        let place = found.iter().position(|error| error.starts_with(&format!("{origin}: ")));
+        let place = found
+            .iter()
+            .position(|error| error.starts_with(&format!("{origin}: ")));
         found.remove(place.unwrap_or_else(|| panic!("nothing of {origin}\n{ended}")));
     }
     assert!(found.is_empty(), "{found:?}");

@@ -27,7 +27,10 @@ pub fn failing_with(lines: &[&str]) -> Scenario {
 fn the_result_and_nothing_else_is_on_standard_output() {
     let scenario = Scenario::app();
     let ended = scenario.run([]).ended().succeeded();
-    let printed = redact(&ended.stdout).path(scenario.checkout(), "[HERE]").digests().to_string();
+    let printed = redact(&ended.stdout)
+        .path(scenario.checkout(), "[HERE]")
+        .digests()
+        .to_string();
     let sizes = without_sizes(&printed);
     assert_eq!(
         sizes,
@@ -39,7 +42,12 @@ fn the_result_and_nothing_else_is_on_standard_output() {
 /// The lines without what stands behind the platform: sizes depend on where the store lies.
 fn without_sizes(text: &str) -> String {
     let line = |line: &str| {
-        let words: Vec<&str> = line.split("  ").map(str::trim).filter(|word| !word.is_empty()).take(2).collect();
+        let words: Vec<&str> = line
+            .split("  ")
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .take(2)
+            .collect();
         let indent = if line.starts_with(' ') { "  " } else { "" };
         format!("{indent}{}\n", words.join("  "))
     };
@@ -66,7 +74,11 @@ fn the_report_can_be_read_back_and_says_the_same() {
 #[test]
 fn the_summary_is_a_table_of_platforms() {
     let scenario = Scenario::app();
-    let report = scenario.run(["--summary=summary.md", "--json"]).ended().succeeded().report();
+    let report = scenario
+        .run(["--summary=summary.md", "--json"])
+        .ended()
+        .succeeded()
+        .report();
     let summary = scenario.read("summary.md");
     assert!(summary.starts_with("## Image published\n"));
     assert!(summary.contains("| platform | digest | size |"));
@@ -78,7 +90,14 @@ fn the_summary_is_a_table_of_platforms() {
 
 #[test]
 fn a_hostile_log_stays_inside_its_block_of_the_summary() {
-    let hostile = ["```", "````", "</details>", "# Buy now", "::error::x", "@octocat"];
+    let hostile = [
+        "```",
+        "````",
+        "</details>",
+        "# Buy now",
+        "::error::x",
+        "@octocat",
+    ];
     let scenario = failing_with(&hostile);
     scenario.run(["--summary=summary.md"]).ended().with_code(1);
     let summary = scenario.read("summary.md");
@@ -110,7 +129,10 @@ fn outside_of_blocks(markdown: &str) -> String {
 #[test]
 fn a_dry_run_evaluates_and_touches_nothing() {
     let scenario = Scenario::app();
-    let ended = scenario.run(["--dry-run", "--summary=summary.md"]).ended().succeeded();
+    let ended = scenario
+        .run(["--dry-run", "--summary=summary.md"])
+        .ended()
+        .succeeded();
     assert_eq!(ended.nix_calls().len(), 1);
     assert_eq!(ended.calls("eval"), 1);
     let ended = ended.prints("would be built").prints("linux/arm64/v8");
@@ -124,14 +146,20 @@ fn a_dry_run_evaluates_and_touches_nothing() {
 fn a_dry_run_asks_no_registry() {
     let registry = Registry::start();
     let target = format!("{}/base-api", registry.host());
-    let ended = Scenario::app().run(["-n", "-r", &target]).ended().succeeded();
+    let ended = Scenario::app()
+        .run(["-n", "-r", &target])
+        .ended()
+        .succeeded();
     ended.prints(&target);
     assert!(registry.requests().is_empty());
 }
 
 #[test]
 fn the_plan_can_be_had_as_json() {
-    let ended = Scenario::stream().run(["--dry-run", "--json"]).ended().succeeded();
+    let ended = Scenario::stream()
+        .run(["--dry-run", "--json"])
+        .ended()
+        .succeeded();
     let plan: Plan = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((plan.version, plan.jobs.len()), (1, 2));
     assert_eq!(plan.jobs[0].form, Form::Stream);
@@ -145,7 +173,10 @@ fn nobody_listening_is_no_failure() {
     scenario.run(["--json"]).ended_unheard().succeeded();
     scenario.run([]).ended_unheard().succeeded();
     scenario.run(["--dry-run"]).ended_unheard().succeeded();
-    scenario.nixpy(["run", "--help"]).ended_unheard().succeeded();
+    scenario
+        .nixpy(["run", "--help"])
+        .ended_unheard()
+        .succeeded();
     assert_eq!(scenario.layout().tags(), ["latest"]);
 }
 
@@ -155,7 +186,10 @@ fn no_colour_reaches_what_is_no_terminal() {
     for progress in ["auto", "plain", "github"] {
         let run = scenario.run(["--progress", progress]).env("NO_COLOR", "1");
         run.ended().with_code(1).says("red").never_says("\u{1b}");
-        scenario.run(["--progress", progress]).ended().never_says("\u{1b}");
+        scenario
+            .run(["--progress", progress])
+            .ended()
+            .never_says("\u{1b}");
     }
 }
 
@@ -163,7 +197,11 @@ fn no_colour_reaches_what_is_no_terminal() {
 fn warnings_of_nix_are_passed_on() {
     let warning = r#"@nix {"action":"msg","level":1,"msg":"warning: Git tree is dirty"}"#;
     let scenario = Scenario::app().on(Replay::of(["build"]).stderr(format!("{warning}\n")));
-    scenario.run([]).ended().succeeded().says("warning: Git tree is dirty");
+    scenario
+        .run([])
+        .ended()
+        .succeeded()
+        .says("warning: Git tree is dirty");
 }
 
 #[test]
@@ -171,13 +209,27 @@ fn help_is_there_with_examples() {
     let scenario = Scenario::app();
     for (arguments, texts) in [
         (vec!["--help"], vec!["run", "setup"]),
-        (vec!["run", "--help"], vec!["Examples:", "nixpy-ci run --dry-run", "--repository", "Exit codes:", "[default: gzip]"]),
-        (vec!["setup", "--help"], vec!["Examples:", "nixpy-ci setup --dry-run"]),
+        (
+            vec!["run", "--help"],
+            vec![
+                "Examples:",
+                "nixpy-ci run --dry-run",
+                "--repository",
+                "Exit codes:",
+                "[default: gzip]",
+            ],
+        ),
+        (
+            vec!["setup", "--help"],
+            vec!["Examples:", "nixpy-ci setup --dry-run"],
+        ),
         (vec!["--version"], vec!["nixpy-ci 0.1.0"]),
     ] {
         let ended = scenario.nixpy(arguments).ended().succeeded();
         assert_eq!(ended.stderr, "");
-        texts.into_iter().fold(ended, |ended, text| ended.prints(text));
+        texts
+            .into_iter()
+            .fold(ended, |ended, text| ended.prints(text));
     }
 }
 

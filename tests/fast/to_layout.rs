@@ -2,6 +2,7 @@
 
 use nixpy_pipeline::plan::Form;
 use nixpy_testkit::archive::DockerArchive;
+use nixpy_testkit::registry::Registry;
 use serde_json::{Value, json};
 
 use crate::scenario::Scenario;
@@ -53,7 +54,10 @@ fn every_version_of_nix_leads_to_the_same_image() {
         scenario.run(["--layout", layout]).ended().succeeded();
         indexes.push(scenario.layout_at(layout).index_digest("latest"));
     }
-    assert!(indexes.iter().all(|index| *index == indexes[0]), "{indexes:?}");
+    assert!(
+        indexes.iter().all(|index| *index == indexes[0]),
+        "{indexes:?}"
+    );
 }
 
 #[test]
@@ -93,7 +97,12 @@ fn without_settings_an_app_starts_its_main_program() {
     let program = format!("{}/bin/base-api", scenario.output("aarch64-linux"));
     let image = scenario.layout().image("arm64");
     assert_eq!(image.configured("Entrypoint"), program);
-    for file in ["bin/base-api", "lib/libc.so.6", "share/zoneinfo/UTC", "etc/passwd"] {
+    for file in [
+        "bin/base-api",
+        "lib/libc.so.6",
+        "share/zoneinfo/UTC",
+        "etc/passwd",
+    ] {
         assert!(image.has(file), "{file} is not in {:?}", image.files());
     }
 }
@@ -111,7 +120,13 @@ fn the_limit_of_layers_is_kept() {
 fn a_stream_is_read_from_its_description_and_its_script_never_runs() {
     let scenario = Scenario::stream();
     let ended = scenario.run(["--json"]).ended().succeeded();
-    assert!(ended.report().platforms.iter().all(|image| image.form == Form::Stream));
+    assert!(
+        ended
+            .report()
+            .platforms
+            .iter()
+            .all(|image| image.form == Form::Stream)
+    );
     for architecture in ["amd64", "arm64"] {
         let image = scenario.layout().image(architecture);
         assert_eq!(image.configured("Cmd"), "serve");
@@ -137,7 +152,13 @@ fn a_stream_whose_description_is_not_understood_is_left_to_its_script() {
 fn an_archive_is_published_as_it_is() {
     let scenario = Scenario::image(|archive| archive.build());
     let ended = scenario.run(["--json"]).ended().succeeded();
-    assert!(ended.report().platforms.iter().all(|image| image.form == Form::Archive));
+    assert!(
+        ended
+            .report()
+            .platforms
+            .iter()
+            .all(|image| image.form == Form::Archive)
+    );
     let image = scenario.layout().image("arm64");
     assert_eq!(image.files(), ["opt/bin/python3", "opt/app.py"]);
     assert_eq!(image.configured("Cmd"), "serve");
@@ -145,9 +166,16 @@ fn an_archive_is_published_as_it_is() {
 
 #[test]
 fn two_runs_give_the_same_bytes() {
-    for scenario in [Scenario::app(), Scenario::stream(), Scenario::image(|a| a.build())] {
+    for scenario in [
+        Scenario::app(),
+        Scenario::stream(),
+        Scenario::image(|a| a.build()),
+    ] {
         scenario.run(["--layout=one"]).ended().succeeded();
-        scenario.run(["--layout=two", "--uploads=1"]).ended().succeeded();
+        scenario
+            .run(["--layout=two", "--uploads=1"])
+            .ended()
+            .succeeded();
         let [one, two] = ["one", "two"].map(|name| scenario.layout_at(name).blobs());
         assert_eq!(one, two);
     }
@@ -157,10 +185,16 @@ fn two_runs_give_the_same_bytes() {
 fn a_second_run_into_the_same_layout_changes_no_file() {
     let scenario = Scenario::app();
     scenario.run([]).ended().succeeded();
-    let before = (scenario.layout().blobs(), scenario.read("oci-image/index.json"));
+    let before = (
+        scenario.layout().blobs(),
+        scenario.read("oci-image/index.json"),
+    );
     let report = scenario.run(["--json"]).ended().succeeded().report();
     assert!(report.platforms.iter().all(|image| image.sent_size == 0));
-    let after = (scenario.layout().blobs(), scenario.read("oci-image/index.json"));
+    let after = (
+        scenario.layout().blobs(),
+        scenario.read("oci-image/index.json"),
+    );
     assert_eq!(before, after);
 }
 
@@ -170,9 +204,14 @@ fn every_compression_gives_a_valid_image_of_the_same_files() {
     let mut files = Vec::new();
     for (compression, ending) in [("gzip", "tar+gzip"), ("zstd", "tar+zstd"), ("none", "tar")] {
         let layout = format!("--layout={compression}");
-        scenario.run([&*layout, "--compression", compression]).ended().succeeded();
+        scenario
+            .run([&*layout, "--compression", compression])
+            .ended()
+            .succeeded();
         let images = scenario.layout_at(compression).images("latest");
-        let media_type = images[0].manifest["layers"][0]["mediaType"].as_str().unwrap();
+        let media_type = images[0].manifest["layers"][0]["mediaType"]
+            .as_str()
+            .unwrap();
         assert!(media_type.ends_with(ending), "{media_type}");
         files.push(images[0].files());
     }
@@ -182,7 +221,10 @@ fn every_compression_gives_a_valid_image_of_the_same_files() {
 #[test]
 fn every_tag_points_to_the_same_index() {
     let scenario = Scenario::app();
-    scenario.run(["-t", "v1", "-t", "stable"]).ended().succeeded();
+    scenario
+        .run(["-t", "v1", "-t", "stable"])
+        .ended()
+        .succeeded();
     let layout = scenario.layout();
     assert_eq!(layout.tags(), ["stable", "v1"]);
     assert_eq!(layout.index_digest("v1"), layout.index_digest("stable"));
@@ -198,17 +240,26 @@ fn one_system_gives_an_index_of_one_platform() {
 }
 
 #[test]
-fn podman_gets_the_image_of_this_machine() {
+fn podman_gets_the_image_of_this_machine_wherever_it_is_published() {
     let keep = "#!/bin/sh\n[ \"$1\" = load ] && exec /bin/cat > \"$HOME/loaded.tar\"\n";
-    let scenario = Scenario::app().program("podman", keep);
-    let ended = scenario.run(["--load=podman", "--json"]).ended().succeeded();
-    let name = "localhost/base-api-0-1-0";
-    let loaded = ended.report().loaded.unwrap();
-    assert!(loaded.starts_with(&format!("podman {name}")), "{loaded}");
-    let bytes = std::fs::read(scenario.home().join("loaded.tar")).unwrap();
-    let mut archive = tar::Archive::new(bytes.as_slice());
-    let names = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
-    assert_eq!(names.filter(|name| name.ends_with("layer.tar")).count(), 6);
+    let registry = Registry::start();
+    let remote = format!("{}/base-api", registry.host());
+    for (repository, name) in [("", "localhost/base-api"), (&*remote, &*remote)] {
+        let scenario = Scenario::app().program("podman", keep);
+        let run = scenario.run(["--load=podman", "--json"]);
+        let ended = run.env("NIXPY_REPOSITORY", repository).ended().succeeded();
+        let loaded = ended.report().loaded;
+        assert_eq!(loaded, Some(format!("podman {name}:latest")));
+        let bytes = std::fs::read(scenario.home().join("loaded.tar")).unwrap();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let names = archive.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            entry.path().unwrap().display().to_string()
+        });
+        assert_eq!(names.filter(|name| name.ends_with("layer.tar")).count(), 6);
+        let left = std::fs::read_dir(scenario.temporary()).unwrap();
+        assert_eq!(left.count(), 0, "nothing is left in TMPDIR");
+    }
 }
 
 #[test]
@@ -222,9 +273,28 @@ fn a_loader_that_is_not_there_is_named_and_the_image_is_published_all_the_same()
 #[test]
 fn options_for_nix_are_given_to_every_call() {
     let scenario = Scenario::app();
-    let ended = scenario.run(["--nix-option=sandbox=relaxed"]).ended().succeeded();
+    let ended = scenario
+        .run(["--nix-option=sandbox=relaxed"])
+        .ended()
+        .succeeded();
     for call in ended.nix_calls() {
-        let given = call.windows(3).any(|words| words == ["--option", "sandbox", "relaxed"]);
+        let given = call
+            .windows(3)
+            .any(|words| words == ["--option", "sandbox", "relaxed"]);
         assert!(given, "{call:?}");
+    }
+}
+
+#[test]
+fn a_blob_that_the_layout_has_lost_is_made_again_and_stays() {
+    for scenario in [Scenario::app(), Scenario::image(|archive| archive.build())] {
+        scenario.run([]).ended().succeeded();
+        let whole = scenario.layout().blobs();
+        let lost = scenario.layout().image("amd64").layer_digests().remove(0);
+        scenario.layout().lose(&lost);
+
+        scenario.run([]).ended().succeeded();
+        assert_eq!(scenario.layout().blobs(), whole);
+        scenario.layout().image("amd64");
     }
 }

@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use crate::world::example::example;
-use crate::world::flake::own_system;
+use crate::world::flake::{Flake, own_system};
 use crate::world::nixpy::Workplace;
 use crate::world::podman::Podman;
 use crate::world::program::run;
+use crate::world::registry::Registry;
 use crate::world::skopeo;
 
 fn layout() -> String {
@@ -65,4 +66,29 @@ fn an_image_is_loaded_into_podman_and_runs() {
         podman.answer_of(&name),
         json!({ "message": "Hello from Nix" })
     );
+}
+
+#[test]
+fn an_image_that_goes_to_a_registry_is_loaded_as_well() {
+    let (here, podman, registry) = (Workplace::new(), Podman::new(), Registry::start());
+    let repository = format!("{}/acme/small", registry.host());
+    let flake = Flake::small();
+    let mut push = here.command([
+        &flake.image(),
+        "--repository",
+        &repository,
+        "--load",
+        "podman",
+    ]);
+    podman.offer_to(&mut push);
+    run(&mut push).succeeded();
+    let name = podman.says(&[
+        "image",
+        "inspect",
+        "--format",
+        "{{index .RepoTags 0}}",
+        &repository,
+    ]);
+    assert_eq!(name, format!("{repository}:latest"));
+    here.has_only(&[]);
 }

@@ -60,6 +60,7 @@ impl From<&NixError> for Code {
 impl From<&DestinationError> for Code {
     fn from(error: &DestinationError) -> Self {
         match error {
+            DestinationError::Layout(error) if error.is_foreign() => Self::Inputs,
             DestinationError::Layout(_) => Self::Machine,
             DestinationError::Remote(_) => Self::Remote,
         }

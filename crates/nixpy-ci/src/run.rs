@@ -7,8 +7,8 @@ use nixpy_pipeline::report::Report;
 use nixpy_pipeline::run::{self, Finished};
 
 use crate::exit::{Code, chain};
-use crate::render::{line, renderer};
-use crate::settings::{Environment, RawInputs, Resolved, Surroundings, resolve};
+use crate::render::{Renderer, line, renderer};
+use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
 use crate::{host, load, print, report, setup};
 
 /// Does it, and tells how it ended.
@@ -16,9 +16,9 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     let resolved = match settings(flags, environment).await {
         Ok(resolved) => resolved,
         Err(problems) => {
-            problems
-                .iter()
-                .for_each(|problem| line(&format!("error: {problem}")));
+            // How to show anything is itself a setting.
+            let renderer = renderer(Progress::Auto, environment);
+            problems.iter().for_each(|problem| renderer.error(problem));
             return Code::Inputs;
         }
     };
@@ -39,16 +39,16 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
             code => return code,
         }
     }
+    let renderer = renderer(resolved.output.progress, environment);
     let nix = match Nix::find(resolved.nix.as_deref()) {
         Ok(nix) => nix.with_options(resolved.nix_options.clone()),
         Err(e) => {
-            line(&format!("error: {}", chain(&e)));
+            renderer.error(&chain(&e));
             return Code::from(&e);
         }
     };
-    let renderer = renderer(resolved.output.progress, environment);
     if resolved.dry_run {
-        return dry_run(&nix, &resolved).await;
+        return dry_run(&nix, &resolved, renderer.as_ref()).await;
     }
     let ended = run::run(&nix, &resolved.inputs, &host::host(), &|event| {
         renderer.event(&event);
@@ -56,19 +56,16 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     .await;
     renderer.close();
     match ended {
-        Ok(finished) => tell(finished, &resolved),
+        Ok(finished) => tell(finished, &resolved, renderer.as_ref()),
         Err(e) => {
-            chain(&e)
-                .lines()
-                .for_each(|text| line(&format!("error: {text}")));
+            renderer.error(&chain(&e));
             Code::from(&e)
         }
     }
 }
 
 async fn settings(flags: &ArgMatches, environment: &Environment) -> Result<Resolved, Vec<String>> {
-    let raw = RawInputs::collect(flags, environment)
-        .map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let raw = RawInputs::collect(flags, environment).map_err(|e| vec![e.to_string()])?;
     let cwd = std::env::current_dir()
         .map_err(|e| vec![format!("the current directory cannot be read: {e}")])?;
     let around = Surroundings {
@@ -80,14 +77,12 @@ async fn settings(flags: &ArgMatches, environment: &Environment) -> Result<Resol
         .map_err(|e| e.iter().map(ToString::to_string).collect())
 }
 
-async fn dry_run(nix: &Nix, resolved: &Resolved) -> Code {
+async fn dry_run(nix: &Nix, resolved: &Resolved, renderer: &dyn Renderer) -> Code {
     match run::preview(nix, &resolved.inputs, &host::host()).await {
         Ok(plan) if resolved.output.json => print(&json(&plan)),
         Ok(plan) => print(&report::plan_text(&plan)),
         Err(e) => {
-            chain(&e)
-                .lines()
-                .for_each(|text| line(&format!("error: {text}")));
+            renderer.error(&chain(&e));
             return Code::from(&e);
         }
     }
@@ -95,7 +90,7 @@ async fn dry_run(nix: &Nix, resolved: &Resolved) -> Code {
 }
 
 /// Loads, writes and prints what came out.
-fn tell(finished: Finished, resolved: &Resolved) -> Code {
+fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) -> Code {
     let Finished {
         mut report,
         loadable,
@@ -107,7 +102,7 @@ fn tell(finished: Finished, resolved: &Resolved) -> Code {
             match load::load(loader, &loadable, &name) {
                 Ok(()) => report.loaded = Some(format!("{} {name}", loader.program())),
                 Err(e) => {
-                    line(&format!("error: {}", chain(&e)));
+                    renderer.error(&chain(&e));
                     code = Code::Machine;
                 }
             }
@@ -120,10 +115,7 @@ fn tell(finished: Finished, resolved: &Resolved) -> Code {
     if let Some(file) = &resolved.output.summary
         && let Err(e) = std::fs::write(file, report::markdown(&report))
     {
-        line(&format!(
-            "error: cannot write the summary {}: {e}",
-            file.display()
-        ));
+        renderer.error(&format!("cannot write the summary {}: {e}", file.display()));
         code = Code::Machine;
     }
     match resolved.output.json {

@@ -12,44 +12,13 @@ use std::path::Path;
 use bytes::Bytes;
 use tempfile::{SpooledData, SpooledTempFile};
 
+use crate::compress::{Compression, Encoder};
 use crate::digest::{Digest, Hashing};
 use crate::layer::LayerError;
-use crate::manifest::{Annotations, Descriptor, annotation, media_type};
+use crate::manifest::{Annotations, Descriptor, annotation};
 
 /// Larger blobs wait on disk.
 const IN_MEMORY: usize = 1 << 20;
-
-/// How layers are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// Every client reads it. Levels 1 to 9.
-    Gzip(u32),
-    /// Smaller and quicker; clients of before 2020 do not read it. Levels 1 to 19.
-    Zstd(i32),
-}
-
-impl Compression {
-    /// The media type of a layer compressed like this.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::None => media_type::LAYER_TAR,
-            Self::Gzip(_) => media_type::LAYER_GZIP,
-            Self::Zstd(_) => media_type::LAYER_ZSTD,
-        }
-    }
-
-    /// Names the compressor as far as its bytes depend on it; a part of a
-    /// layer's identity.
-    pub fn id(self) -> String {
-        match self {
-            Self::None => "none".to_owned(),
-            Self::Gzip(level) => format!("gzip-{level}/zlib-rs"),
-            Self::Zstd(level) => format!("zstd-{level}/libzstd"),
-        }
-    }
-}
 
 /// The bytes of a blob, readable at any place by several at once.
 #[derive(Debug)]
@@ -135,8 +104,7 @@ where
     let spool = Hashing::new(SpooledTempFile::new_in(IN_MEMORY, spool_dir));
     // A tar is written header by header: gathered, they cost hasher and
     // compressor one call in place of hundreds.
-    let mut tar =
-        BufWriter::with_capacity(1 << 16, Hashing::new(Encoder::new(spool, compression)?));
+    let mut tar = BufWriter::with_capacity(1 << 16, Hashing::new(Encoder::new(spool, compression)));
     write(&mut tar).map_err(|e| e.blame_full_disk(spool_dir))?;
     let tar = tar.into_inner().map_err(io::IntoInnerError::into_error)?;
     let (encoder, diff_id, uncompressed_size) = tar.finish();
@@ -179,47 +147,4 @@ pub fn make_from(
         compression,
         spool_dir,
     )
-}
-
-enum Encoder<W: Write> {
-    None(W),
-    Gzip(flate2::write::GzEncoder<W>),
-    Zstd(zstd::Encoder<'static, W>),
-}
-
-impl<W: Write> Encoder<W> {
-    fn new(out: W, compression: Compression) -> io::Result<Self> {
-        Ok(match compression {
-            Compression::None => Self::None(out),
-            // No name and no time in the header: the same layer, the same bytes.
-            Compression::Gzip(level) => Self::Gzip(flate2::write::GzEncoder::new(
-                out,
-                flate2::Compression::new(level),
-            )),
-            Compression::Zstd(level) => Self::Zstd(zstd::Encoder::new(out, level)?),
-        })
-    }
-
-    fn finish(self) -> io::Result<W> {
-        match self {
-            Self::None(out) => Ok(out),
-            Self::Gzip(encoder) => encoder.finish(),
-            Self::Zstd(encoder) => encoder.finish(),
-        }
-    }
-}
-
-impl<W: Write> Write for Encoder<W> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::None(out) => out.write(buf),
-            Self::Gzip(encoder) => encoder.write(buf),
-            Self::Zstd(encoder) => encoder.write(buf),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        // Flushing an encoder in the middle would change the bytes.
-        Ok(())
-    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::blob::Compression;
+use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::layer::{Identity, Layer};
 use crate::manifest::{Annotations, Descriptor};

@@ -30,6 +30,9 @@ pub struct Layout {
 
 #[derive(Debug, Default)]
 struct Added {
+    /// Everything a layout consists of.
+    layout: bool,
+    /// The directory that holds it.
     directory: bool,
     blobs: Vec<PathBuf>,
 }
@@ -79,7 +82,11 @@ impl Layout {
             if foreign {
                 return Err(layout.error("make", LayoutErrorKind::Foreign));
             }
-            layout.added().directory = true;
+            *layout.added() = Added {
+                layout: true,
+                directory: fs::symlink_metadata(path).is_err(),
+                blobs: Vec::new(),
+            };
             layout
                 .create()
                 .map_err(|e| layout.error("make", e.into()))?;
@@ -261,13 +268,24 @@ impl Drop for Layout {
         for blob in added.blobs {
             let _ = fs::remove_file(blob);
         }
+        // Only what is ours, by name: others may have put something there meanwhile.
+        if added.layout {
+            let _ = fs::remove_dir_all(self.path.join("blobs"));
+            let _ = fs::remove_file(self.path.join("index.json"));
+            let _ = fs::remove_file(self.path.join("oci-layout"));
+        }
         if added.directory {
-            let _ = fs::remove_dir_all(&self.path);
+            let _ = fs::remove_dir(&self.path);
         }
     }
 }
 
 impl LayoutError {
+    /// Whether the directory is somebody else's: another has to be named.
+    pub fn is_foreign(&self) -> bool {
+        matches!(*self.kind, LayoutErrorKind::Foreign)
+    }
+
     pub(crate) fn is_missing_blob(&self) -> bool {
         matches!(*self.kind, LayoutErrorKind::MissingBlob(_))
     }

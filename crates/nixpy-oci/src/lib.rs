@@ -7,7 +7,7 @@
 //! | [`digest`], [`name`], [`platform`] | the words of the trade, parsed once |
 //! | [`manifest`] | config, manifest and index documents with stable bytes |
 //! | [`tarball`] | layer tars, byte for byte as Python's `tarfile` writes them |
-//! | [`image`], [`layer`], [`blob`] | what an image and its layers are made from, and the making |
+//! | [`image`], [`layer`], [`compress`], [`blob`] | what an image and its layers are made from, and the making |
 //! | [`archive`] | docker-archives, read in one pass |
 //! | [`destination`], [`layout`], [`registry`] | where an image can go |
 //! | [`prior`], [`publish`] | sending only what is not there yet |
@@ -15,6 +15,7 @@
 
 pub mod archive;
 pub mod blob;
+pub mod compress;
 pub mod destination;
 pub mod digest;
 pub mod image;

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use nixpy_oci::blob::Compression;
+use nixpy_oci::compress::Compression;
 use nixpy_oci::destination::Destination;
 use nixpy_oci::digest::Digest;
 use nixpy_oci::image::{Archive, Body, ConfigTemplate, How, Image, Pushed};
@@ -16,7 +16,7 @@ use nixpy_oci::manifest::{Annotations, Index, Manifest, annotation, media_type, 
 use nixpy_oci::name::Tag;
 use nixpy_oci::platform::Platform;
 use nixpy_oci::prior::Prior;
-use nixpy_oci::publish::{Options, PublishError, Publisher};
+use nixpy_oci::publish::{Options, PublishError, Publisher, Sending};
 use nixpy_oci::tarball::Stamp;
 use nixpy_testkit::archive::{Damage, DockerArchive};
 
@@ -70,6 +70,7 @@ impl Place {
             prior: &prior,
             options: &options,
             on_layer: &|_| *told.borrow_mut() += 1,
+            sending: Sending::default(),
         };
         let pushed = publisher.publish(image).await?;
         assert_eq!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nixpy_nix::{AttrPath, FlakeRef, System};
-use nixpy_oci::blob::Compression;
+use nixpy_oci::compress::Compression;
 use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::registry::{Credentials, RegistryOptions};
 

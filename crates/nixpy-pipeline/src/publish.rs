@@ -11,7 +11,7 @@ use nixpy_oci::layout::Layout;
 use nixpy_oci::manifest::{Descriptor, media_type};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::prior::Prior;
-use nixpy_oci::publish::{Options, PublishError, Publisher};
+use nixpy_oci::publish::{Options, PublishError, Publisher, Sending};
 use nixpy_oci::registry::Registry;
 
 use crate::event::{Event, OnEvent};
@@ -55,6 +55,7 @@ pub async fn publish(
         prior,
         options: &options,
         on_layer: &on_layer,
+        sending: Sending::default(),
     };
     try_join_all(images.iter().map(|image| publisher.publish(image))).await
 }
@@ -88,7 +89,9 @@ pub async fn tag(
     let (descriptor, bytes) = index(images);
     let mut references = Vec::new();
     for (n, tag) in inputs.tags.iter().enumerate() {
-        let there = n == 0 && prior.index == Some(descriptor.digest);
+        // In a layout the tag is also what keeps blobs that had been lost.
+        let is_registry = matches!(destination, Destination::Registry(_));
+        let there = is_registry && n == 0 && prior.index == Some(descriptor.digest);
         if !there {
             destination.tag(tag, media_type::INDEX, &bytes).await?;
         }

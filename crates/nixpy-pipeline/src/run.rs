@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nixpy_nix::evaluate::{Offers, Question, evaluate};
 use nixpy_nix::path_info::path_info;
 use nixpy_nix::{AttrPath, Nix, NixError, StorePath};
-use nixpy_oci::destination::DestinationError;
+use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
 
@@ -67,6 +67,9 @@ pub async fn run(
     let begun = Instant::now();
     let plan = decide(nix, inputs, host, on_event).await?;
     let evaluated = begun.elapsed();
+    // A place that cannot be used is told before hours of work. A layout that
+    // nothing comes to takes itself back.
+    let destination = publish::open(&inputs.target)?;
 
     on_event(Event::Started(Stage::Build));
     let built = build(nix, inputs, &plan, on_event).await?;
@@ -83,7 +86,7 @@ pub async fn run(
 
     on_event(Event::Started(Stage::Publish));
     let publishing = Instant::now();
-    let mut finished = put(nix, inputs, host, &plan, on_event).await?;
+    let mut finished = put(nix, inputs, host, &plan, &destination, on_event).await?;
     on_event(Event::Finished(Stage::Publish));
     timings.publish = seconds(publishing.elapsed());
     timings.total = seconds(begun.elapsed());
@@ -125,13 +128,13 @@ async fn put(
     inputs: &Inputs,
     host: &Host,
     plan: &Plan,
+    destination: &Destination,
     on_event: &OnEvent<'_>,
 ) -> Result<Finished, RunError> {
-    let destination = publish::open(&inputs.target)?;
     let platforms: Vec<_> = plan.jobs.iter().map(|job| job.platform.clone()).collect();
     let (closure, prior) = tokio::join!(
         closure(nix, plan),
-        publish::prior(inputs, &destination, &platforms)
+        publish::prior(inputs, destination, &platforms)
     );
     let (closure, prior) = (closure?, prior?);
 
@@ -141,18 +144,18 @@ async fn put(
         .map(|job| image(job, &closure, &inputs.image, inputs.max_layers))
         .collect::<Result<Vec<Made>, _>>()?;
     let images: Vec<Image> = made.iter().map(|made| made.image.clone()).collect();
-    let pushed = publish::publish(&images, &destination, &prior, inputs, on_event).await?;
+    let pushed = publish::publish(&images, destination, &prior, inputs, on_event).await?;
     let platforms = platforms_of(plan, &made, &pushed);
     for platform in &platforms {
         on_event(Event::Published(platform));
     }
 
-    let (index, references) = publish::tag(&pushed, &destination, &prior, inputs).await?;
+    let (index, references) = publish::tag(&pushed, destination, &prior, inputs).await?;
     for reference in &references {
         on_event(Event::Tagged(reference));
     }
     let loadable = match own(inputs, host, plan) {
-        Some(n) => Some(publish::loadable(&images[n], &pushed[n], &destination, inputs).await?),
+        Some(n) => Some(publish::loadable(&images[n], &pushed[n], destination, inputs).await?),
         None => None,
     };
     Ok(Finished {

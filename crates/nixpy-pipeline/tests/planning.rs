@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nixpy_nix::evaluate::{Offer, Offers, SystemOffer};
 use nixpy_nix::{AttrPath, FlakeRef, NixVersion, StorePath, System};
-use nixpy_oci::blob::Compression;
+use nixpy_oci::compress::Compression;
 use nixpy_pipeline::inputs::{ImageSettings, Inputs, Target};
 use nixpy_pipeline::plan::{Form, Host, Plan, PlanError, Strategy, plan};
 

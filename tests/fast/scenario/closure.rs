@@ -65,10 +65,11 @@ impl Closure {
     pub fn app(&self, store: &mut FakeStore, version: &str) -> FakePath {
         let app = Item::named(&format!("base-api-{version}-{}", self.cpu()));
         let start = format!("#!{}/bin/python3\n# {version}\n", self.python);
-        store.add(
-            app.executable("bin/base-api", start)
-                .references([&self.python, &self.wheel, &self.zones]),
-        )
+        store.add(app.executable("bin/base-api", start).references([
+            &self.python,
+            &self.wheel,
+            &self.zones,
+        ]))
     }
 
     /// The service as a script of `streamLayeredImage`.

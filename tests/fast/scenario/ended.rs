@@ -46,7 +46,10 @@ impl Ended {
     /// Standard output has this in it.
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {
-        assert!(self.stdout.contains(text), "{text:?} is not printed\n{self}");
+        assert!(
+            self.stdout.contains(text),
+            "{text:?} is not printed\n{self}"
+        );
         self
     }
 
@@ -60,7 +63,9 @@ impl Ended {
     /// The lines that begin with `error: `, without that.
     pub fn errors(&self) -> Vec<&str> {
         let lines = self.stderr.lines();
-        lines.filter_map(|line| line.strip_prefix("error: ")).collect()
+        lines
+            .filter_map(|line| line.strip_prefix("error: "))
+            .collect()
     }
 
     /// It failed with one line, and this is in it.

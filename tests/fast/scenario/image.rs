@@ -49,7 +49,9 @@ impl Layout {
     pub fn images(&self, tag: &str) -> Vec<Image> {
         let marker = self.json("oci-layout");
         assert_eq!(marker["imageLayoutVersion"], "1.0.0");
-        let index = self.blob(&self.index_digest(tag)).expect("the index is there");
+        let index = self
+            .blob(&self.index_digest(tag))
+            .expect("the index is there");
         images(&index, &|digest| self.blob(digest))
     }
 
@@ -71,6 +73,12 @@ impl Layout {
             .collect();
         digests.sort();
         digests
+    }
+
+    /// Takes a blob away.
+    pub fn lose(&self, digest: &str) {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        fs::remove_file(self.dir.join("blobs/sha256").join(hex)).unwrap();
     }
 
     fn entries(&self) -> Vec<(String, Value)> {
@@ -97,7 +105,9 @@ impl Layout {
 impl Image {
     /// The image of an architecture under a tag of a registry.
     pub fn in_registry(registry: &Registry, name: &str, tag: &str, architecture: &str) -> Self {
-        let index = registry.manifest_bytes(name, tag).expect("the tag is there");
+        let index = registry
+            .manifest_bytes(name, tag)
+            .expect("the tag is there");
         let found = images(&index, &|digest| {
             let manifest = registry.manifest_bytes(name, digest);
             let bytes = manifest.or_else(|| registry.blob(digest))?;
@@ -173,7 +183,10 @@ impl Image {
 fn images(index: &[u8], blob: &impl Fn(&str) -> Option<Vec<u8>>) -> Vec<Image> {
     let index: Value = serde_json::from_slice(index).unwrap();
     assert_eq!(index["schemaVersion"], 2);
-    assert_eq!(index["mediaType"], "application/vnd.oci.image.index.v1+json");
+    assert_eq!(
+        index["mediaType"],
+        "application/vnd.oci.image.index.v1+json"
+    );
     let entries = index["manifests"].as_array().unwrap().iter();
     entries.map(|entry| Image::read(entry, blob)).collect()
 }

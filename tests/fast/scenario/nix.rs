@@ -59,7 +59,11 @@ impl Version {
             entry["path"] = json!(path);
             entry
         });
-        let keyed = || paths.iter().map(|(path, info)| ((*path).to_owned(), info.map_or(Value::Null, described)));
+        let keyed = || {
+            paths
+                .iter()
+                .map(|(path, info)| ((*path).to_owned(), info.map_or(Value::Null, described)))
+        };
         match self {
             Self::Nix2_8 => listed.collect::<Value>().to_string(),
             _ => Value::Object(keyed().collect::<Map<_, _>>()).to_string(),
@@ -193,7 +197,10 @@ pub fn built(derivation: &str, lines: &[&str]) -> String {
     let line = |text: &&str| json!({ "action": "result", "id": id, "type": 101, "fields": [text] });
     events.extend(lines.iter().map(line));
     events.push(json!({ "action": "stop", "id": id }));
-    events.iter().map(|event| format!("@nix {event}\n")).collect()
+    events
+        .iter()
+        .map(|event| format!("@nix {event}\n"))
+        .collect()
 }
 
 /// A call of `nix build` that fails with this on standard error.

@@ -23,7 +23,7 @@ pub struct Flake {
 }
 
 impl Flake {
-    /// The script has busybox's programs, `$out`, and `$stamp`, which no other flake has.
+    /// The script has busybox's programs, `$archive`, which is a sound image, and `$stamp`, which no other flake has.
     pub fn built_by(script: &str) -> Self {
         Self::for_systems(&[&own_system()], script)
     }
@@ -32,46 +32,21 @@ impl Flake {
     pub fn for_systems(systems: &[&str], script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let stamp = stamp();
-        let mut packages = String::new();
         for system in systems {
             let parts = dir.path().join(system);
             fs::create_dir(&parts).unwrap();
             let shell = example().built(system, "busybox").join("bin/busybox");
             fs::copy(shell, parts.join("busybox")).unwrap();
-            let architecture = if *system == "aarch64-linux" {
-                "arm64"
-            } else {
-                "amd64"
-            };
-            let archive = archive(&stamp).config("architecture", architecture.into());
+            let archive = archive(&stamp).config("architecture", architecture(system).into());
             fs::write(parts.join("archive"), archive.build()).unwrap();
-            packages.push_str(&format!(
-                r#"packages.{system}.image = derivation {{
-                    name = "small-image";
-                    imageName = "small";
-                    system = "{system}";
-                    stamp = "{stamp}";
-                    archive = ./{system}/archive;
-                    busybox = "${{./{system}}}/busybox";
-                    builder = "${{./{system}}}/busybox";
-                    args = [ "sh" "-eu" ./script ];
-                }};
-                "#
-            ));
         }
-        fs::write(
-            dir.path().join("flake.nix"),
-            format!("{{ outputs = {{ self }}: {{ {packages} }}; }}"),
-        )
-        .unwrap();
-        let programs =
-            "mkdir bin; for p in cat cp echo sleep; do ln -s $busybox bin/$p; done; PATH=$PWD/bin";
-        let mkdir = "mkdir() { $busybox mkdir $*; }; ln() { $busybox ln $*; }";
-        fs::write(
-            dir.path().join("script"),
-            format!("{mkdir}\n{programs}\n{script}\n"),
-        )
-        .unwrap();
+        let packages: String = systems
+            .iter()
+            .map(|system| package(system, &stamp))
+            .collect();
+        let text = format!("{{ outputs = {{ self }}: {{\n{packages}}}; }}\n");
+        fs::write(dir.path().join("flake.nix"), text).unwrap();
+        fs::write(dir.path().join("script"), script).unwrap();
         Self { dir, stamp }
     }
 
@@ -100,6 +75,29 @@ impl Flake {
     /// What no other flake has.
     pub fn stamp(&self) -> &str {
         &self.stamp
+    }
+}
+
+/// The static busybox is the builder, and finds its other programs in itself.
+fn package(system: &str, stamp: &str) -> String {
+    format!(
+        r#"packages.{system}.image = derivation {{
+             name = "small-image";
+             imageName = "small";
+             system = "{system}";
+             stamp = "{stamp}";
+             archive = ./{system}/archive;
+             builder = "${{./{system}}}/busybox";
+             args = [ "sh" "-eu" ./script ];
+           }};
+        "#
+    )
+}
+
+fn architecture(system: &str) -> &'static str {
+    match system {
+        "aarch64-linux" => "arm64",
+        _ => "amd64",
     }
 }
 

@@ -10,9 +10,10 @@ use super::program::{Ended, program, run};
 
 /// Makes the machine, in a private mount namespace, and starts a script in it.
 ///
-/// pivot_root and not chroot, because in a chroot no user namespace can be made, and Nix's sandbox is one.
-/// The user namespace maps every user to itself; it is there because the kernel
-/// keeps a list of foreign programs (binfmt_misc) for each of them.
+/// pivot_root and not chroot, because in a chroot no user namespace can be made,
+/// and Nix's sandbox is one. The user namespace maps every user to itself; it is
+/// there because the kernel keeps a list of foreign programs (binfmt_misc) for
+/// each, from Linux 6.7 on.
 const MACHINE: &str = r#"
 place=$1; script=$2
 mount -t tmpfs tmpfs "$place"
@@ -27,7 +28,7 @@ mkdir "$place/root/tmp/old"
 cd "$place/root" && pivot_root . tmp/old && cd / && umount --lazy /tmp/old
 mkfifo /tmp/mapped
 unshare --user --mount --propagation private sh -c 'read _ < /tmp/mapped
-  mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+  mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc || exit 9 # before Linux 6.7
   exec sh -eu /tmp/script' &
 inside=$!
 until [ "$(readlink /proc/$inside/ns/user)" != "$(readlink /proc/$$/ns/user)" ]; do sleep 0.05; done

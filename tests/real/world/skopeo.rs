@@ -6,13 +6,12 @@ use serde_json::Value;
 
 use super::program::{output_of, program, run};
 
-/// The bytes behind a reference, as JSON.
-pub fn raw(reference: &str) -> Value {
-    let text = output_of(
+/// What is behind a reference, as it is.
+pub fn raw(reference: &str) -> String {
+    output_of(
         "skopeo",
         ["inspect", "--raw", "--tls-verify=false", reference],
-    );
-    serde_json::from_str(&text).unwrap()
+    )
 }
 
 /// The configuration of one platform's image.

@@ -38,7 +38,8 @@ impl Bars {
     }
 
     fn say(&self, text: &str) {
-        if self.area.println(text).is_err() {
+        // Without a terminal there is no area, and what is said there is lost.
+        if self.area.is_hidden() || self.area.println(text).is_err() {
             plain::line(text);
         }
     }

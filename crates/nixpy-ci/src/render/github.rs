@@ -129,6 +129,11 @@ impl Renderer for Github {
         }
     }
 
+    /// As a workflow command, in which nothing else is a command.
+    fn error(&self, text: &str) {
+        line(&format!("::error::{}", escaped(text)));
+    }
+
     fn close(&self) {
         self.show_rest();
     }

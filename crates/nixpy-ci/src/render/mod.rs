@@ -21,6 +21,12 @@ pub trait Renderer: Sync {
     /// Shows one event.
     fn event(&self, event: &Event<'_>);
 
+    /// Says why there is no result: each line of it is an error of its own.
+    fn error(&self, text: &str) {
+        text.lines()
+            .for_each(|text| line(&format!("error: {text}")));
+    }
+
     /// Takes away what is only there while the run goes on.
     fn close(&self) {}
 }
@@ -45,11 +51,15 @@ pub fn renderer(progress: Progress, environment: &Environment) -> Box<dyn Render
     }
 }
 
-/// Shows nothing.
+/// Shows nothing that goes on, and only why it did not.
 struct Silent;
 
 impl Renderer for Silent {
-    fn event(&self, _: &Event<'_>) {}
+    fn event(&self, event: &Event<'_>) {
+        if let Event::BuildFailed(failure) = event {
+            failure_lines(failure).iter().for_each(|text| line(text));
+        }
+    }
 }
 
 /// What every renderer says of a plan.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nixpy_nix::{AttrPath, Installable, System};
-use nixpy_oci::blob::Compression;
+use nixpy_oci::compress::Compression;
 use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::registry::{CredentialEnvironment, Credentials, RegistryOptions, Secret};
 use nixpy_pipeline::inputs::{ImageSettings, Inputs, Loader, Target};
@@ -77,9 +77,13 @@ pub struct Surroundings<'a> {
 /// # Errors
 /// Every problem there is, not the first.
 pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resolved, Vec<Problem>> {
+    let of_the_file = raw.problems.iter().map(|error| Problem {
+        origin: error.file.display().to_string(),
+        problem: error.problem.clone(),
+    });
     let mut reader = Reader {
         raw,
-        problems: Vec::new(),
+        problems: of_the_file.collect(),
     };
     let installable = match raw.get("flake") {
         Some(_) => reader.one("flake", |text| {
@@ -247,14 +251,16 @@ impl Reader<'_> {
         let (levels, default) = match kind.as_deref() {
             Some("zstd") => (1..=19, 3),
             Some("none") => (0..=0, 0),
-            _ => (1..=9, 6),
+            _ => (1..=12, 2),
         };
-        let level = self.number("compression-level", levels).unwrap_or(default);
-        let level = u8::try_from(level).unwrap_or(6);
+        let level = self.number("compression-level", levels);
+        let level = level
+            .and_then(|level| u8::try_from(level).ok())
+            .unwrap_or(default);
         match kind.as_deref() {
-            Some("zstd") => Compression::Zstd(level.into()),
+            Some("zstd") => Compression::Zstd(level),
             Some("none") => Compression::None,
-            _ => Compression::Gzip(level.into()),
+            _ => Compression::Gzip(level),
         }
     }
 

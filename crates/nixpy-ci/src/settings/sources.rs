@@ -15,6 +15,8 @@ use super::table::{Kind, SETTINGS, Setting};
 #[derive(Debug, Default)]
 pub struct RawInputs {
     values: BTreeMap<&'static str, Raw>,
+    /// What in the file is no setting: told together with values that are wrong.
+    pub(super) problems: Vec<FileError>,
 }
 
 /// The values of one setting and where they come from.
@@ -44,8 +46,8 @@ impl std::fmt::Debug for Raw {
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", file.display())]
 pub struct FileError {
-    file: PathBuf,
-    problem: String,
+    pub(super) file: PathBuf,
+    pub(super) problem: String,
 }
 
 /// The environment, given once so that nothing reads it later.
@@ -53,16 +55,11 @@ pub type Environment = BTreeMap<OsString, OsString>;
 
 impl RawInputs {
     /// Reads all sources. A configuration file that was not asked for may be missing.
-    pub fn collect(flags: &ArgMatches, environment: &Environment) -> Result<Self, Vec<FileError>> {
+    pub fn collect(flags: &ArgMatches, environment: &Environment) -> Result<Self, FileError> {
         let mut raw = Self::default();
-        let file = read_file(flags).map_err(|e| vec![e])?;
-        let mut problems = Vec::new();
-        let from_file = file.map_or_else(BTreeMap::new, |(path, document)| {
-            from_document(&path, &document, &mut problems)
+        let from_file = read_file(flags)?.map_or_else(BTreeMap::new, |(path, document)| {
+            from_document(&path, &document, &mut raw.problems)
         });
-        if !problems.is_empty() {
-            return Err(problems);
-        }
         for setting in SETTINGS {
             let found = from_flags(setting, flags)
                 .or_else(|| from_environment(setting, environment))

@@ -260,9 +260,9 @@ pub const SETTINGS: &[Setting] = &[
         "compression-level",
         Group::How,
         Kind::One("N"),
-        "1 to 9 for gzip, 1 to 19 for zstd.",
+        "1 to 12 for gzip, as libdeflate counts them; 1 to 19 for zstd.",
     )
-    .default("6, or 3 for zstd"),
+    .default("2, or 3 for zstd"),
     setting(
         "uploads",
         Group::How,

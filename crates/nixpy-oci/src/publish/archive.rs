@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bytes::Bytes;
@@ -65,7 +66,8 @@ impl Publisher<'_> {
             path: source.name().to_owned(),
             source: error,
         })?;
-        self.finish_archive(image, identity, &archive, &how).await
+        self.finish_archive(image, identity, source.name(), &archive, &how)
+            .await
     }
 
     /// Layers of the image before, by diff ID, that are still there: an archive
@@ -87,6 +89,7 @@ impl Publisher<'_> {
         &self,
         image: &Image,
         identity: Identity,
+        file: &Path,
         archive: &Archive<Passed>,
         how: &HashMap<Digest, How>,
     ) -> Result<Pushed, PublishError> {
@@ -105,7 +108,7 @@ impl Publisher<'_> {
             let named = crate::prior::diff_id(&layer.descriptor).unwrap_or(*stated);
             if let Some(stated) = [*stated, named].into_iter().find(|d| *d != layer.diff_id) {
                 return Err(PublishError::DiffId {
-                    what: format!("the layer {name:?} of the archive"),
+                    what: format!("the layer {name:?} of the image archive {}", file.display()),
                     stated,
                     found: layer.diff_id,
                 });

@@ -8,10 +8,13 @@
 mod archive;
 mod layers;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::archive::ArchiveError;
-use crate::blob::{Blob, Compression, Content};
+use crate::blob::{Blob, Content};
+use crate::compress::Compression;
 use crate::destination::{Destination, DestinationError};
 use crate::digest::Digest;
 use crate::image::{Body, How, Image, Pushed, PushedLayer};
@@ -101,6 +104,20 @@ pub struct Publisher<'a> {
     pub options: &'a Options,
     /// Told of each layer.
     pub on_layer: &'a dyn Fn(LayerEvent),
+    /// What is on its way: empty at the beginning.
+    pub sending: Sending,
+}
+
+/// Blobs on their way. Platforms are published at once, and what two of them
+/// have in common is sent by the first; the second waits, and finds it there.
+#[derive(Debug, Default)]
+pub struct Sending(Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Sending {
+    fn turn(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(digest).or_default())
+    }
 }
 
 impl Publisher<'_> {
@@ -109,6 +126,15 @@ impl Publisher<'_> {
     /// # Errors
     /// [`PublishError`]; nothing that could be seen has changed then.
     pub async fn publish(&self, image: &Image) -> Result<Pushed, PublishError> {
+        // What an archive is for is only known when it has been read.
+        if let Body::Layers { config, .. } = &image.body
+            && !config.platform.matches(&image.platform)
+        {
+            return Err(PublishError::Platform {
+                wanted: image.platform.clone(),
+                found: config.platform.clone(),
+            });
+        }
         let identity = image.identity(self.options.compression);
         if let Some(before) = self.prior.image(&image.platform)
             && before.is(identity)
@@ -179,6 +205,8 @@ impl Publisher<'_> {
 
     /// Sends a blob unless it is there.
     async fn send(&self, blob: &Blob) -> Result<How, DestinationError> {
+        let turn = self.sending.turn(blob.descriptor.digest);
+        let _turn = turn.lock().await;
         if self.destination.has_blob(blob.descriptor.digest).await? {
             return Ok(How::Present);
         }

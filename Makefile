@@ -1,0 +1,98 @@
+# What can be done with this repository; `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+# Cargo is given the target by .cargo/config.toml, and names a folder after it.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+BUILT = $(or $(CARGO_TARGET_DIR),target)/$(HOST)
+DEMO = path:$(CURDIR)/examples/hermetic
+
+# Debian packages. Nix and qemu are not among them: `nixpy-ci setup` brings those.
+TO_BUILD = $(if $(shell command -v cc),,build-essential) binutils file
+TO_FETCH = python3 python3-pip
+TO_TEST = crun curl docker-registry podman procps skopeo
+
+# $(call install,PACKAGES): those that are missing, by apt-get.
+define install
+missing=$$(for package in $(1); do \
+    [ "$$(dpkg-query --show --showformat='$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || echo $$package; \
+done); \
+if [ -n "$$missing" ]; then \
+    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; \
+fi
+endef
+
+##@ For users
+
+.PHONY: build
+build: ## The program, one static file: dist/nixpy-ci
+	cargo build --locked --release --package nixpy-ci
+	install -D $(BUILT)/release/nixpy-ci dist/nixpy-ci
+
+.PHONY: demo
+demo: ## As root: from a fresh Debian 12 or Ubuntu to an image for two platforms in out/demo
+	@$(call install,$(TO_BUILD) $(TO_FETCH))
+	$(MAKE) build check-static
+	dist/nixpy-ci setup
+	examples/hermetic/prefetch --renew-if-gone
+	dist/nixpy-ci run $(DEMO) --layout out/demo
+	@printf '%s\n' '' 'To look at it, and to start it (apt-get install skopeo podman):' \
+	    '  skopeo inspect --raw oci:out/demo:latest' \
+	    '  dist/nixpy-ci run $(DEMO) --layout out/demo --load podman' \
+	    '  podman run --rm --network=host localhost/base-api:latest' \
+	    '  curl http://127.0.0.1:8000/'
+
+##@ For developers
+
+.PHONY: test
+test: test-deps test-fast check-static-dev ## As root: everything that is checked, with real Nix, qemu, registry, podman
+	examples/same-service
+	cargo test --locked --workspace --features nixpy-ci/real-tier --test real
+
+.PHONY: test-fast
+test-fast: ## Formatting, lints and the tests that need neither root nor Nix
+	cargo fmt --check
+	cargo clippy --locked --workspace --all-targets --features nixpy-ci/real-tier -- --deny warnings
+	cargo test --locked --workspace
+
+.PHONY: test-deps
+test-deps: ## As root: install what the real tests need
+	@$(call install,$(TO_BUILD) $(TO_FETCH) $(TO_TEST))
+	cargo build --locked --workspace
+	$(BUILT)/debug/nixpy-ci setup
+
+.PHONY: check-static
+check-static: PROGRAM = dist/nixpy-ci
+check-static: ## That dist/nixpy-ci needs no shared library
+	@$(is_static)
+
+# Both profiles are linked alike, so `make test` need not compile everything once more.
+.PHONY: check-static-dev
+check-static-dev: PROGRAM = $(BUILT)/debug/nixpy-ci
+check-static-dev:
+	@$(is_static)
+
+define is_static
+file --brief $(PROGRAM) | cut -d, -f1-4; \
+kind=$$(file --brief $(PROGRAM)); \
+[[ $$kind == *'static-pie linked'* || $$kind == *'statically linked'* ]]; \
+libraries=$$(ldd $(PROGRAM) 2>&1 || true); \
+echo "ldd: $$libraries"; \
+[[ $$libraries == *'statically linked'* || $$libraries == *'not a dynamic executable'* ]]; \
+dynamic=$$(readelf --dynamic $(PROGRAM)); \
+[[ $$dynamic != *NEEDED* ]]
+endef
+
+.PHONY: bench
+bench: ## Measurements, side by side with what is installed
+	bench/run
+
+.PHONY: lock
+lock: ## Renew the pinned files of examples/hermetic
+	examples/hermetic/relock
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -1,0 +1,210 @@
+//! Compressing layers on all processors, with the same bytes whatever their
+//! number.
+//!
+//! A tar is cut into pieces of 512 KiB. Each is compressed by itself, as a gzip
+//! member or a zstd frame, and the results follow one another: both formats
+//! define that as one stream (RFC 1952 section 2.2, RFC 8878 section 3), and
+//! every client reads it. Where the cuts are depends on the tar alone.
+//!
+//! Pieces let gzip be made by libdeflate, which wants its input whole and is
+//! several times quicker than what compresses streams.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use libdeflater::{CompressionLvl, Compressor};
+
+use crate::manifest::media_type;
+
+/// Large enough that cutting costs about one part in a hundred.
+const PIECE: usize = 512 << 10;
+
+/// Pieces of one layer that are compressed, or wait to be written, at a time.
+/// With both sides of a piece in memory this bounds what a layer needs to 4 MiB.
+const UNDER_WAY: usize = 4;
+
+/// How layers are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Every client reads it. Levels 1 to 12, as libdeflate counts them.
+    Gzip(u8),
+    /// Smaller and quicker; clients of before 2020 do not read it. Levels 1 to 19.
+    Zstd(u8),
+}
+
+impl Compression {
+    /// The media type of a layer compressed like this.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::None => media_type::LAYER_TAR,
+            Self::Gzip(_) => media_type::LAYER_GZIP,
+            Self::Zstd(_) => media_type::LAYER_ZSTD,
+        }
+    }
+
+    /// Names everything that the compressed bytes depend on but the tar; a part
+    /// of a layer's identity. A change of compressor or of [`PIECE`] needs a new
+    /// name here.
+    pub fn id(self) -> String {
+        match self {
+            Self::None => "none".to_owned(),
+            Self::Gzip(level) => format!("gzip-{level}/libdeflate/512k"),
+            Self::Zstd(level) => format!("zstd-{level}/libzstd/512k"),
+        }
+    }
+
+    fn compress(self, piece: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::None => Ok(piece.to_vec()),
+            Self::Gzip(level) => {
+                let level = CompressionLvl::new(level.into())
+                    .map_err(|_| io::Error::other("the gzip level is not from 1 to 12"))?;
+                let mut compressor = Compressor::new(level);
+                let mut out = vec![0; compressor.gzip_compress_bound(piece.len())];
+                let size = compressor
+                    .gzip_compress(piece, &mut out)
+                    .map_err(|_| io::Error::other("libdeflate found its own bound too small"))?;
+                out.truncate(size);
+                Ok(out)
+            }
+            Self::Zstd(level) => zstd::bulk::compress(piece, level.into()),
+        }
+    }
+}
+
+/// Compresses what is written to it, in order, on the processors' common pool.
+pub(crate) struct Encoder<W> {
+    out: W,
+    compression: Compression,
+    piece: Vec<u8>,
+    under_way: VecDeque<Receiver<io::Result<Vec<u8>>>>,
+}
+
+impl<W: Write> Encoder<W> {
+    pub(crate) fn new(out: W, compression: Compression) -> Self {
+        Self {
+            out,
+            compression,
+            piece: Vec::new(),
+            under_way: VecDeque::new(),
+        }
+    }
+
+    /// Compresses the rest and gives the stream back.
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        if !self.piece.is_empty() {
+            self.send_piece()?;
+        }
+        while !self.under_way.is_empty() {
+            self.write_first()?;
+        }
+        Ok(self.out)
+    }
+
+    fn send_piece(&mut self) -> io::Result<()> {
+        if self.under_way.len() == UNDER_WAY {
+            self.write_first()?;
+        }
+        let piece = std::mem::take(&mut self.piece);
+        let compression = self.compression;
+        let (done, result) = sync_channel(1);
+        rayon::spawn(move || {
+            // Nobody waits any more when the layer was given up.
+            let _ = done.send(compression.compress(&piece));
+        });
+        self.under_way.push_back(result);
+        Ok(())
+    }
+
+    fn write_first(&mut self) -> io::Result<()> {
+        let Some(first) = self.under_way.pop_front() else {
+            return Ok(());
+        };
+        let compressed = first
+            .recv()
+            .map_err(|_| io::Error::other("a compressing thread stopped unexpectedly"))??;
+        self.out.write_all(&compressed)
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.compression == Compression::None {
+            return self.out.write(buf);
+        }
+        if self.piece.capacity() == 0 {
+            self.piece.reserve_exact(PIECE);
+        }
+        let taken = buf.len().min(PIECE - self.piece.len());
+        self.piece.extend_from_slice(&buf[..taken]);
+        if self.piece.len() == PIECE {
+            self.send_piece()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // A cut anywhere but at the end of a piece would change the bytes.
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::io::Read as _;
+
+    /// Neither all zeroes nor incompressible.
+    fn sample(size: usize) -> Vec<u8> {
+        let mut state = 1_u32;
+        let next = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            b'a' + (state >> 28) as u8
+        };
+        (0..size).map(next).collect()
+    }
+
+    fn compressed(compression: Compression, data: &[u8], writes: usize) -> Vec<u8> {
+        let mut encoder = Encoder::new(Vec::new(), compression);
+        data.chunks(writes)
+            .for_each(|part| encoder.write_all(part).unwrap());
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn pieces_read_as_one_stream() {
+        for size in [1, PIECE - 1, PIECE, PIECE + 1, 5 * PIECE + 17] {
+            let data = sample(size);
+            let mut read = Vec::new();
+            let gzip = compressed(Compression::Gzip(4), &data, 4096);
+            let mut decoder = flate2::read::MultiGzDecoder::new(gzip.as_slice());
+            decoder.read_to_end(&mut read).unwrap();
+            assert!(read == data, "gzip, {size} bytes");
+            let zstd = compressed(Compression::Zstd(3), &data, 4096);
+            assert!(
+                zstd::decode_all(zstd.as_slice()).unwrap() == data,
+                "zstd, {size} bytes"
+            );
+            assert!(compressed(Compression::None, &data, 4096) == data);
+        }
+    }
+
+    #[test]
+    fn how_the_tar_was_written_changes_no_byte() {
+        let data = sample(3 * PIECE + 5);
+        for compression in [Compression::Gzip(4), Compression::Zstd(3)] {
+            let whole = compressed(compression, &data, data.len());
+            assert!(compressed(compression, &data, 777) == whole);
+        }
+    }
+
+    #[test]
+    fn the_smallest_gzip_member_has_no_name_and_no_time() {
+        let bytes = compressed(Compression::Gzip(1), b"x", 1);
+        assert_eq!(&bytes[..8], &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
+    }
+}
