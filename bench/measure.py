@@ -99,7 +99,8 @@ def in_turn(runs: int, contenders: dict[str, Callable[[], Run]]) -> dict[str, li
             result = contenders[name]()
             if number > 0:
                 results[name].append(result)
-                print(f"    {number}/{runs} {name}: {result.seconds:.3f} s", file=sys.stderr, flush=True)
+            round_ = f"{number}/{runs}" if number > 0 else "not counted:"
+            print(f"    {round_} {name}: {result.seconds:.3f} s", file=sys.stderr, flush=True)
     return results
 
 

@@ -29,7 +29,7 @@ fn a_setting_that_cannot_be_is_refused_with_its_cure() {
         (["-p", "http"], "write 8000, 8000/tcp or 53/udp"),
         (["-p", "0"], "write 8000, 8000/tcp or 53/udp"),
         (["-p", "70000"], "write 8000, 8000/tcp or 53/udp"),
-        (["--compression-level", "10"], "a number from 1 to 9"),
+        (["--compression-level", "13"], "a number from 1 to 12"),
         (["--compression", "brotli"], "gzip, zstd, none"),
         (["--workdir", "srv"], "absolute path"),
         (["--env", "GREETING"], "KEY=VALUE"),

@@ -76,18 +76,3 @@ impl From<&Report> for Code {
         }
     }
 }
-
-/// An error and its causes in one line; a cause that the text repeats is left out.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
-}

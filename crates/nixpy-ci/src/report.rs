@@ -70,6 +70,7 @@ pub fn markdown(report: &Report) -> String {
     };
     match report.outcome {
         Outcome::Success => add("## Image published\n"),
+        Outcome::Failure if report.failures.is_empty() => add("## Not published\n"),
         Outcome::Failure => add("## Build failed, nothing was published\n"),
     }
     for reference in &report.references {
@@ -95,8 +96,9 @@ pub fn markdown(report: &Report) -> String {
             report.timings.evaluate, report.timings.build, report.timings.publish
         ));
     }
-    for failure in &report.failures {
-        let lines = failure_lines(failure).join("\n");
+    let mut blocks: Vec<String> = report.error.iter().cloned().collect();
+    blocks.extend(report.failures.iter().map(|f| failure_lines(f).join("\n")));
+    for lines in blocks {
         // Longer than any row of backticks that a log may contain.
         let fence = "`".repeat(longest_run(&lines, '`').max(2) + 1);
         add(&format!("{fence}text\n{lines}\n{fence}"));

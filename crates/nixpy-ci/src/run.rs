@@ -3,10 +3,10 @@
 use clap::ArgMatches;
 use nixpy_nix::Nix;
 use nixpy_pipeline::inputs::{Loader, Target};
-use nixpy_pipeline::report::Report;
+use nixpy_pipeline::report::{Report, told};
 use nixpy_pipeline::run::{self, Finished};
 
-use crate::exit::{Code, chain};
+use crate::exit::Code;
 use crate::render::{Renderer, line, renderer};
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
 use crate::{host, load, print, report, setup};
@@ -43,7 +43,7 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     let nix = match Nix::find(resolved.nix.as_deref()) {
         Ok(nix) => nix.with_options(resolved.nix_options.clone()),
         Err(e) => {
-            renderer.error(&chain(&e));
+            renderer.error(&told(&e));
             return Code::from(&e);
         }
     };
@@ -58,7 +58,7 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     match ended {
         Ok(finished) => tell(finished, &resolved, renderer.as_ref()),
         Err(e) => {
-            renderer.error(&chain(&e));
+            renderer.error(&told(&e));
             Code::from(&e)
         }
     }
@@ -82,7 +82,7 @@ async fn dry_run(nix: &Nix, resolved: &Resolved, renderer: &dyn Renderer) -> Cod
         Ok(plan) if resolved.output.json => print(&json(&plan)),
         Ok(plan) => print(&report::plan_text(&plan)),
         Err(e) => {
-            renderer.error(&chain(&e));
+            renderer.error(&told(&e));
             return Code::from(&e);
         }
     }
@@ -94,15 +94,22 @@ fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) -> Cod
     let Finished {
         mut report,
         loadable,
+        error,
     } = finished;
-    let mut code = Code::from(&report);
+    let mut code = match &error {
+        Some(error) => {
+            renderer.error(&told(error));
+            Code::from(error)
+        }
+        None => Code::from(&report),
+    };
     match (resolved.inputs.load, loadable) {
         (Some(loader), Some(loadable)) => {
             let name = name_to_load(resolved, &report);
             match load::load(loader, &loadable, &name) {
                 Ok(()) => report.loaded = Some(format!("{} {name}", loader.program())),
                 Err(e) => {
-                    renderer.error(&chain(&e));
+                    renderer.error(&told(&e));
                     code = Code::Machine;
                 }
             }

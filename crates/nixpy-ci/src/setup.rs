@@ -7,7 +7,9 @@ use nixpy_nix::machine::{
     Site, SystemRunner, Wanted, apply,
 };
 
-use crate::exit::{Code, chain};
+use nixpy_pipeline::report::told;
+
+use crate::exit::Code;
 use crate::render::line;
 use crate::settings::Environment;
 
@@ -66,7 +68,7 @@ pub async fn setup(request: Request, environment: &Environment) -> Code {
     match change(&plan, &site).await {
         Ok(()) => Code::Success,
         Err(e) => {
-            line(&format!("error: {}", chain(&e)));
+            line(&format!("error: {}", told(&e)));
             if e.is_transient() {
                 Code::Remote
             } else {

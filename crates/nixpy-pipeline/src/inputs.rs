@@ -29,6 +29,8 @@ pub struct Inputs {
     pub image: ImageSettings,
     /// At most so many layers for a plain closure.
     pub max_layers: usize,
+    /// Build and read an image's archive even where its description says it all.
+    pub build_archive: bool,
     /// Go on building what does not depend on a failure.
     pub keep_going: bool,
     /// Blobs sent at once.

@@ -1,7 +1,7 @@
 //! The story of a run, one stage a file:
 //!
 //! ```text
-//! inputs → plan → build → image → publish → index → report
+//! inputs → offer → plan → build → image → publish → index → report
 //! ```
 //!
 //! This crate decides, and asks `nixpy-nix` and `nixpy-oci` to act. It never
@@ -14,6 +14,7 @@ pub mod event;
 pub mod image;
 pub mod index;
 pub mod inputs;
+pub mod offer;
 pub mod plan;
 pub mod platform;
 pub mod publish;

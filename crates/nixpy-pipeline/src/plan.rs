@@ -2,12 +2,13 @@
 //! what the flake offers, before anything is done, so that it can be printed,
 //! explained and tested without Nix.
 
-use nixpy_nix::evaluate::{Offer, Offers};
+use nixpy_nix::evaluate::Offer;
 use nixpy_nix::{StorePath, System};
 use nixpy_oci::platform::Platform;
 use serde::{Deserialize, Serialize};
 
 use crate::inputs::{Inputs, Target};
+use crate::offer::Offered;
 use crate::platform::platform_of;
 
 /// Names under which flakes offer an image, best first: what is only described
@@ -63,6 +64,9 @@ pub struct Job {
     pub output: StorePath,
     /// Which of its outputs that is.
     pub output_name: String,
+    /// The archive that is not made because this says all about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<StorePath>,
     /// The package's name without version.
     pub name: String,
     /// The program to run, for a plain closure.
@@ -151,16 +155,17 @@ fn list(names: &[String]) -> String {
 ///
 /// # Errors
 /// [`PlanError`] says what the flake lacks and what it has.
-pub fn plan(inputs: &Inputs, offers: &Offers, host: &Host) -> Result<Plan, Vec<PlanError>> {
+pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec<PlanError>> {
+    let offers = &offered.offers;
     let flake = inputs.flake.to_string();
-    let offered = || offers.offered.clone();
+    let all_systems = || offers.offered.clone();
     let systems: Vec<System> = if inputs.systems.is_empty() {
         offers.systems.keys().cloned().collect()
     } else {
         inputs.systems.clone()
     };
     if systems.is_empty() {
-        let offered = offered();
+        let offered = all_systems();
         return Err(vec![PlanError::NoLinux { flake, offered }]);
     }
 
@@ -175,12 +180,12 @@ pub fn plan(inputs: &Inputs, offers: &Offers, host: &Host) -> Result<Plan, Vec<P
             problems.push(PlanError::NoSystem {
                 flake: flake.clone(),
                 system,
-                offered: offered(),
+                offered: all_systems(),
             });
             continue;
         };
         match &there.chosen {
-            Some(offer) => jobs.push(job(system, platform, offer, host)),
+            Some(offer) => jobs.push(job(system, platform, offer, offered, host)),
             None => problems.push(PlanError::NoAttribute {
                 flake: flake.clone(),
                 wanted: wanted(inputs),
@@ -218,7 +223,7 @@ fn wanted(inputs: &Inputs) -> String {
     }
 }
 
-fn job(system: System, platform: Platform, offer: &Offer, host: &Host) -> Job {
+fn job(system: System, platform: Platform, offer: &Offer, offered: &Offered, host: &Host) -> Job {
     let strategy = if system == host.system {
         Strategy::Native
     } else if host.emulated.contains(&system) {
@@ -228,12 +233,13 @@ fn job(system: System, platform: Platform, offer: &Offer, host: &Host) -> Job {
     };
     Job {
         strategy,
-        form: form(offer),
+        form: form_of(offer),
         platform,
         attribute: offer.attribute.to_string(),
         derivation: offer.drv_path.clone(),
         output: offer.out_path.clone(),
         output_name: offer.output.clone(),
+        instead_of: offered.instead_of.get(&offer.drv_path).cloned(),
         name: image_name(offer),
         main_program: offer.main_program.clone(),
         system,
@@ -241,7 +247,7 @@ fn job(system: System, platform: Platform, offer: &Offer, host: &Host) -> Job {
 }
 
 /// dockerTools gives every image an `imageName`; its scripts are called `stream-…`.
-fn form(offer: &Offer) -> Form {
+pub(crate) fn form_of(offer: &Offer) -> Form {
     if offer.image_name.is_none() {
         Form::Closure
     } else if offer.name.starts_with("stream-") {

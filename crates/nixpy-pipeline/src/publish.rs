@@ -75,8 +75,8 @@ pub async fn prior(
     }
 }
 
-/// Puts the index over the images and points every tag at it; returns the
-/// references that clients take.
+/// Puts the index over the images and points every tag at it. `on_tag` is told
+/// each reference that clients take from then on.
 ///
 /// # Errors
 /// The destination refuses; a tag that was not reached points where it did.
@@ -85,9 +85,9 @@ pub async fn tag(
     destination: &Destination,
     prior: &Prior,
     inputs: &Inputs,
-) -> Result<(Descriptor, Vec<String>), DestinationError> {
+    mut on_tag: impl FnMut(String),
+) -> Result<Descriptor, DestinationError> {
     let (descriptor, bytes) = index(images);
-    let mut references = Vec::new();
     for (n, tag) in inputs.tags.iter().enumerate() {
         // In a layout the tag is also what keeps blobs that had been lost.
         let is_registry = matches!(destination, Destination::Registry(_));
@@ -95,9 +95,9 @@ pub async fn tag(
         if !there {
             destination.tag(tag, media_type::INDEX, &bytes).await?;
         }
-        references.push(destination.reference(tag));
+        on_tag(destination.reference(tag));
     }
-    Ok((descriptor, references))
+    Ok(descriptor)
 }
 
 fn options(inputs: &Inputs, destination: &Destination) -> Options {

@@ -9,7 +9,7 @@ use nixpy_oci::platform::Platform;
 use serde::{Deserialize, Serialize};
 
 use crate::build::BuildFailure;
-use crate::plan::{Form, Strategy};
+use crate::plan::{Form, Plan, Strategy};
 
 /// A run from its plan on. The JSON form is version 1: fields may be added.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -31,10 +31,47 @@ pub struct Report {
     pub platforms: Vec<PlatformReport>,
     /// Derivations that failed.
     pub failures: Vec<BuildFailure>,
+    /// Why the run ended early, if it was not for a build: the error and its causes.
+    #[serde(default)]
+    pub error: Option<String>,
     /// What the image was loaded into, and its name there.
     pub loaded: Option<String>,
     /// In seconds.
     pub timings: Timings,
+}
+
+impl Report {
+    /// Of a run that has only been planned.
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            version: 1,
+            outcome: Outcome::Success,
+            flake: plan.flake.clone(),
+            destination: plan.destination.clone(),
+            references: Vec::new(),
+            index: None,
+            platforms: Vec::new(),
+            failures: Vec::new(),
+            error: None,
+            loaded: None,
+            timings: Timings::default(),
+        }
+    }
+}
+
+/// An error and its causes in one line; a cause that the text repeats is left out.
+pub fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// How a run ended.
@@ -43,7 +80,8 @@ pub struct Report {
 pub enum Outcome {
     /// Everything is published and tagged.
     Success,
-    /// A build failed; nothing was tagged.
+    /// A build failed, or the image could not be published; no platform is missing
+    /// from what a tag points to.
     Failure,
 }
 

@@ -1,21 +1,21 @@
 //! The stages of a run, one after the other.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nixpy_nix::evaluate::{Offers, Question, evaluate};
 use nixpy_nix::path_info::path_info;
-use nixpy_nix::{AttrPath, Nix, NixError, StorePath};
+use nixpy_nix::{Nix, NixError, StorePath};
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
 
-use crate::build::{Built, build};
+use crate::build::build;
 use crate::event::{Event, OnEvent, Stage};
 use crate::image::{Closure, ImageError, Made, image};
 use crate::inputs::Inputs;
-use crate::plan::{CANDIDATES, Host, Plan, PlanError, plan};
+use crate::offer::ask;
+use crate::plan::{Host, Plan, PlanError, plan};
 use crate::publish::{self, Loadable};
-use crate::report::{Outcome, PlatformReport, Report, Timings};
+use crate::report::{Outcome, PlatformReport, Report, told};
 
 /// A run that came to no report.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,8 @@ pub struct Finished {
     pub report: Report,
     /// The image of this machine's platform, if it is to be loaded.
     pub loadable: Option<Loadable>,
+    /// Why the run ended early, if it was not for a build; the report tells it in words.
+    pub error: Option<RunError>,
 }
 
 /// What a run would do. Not even derivations are written to the store.
@@ -50,14 +52,14 @@ pub struct Finished {
 /// # Errors
 /// The flake cannot be evaluated, or lacks something.
 pub async fn preview(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<Plan, RunError> {
-    let offers = ask(nix, inputs, &["--read-only"]).await?;
-    plan(inputs, &offers, host).map_err(RunError::Plan)
+    let offered = ask(nix, inputs, &["--read-only"]).await?;
+    plan(inputs, &offered, host).map_err(RunError::Plan)
 }
 
-/// From a flake to a tag.
+/// From a flake to a tag. From the plan on, whatever happens is in the report.
 ///
 /// # Errors
-/// [`RunError`]; no tag has moved then. Builds that fail are in the report.
+/// There is no plan: the flake cannot be evaluated, or lacks something.
 pub async fn run(
     nix: &Nix,
     inputs: &Inputs,
@@ -66,32 +68,54 @@ pub async fn run(
 ) -> Result<Finished, RunError> {
     let begun = Instant::now();
     let plan = decide(nix, inputs, host, on_event).await?;
-    let evaluated = begun.elapsed();
+    let mut finished = Finished {
+        report: Report::of(&plan),
+        loadable: None,
+        error: None,
+    };
+    finished.report.timings.evaluate = begun.elapsed().as_secs_f64();
+    if let Err(error) = carry_out(nix, inputs, host, &plan, &mut finished, on_event).await {
+        finished.report.outcome = Outcome::Failure;
+        finished.report.error = Some(told(&error));
+        finished.error = Some(error);
+    }
+    finished.report.timings.total = begun.elapsed().as_secs_f64();
+    Ok(finished)
+}
+
+/// Builds, publishes and tags, and notes in `finished` how far it came.
+async fn carry_out(
+    nix: &Nix,
+    inputs: &Inputs,
+    host: &Host,
+    plan: &Plan,
+    finished: &mut Finished,
+    on_event: &OnEvent<'_>,
+) -> Result<(), RunError> {
     // A place that cannot be used is told before hours of work. A layout that
     // nothing comes to takes itself back.
     let destination = publish::open(&inputs.target)?;
+    let report = &mut finished.report;
+    report.destination = destination.to_string();
 
     on_event(Event::Started(Stage::Build));
-    let built = build(nix, inputs, &plan, on_event).await?;
-    let mut timings = Timings {
-        evaluate: seconds(evaluated),
-        build: seconds(begun.elapsed() - evaluated),
-        ..Timings::default()
-    };
-    if !built.failures.is_empty() {
-        timings.total = seconds(begun.elapsed());
-        return Ok(failed(&plan, built, timings));
+    let begun = Instant::now();
+    let built = build(nix, inputs, plan, on_event).await;
+    report.timings.build = begun.elapsed().as_secs_f64();
+    report.failures = built?.failures;
+    if !report.failures.is_empty() {
+        report.outcome = Outcome::Failure;
+        return Ok(());
     }
     on_event(Event::Finished(Stage::Build));
 
     on_event(Event::Started(Stage::Publish));
-    let publishing = Instant::now();
-    let mut finished = put(nix, inputs, host, &plan, &destination, on_event).await?;
+    let begun = Instant::now();
+    let put = put(nix, inputs, host, plan, &destination, finished, on_event).await;
+    finished.report.timings.publish = begun.elapsed().as_secs_f64();
+    put?;
     on_event(Event::Finished(Stage::Publish));
-    timings.publish = seconds(publishing.elapsed());
-    timings.total = seconds(begun.elapsed());
-    finished.report.timings = timings;
-    Ok(finished)
+    Ok(())
 }
 
 async fn decide(
@@ -101,25 +125,11 @@ async fn decide(
     on_event: &OnEvent<'_>,
 ) -> Result<Plan, RunError> {
     on_event(Event::Started(Stage::Evaluate));
-    let offers = ask(nix, inputs, &[]).await?;
-    let plan = plan(inputs, &offers, host).map_err(RunError::Plan)?;
+    let offered = ask(nix, inputs, &[]).await?;
+    let plan = plan(inputs, &offered, host).map_err(RunError::Plan)?;
     on_event(Event::Finished(Stage::Evaluate));
     on_event(Event::Planned(&plan));
     Ok(plan)
-}
-
-async fn ask(nix: &Nix, inputs: &Inputs, arguments: &[&str]) -> Result<Offers, NixError> {
-    let candidates = match &inputs.attribute {
-        Some(attribute) => vec![attribute.clone()],
-        None => CANDIDATES.into_iter().map(AttrPath::name).collect(),
-    };
-    let question = Question {
-        flake: inputs.flake.clone(),
-        systems: (!inputs.systems.is_empty()).then(|| inputs.systems.clone()),
-        candidates,
-        extra_arguments: arguments.iter().map(ToString::to_string).collect(),
-    };
-    evaluate(nix, &question, |_| {}).await
 }
 
 /// Images, then the index, then the tags.
@@ -129,8 +139,9 @@ async fn put(
     host: &Host,
     plan: &Plan,
     destination: &Destination,
+    finished: &mut Finished,
     on_event: &OnEvent<'_>,
-) -> Result<Finished, RunError> {
+) -> Result<(), RunError> {
     let platforms: Vec<_> = plan.jobs.iter().map(|job| job.platform.clone()).collect();
     let (closure, prior) = tokio::join!(
         closure(nix, plan),
@@ -145,34 +156,23 @@ async fn put(
         .collect::<Result<Vec<Made>, _>>()?;
     let images: Vec<Image> = made.iter().map(|made| made.image.clone()).collect();
     let pushed = publish::publish(&images, destination, &prior, inputs, on_event).await?;
-    let platforms = platforms_of(plan, &made, &pushed);
-    for platform in &platforms {
+    let report = &mut finished.report;
+    report.platforms = platforms_of(plan, &made, &pushed);
+    for platform in &report.platforms {
         on_event(Event::Published(platform));
     }
 
-    let (index, references) = publish::tag(&pushed, destination, &prior, inputs).await?;
-    for reference in &references {
-        on_event(Event::Tagged(reference));
+    let references = &mut report.references;
+    let index = publish::tag(&pushed, destination, &prior, inputs, |reference| {
+        on_event(Event::Tagged(&reference));
+        references.push(reference);
+    });
+    report.index = Some(index.await?);
+    if let Some(n) = own(inputs, host, plan) {
+        let loadable = publish::loadable(&images[n], &pushed[n], destination, inputs).await?;
+        finished.loadable = Some(loadable);
     }
-    let loadable = match own(inputs, host, plan) {
-        Some(n) => Some(publish::loadable(&images[n], &pushed[n], destination, inputs).await?),
-        None => None,
-    };
-    Ok(Finished {
-        loadable,
-        report: Report {
-            version: 1,
-            outcome: Outcome::Success,
-            flake: plan.flake.clone(),
-            destination: destination.to_string(),
-            references,
-            index: Some(index),
-            platforms,
-            failures: Vec::new(),
-            loaded: None,
-            timings: Timings::default(),
-        },
-    })
+    Ok(())
 }
 
 /// Everything the outputs refer to, with NAR hashes: what layers are known by.
@@ -209,26 +209,4 @@ fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformRe
         layers: pushed.layers.clone(),
     })
     .collect()
-}
-
-fn failed(plan: &Plan, built: Built, timings: Timings) -> Finished {
-    Finished {
-        loadable: None,
-        report: Report {
-            version: 1,
-            outcome: Outcome::Failure,
-            flake: plan.flake.clone(),
-            destination: plan.destination.clone(),
-            references: Vec::new(),
-            index: None,
-            platforms: Vec::new(),
-            failures: built.failures,
-            loaded: None,
-            timings,
-        },
-    }
-}
-
-fn seconds(duration: Duration) -> f64 {
-    duration.as_secs_f64()
 }

@@ -8,6 +8,7 @@ use nixpy_nix::evaluate::{Offer, Offers, SystemOffer};
 use nixpy_nix::{AttrPath, FlakeRef, NixVersion, StorePath, System};
 use nixpy_oci::compress::Compression;
 use nixpy_pipeline::inputs::{ImageSettings, Inputs, Target};
+use nixpy_pipeline::offer::Offered;
 use nixpy_pipeline::plan::{Form, Host, Plan, PlanError, Strategy, plan};
 
 fn inputs(systems: &[&str]) -> Inputs {
@@ -24,6 +25,7 @@ fn inputs(systems: &[&str]) -> Inputs {
         load: None,
         image: ImageSettings::default(),
         max_layers: 100,
+        build_archive: false,
         keep_going: true,
         uploads: 8,
         temp_dir: PathBuf::from("/tmp"),
@@ -51,7 +53,7 @@ fn offer(name: &str, image_name: Option<&str>) -> Offer {
     }
 }
 
-fn offers(systems: &[(&str, Option<Offer>)]) -> Offers {
+fn offers(systems: &[(&str, Option<Offer>)]) -> Offered {
     let of = |(system, chosen): &(&str, Option<Offer>)| {
         let there = SystemOffer {
             attributes: vec!["devtools".to_owned(), "docs".to_owned()],
@@ -59,7 +61,7 @@ fn offers(systems: &[(&str, Option<Offer>)]) -> Offers {
         };
         (system.parse::<System>().unwrap(), there)
     };
-    Offers {
+    let offers = Offers {
         nix_version: NixVersion::parse("2.8.0").unwrap(),
         store_dir: "/nix/store".to_owned(),
         offered: systems
@@ -67,6 +69,10 @@ fn offers(systems: &[(&str, Option<Offer>)]) -> Offers {
             .map(|(system, _)| (*system).to_owned())
             .collect(),
         systems: systems.iter().map(of).collect::<BTreeMap<_, _>>(),
+    };
+    Offered {
+        offers,
+        instead_of: BTreeMap::new(),
     }
 }
 
@@ -80,7 +86,7 @@ fn on(system: &str, emulated: &[&str]) -> Host {
     }
 }
 
-fn both(name: &str, image_name: Option<&str>) -> Offers {
+fn both(name: &str, image_name: Option<&str>) -> Offered {
     let offer = Some(offer(name, image_name));
     offers(&[("x86_64-linux", offer.clone()), ("aarch64-linux", offer)])
 }
@@ -145,7 +151,7 @@ fn everything_that_is_missing_is_told_at_once() {
 #[test]
 fn a_flake_for_no_linux_system_is_told_apart() {
     let mut offers = offers(&[]);
-    offers.offered = vec!["aarch64-darwin".to_owned()];
+    offers.offers.offered = vec!["aarch64-darwin".to_owned()];
     let problems = plan(&inputs(&[]), &offers, &on("x86_64-linux", &[])).unwrap_err();
     assert!(
         problems[0].to_string().contains("aarch64-darwin"),

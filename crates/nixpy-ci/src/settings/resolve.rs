@@ -1,6 +1,6 @@
 //! Parses every setting, and reports every one that cannot be parsed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -105,7 +105,8 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     if raw.get("tag").is_none() {
         tags.extend("latest".parse());
     }
-    tags.dedup();
+    let mut seen = BTreeSet::new();
+    tags.retain(|tag| seen.insert(tag.clone()));
     let repository = reader.parsed::<Repository>("repository");
     let compression = reader.compression();
     let image = reader.image();
@@ -124,6 +125,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
         _ => Progress::Auto,
     };
     let nix_options = reader.pairs("nix-option").into_iter().collect();
+    let build_archive = reader.switch("build-archive");
     let (setup, dry_run, json) = (
         reader.switch("setup"),
         reader.switch("dry-run"),
@@ -143,6 +145,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 load,
                 image,
                 max_layers,
+                build_archive,
                 keep_going: true,
                 uploads,
                 temp_dir: temp_dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),

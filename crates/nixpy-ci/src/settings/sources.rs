@@ -141,8 +141,16 @@ fn read_file(flags: &ArgMatches) -> Result<Option<(PathBuf, Value)>, FileError> 
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let document = serde_saphyr::from_str(&text).map_err(|e| fail(e.to_string()))?;
+    let document = serde_saphyr::from_str(&text).map_err(|e| fail(first_line(&e)))?;
     Ok(Some((file, document)))
+}
+
+/// The first line has the place and the reason. Those below quote the file,
+/// and somebody may have put a secret there.
+fn first_line(error: &serde_saphyr::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_start_matches("error: ").to_owned()
 }
 
 /// Settings of a document, and everything in it that is none.

@@ -250,6 +250,12 @@ pub const SETTINGS: &[Setting] = &[
     .key("image.max-layers")
     .default("100"),
     setting(
+        "build-archive",
+        Group::How,
+        Kind::Switch,
+        "Build and read the archive of a buildLayeredImage, whose description is read otherwise.",
+    ),
+    setting(
         "compression",
         Group::How,
         Kind::Choice(&["gzip", "zstd", "none"]),
