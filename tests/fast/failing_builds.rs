@@ -33,7 +33,10 @@ fn a_failure_is_told_with_its_derivation_its_last_lines_and_the_command_for_the_
             .says("> about to fail\n")
             .says("> and this is stderr\n");
         let ended = ended.says(&format!("nix log {BROKEN}"));
-        ended.prints("nothing was published").never_says("\u{1b}");
+        ended
+            .says("nothing was published")
+            .prints_nothing()
+            .never_says("\u{1b}");
         assert!(!scenario.has("oci-image"));
     }
 }

@@ -5,13 +5,12 @@ use nixpy_pipeline::report::{Outcome, Report};
 
 use crate::render::{failure_lines, size};
 
-/// What was published, or that nothing was.
+/// What was published; nothing if it was nothing.
 pub fn text(report: &Report) -> String {
-    let mut lines = Vec::new();
-    if report.outcome == Outcome::Failure {
-        lines.push(format!("nothing was published to {}", report.destination));
+    if report.references.is_empty() {
+        return String::new();
     }
-    lines.extend(report.references.iter().cloned());
+    let mut lines = report.references.clone();
     if let Some(index) = &report.index {
         lines.push(format!("  {}  index", index.digest));
     }

@@ -103,6 +103,9 @@ fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) -> Cod
         }
         None => Code::from(&report),
     };
+    if !report.failures.is_empty() {
+        line(&format!("nothing was published to {}", report.destination));
+    }
     match (resolved.inputs.load, loadable) {
         (Some(loader), Some(loadable)) => {
             let name = name_to_load(resolved, &report);

@@ -246,7 +246,10 @@ impl Scenario {
         let closure = self.store.path_info_json(self.version.shape(), &closure);
         let store_dir = self.store.dir();
         let answer = nix::answer(self.version, &store_dir, &self.offers);
-        nix.on(Replay::of(["eval"]).stdout(answer.to_string()))
+        let derivations = nix::derivations(&self.offers).to_string();
+        nix.on(Replay::of(["show-derivation"]).stdout(derivations.clone()))
+            .on(Replay::of(["derivation", "show"]).stdout(derivations))
+            .on(Replay::of(["eval"]).stdout(answer.to_string()))
             .on(Replay::of(["build"]).stderr_file(self.version.log("build-success")))
             .on(Replay::of(["path-info", "--recursive"]).stdout(closure.to_string()))
             .build()

@@ -173,6 +173,23 @@ pub fn answer(version: Version, store_dir: &Path, offers: &[Offer]) -> Value {
     })
 }
 
+/// What the derivations consist of, as `nix derivation show` says it.
+pub fn derivations(offers: &[Offer]) -> Value {
+    let shown = offers.iter().map(|offer| {
+        let derivation = json!({
+            "outputs": { "out": { "path": offer.output } },
+            "inputSrcs": [],
+            "inputDrvs": {},
+            "system": offer.system,
+            "builder": "/bin/sh",
+            "args": [],
+            "env": {},
+        });
+        (offer.derivation.clone(), derivation)
+    });
+    Value::Object(shown.collect())
+}
+
 /// An error as Nix logs it.
 pub fn error(text: &str) -> String {
     let message = json!({

@@ -58,13 +58,13 @@ impl Workplace {
             .env("TMPDIR", self.dir.path().join("tmp"));
     }
 
-    /// Whether a process still runs that was started here, or one that it has started.
+    /// Whether a process still has this folder to work in, as those have that a run here starts.
     pub fn is_busy(&self) -> bool {
-        let here = self.dir.path().to_str().unwrap().as_bytes();
-        let environments = fs::read_dir("/proc").unwrap().flatten();
-        environments
-            .filter_map(|process| fs::read(process.path().join("environ")).ok())
-            .any(|environment| environment.windows(here.len()).any(|part| part == here))
+        let here = self.path("").canonicalize().unwrap();
+        let mut processes = fs::read_dir("/proc").unwrap().flatten();
+        processes.any(|process| {
+            fs::read_link(process.path().join("cwd")).is_ok_and(|folder| folder == here)
+        })
     }
 
     /// Fails the test unless nothing but these is in the folder to work in, and no temporary file is left.
