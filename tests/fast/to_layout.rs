@@ -5,8 +5,10 @@ use nixpy_testkit::archive::DockerArchive;
 use nixpy_testkit::registry::Registry;
 use serde_json::{Value, json};
 
+use nixpy_testkit::fake_nix::Replay;
+
 use crate::scenario::Scenario;
-use crate::scenario::nix::Version;
+use crate::scenario::nix::{Version, metadata};
 
 #[test]
 fn the_index_lists_every_platform_with_digest_size_and_variant() {
@@ -39,9 +41,52 @@ fn the_layout_has_every_blob_and_nothing_else() {
 fn one_evaluation_and_one_build_are_all_that_nix_is_asked() {
     let scenario = Scenario::app();
     let ended = scenario.run([]).ended().succeeded();
-    let verbs = ["eval", "build", "path-info"];
-    assert_eq!(verbs.map(|verb| ended.calls(verb)), [1, 1, 1]);
-    assert_eq!(ended.nix_calls().len(), 3, "{:?}", ended.nix_calls());
+    let verbs = ["metadata", "eval", "build", "path-info"];
+    assert_eq!(verbs.map(|verb| ended.calls(verb)), [1, 1, 1, 2]);
+    assert_eq!(ended.nix_calls().len(), 5, "{:?}", ended.nix_calls());
+}
+
+#[test]
+fn what_is_there_already_is_not_built() {
+    let ended = Scenario::app().built().run([]).ended().succeeded();
+    let verbs = ["metadata", "eval", "build", "path-info"];
+    assert_eq!(verbs.map(|verb| ended.calls(verb)), [1, 1, 0, 1]);
+}
+
+#[test]
+fn a_flake_that_is_what_it_was_is_not_evaluated_again() {
+    let scenario = Scenario::stream().built();
+    let first = scenario.run(["--layout=one"]).ended().succeeded();
+    let run = |arguments: &'static [&'static str]| {
+        let run = scenario
+            .run(arguments.iter().copied())
+            .by_the_nix_of(&first);
+        run.ended().succeeded().calls("eval")
+    };
+    assert_eq!(run(&["--layout=two"]), 1, "not again");
+    let index = |name: &str| scenario.layout_at(name).index_digest("latest");
+    assert_eq!(index("one"), index("two"));
+    assert_eq!(run(&["--reevaluate"]), 2, "the user wants it");
+    assert_eq!(run(&["-s", "x86_64-linux"]), 3, "the question is another");
+}
+
+#[test]
+fn a_flake_that_has_changed_is_evaluated_again() {
+    let before = Replay::of(["flake", "metadata"]).stdout(metadata("before").to_string());
+    let scenario = Scenario::stream().built().on(before.once());
+    let first = scenario.run([]).ended().succeeded();
+    let run = || scenario.run([]).by_the_nix_of(&first).ended().succeeded();
+    assert_eq!(run().calls("eval"), 2, "it is another");
+    assert_eq!(run().calls("eval"), 2, "it is what it was");
+}
+
+#[test]
+fn an_answer_about_derivations_that_are_gone_does_not_count() {
+    let scenario = Scenario::app().built();
+    let first = scenario.run([]).ended().succeeded();
+    scenario.collect_garbage();
+    let ended = scenario.run([]).by_the_nix_of(&first).ended().succeeded();
+    assert_eq!(ended.calls("eval"), 2);
 }
 
 #[test]

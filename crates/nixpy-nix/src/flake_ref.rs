@@ -8,12 +8,16 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::error::{NixError, NixErrorKind};
 
 /// A flake, by its directory or by an address that Nix resolves.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
 pub struct FlakeRef {
     text: String,
+    #[serde(skip)]
     local: Option<PathBuf>,
 }
 

@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::NixError;
 use crate::flake_ref::FlakeRef;
 use crate::system::System;
@@ -23,7 +25,7 @@ pub struct Installable {
 }
 
 /// The path of an attribute: `image`, `services.api`, `"python3.12".image`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttrPath(Vec<String>);
 
 /// A text that is not the path of an attribute.

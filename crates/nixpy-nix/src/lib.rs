@@ -3,6 +3,7 @@
 //! - [`program`]: where `nix` is and how it is called; [`version`]: whose and which
 //! - [`flake_ref`], [`installable`]: what a user types
 //! - [`evaluate`]: what a flake offers, for all systems in one evaluation
+//! - [`fingerprint`]: whether the answer would still be the same
 //! - [`build`]: one `nix build` over all of it, and whose fault a failure is
 //! - [`log`]: what Nix says while it works, as events
 //! - [`path_info`], [`derivation`]: what the store knows
@@ -18,6 +19,7 @@ pub mod build;
 pub mod derivation;
 pub mod error;
 pub mod evaluate;
+pub mod fingerprint;
 pub mod flake_ref;
 pub mod installable;
 pub mod log;

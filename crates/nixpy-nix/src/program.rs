@@ -63,6 +63,11 @@ impl Nix {
         self
     }
 
+    /// What every call is told by `--option`.
+    pub fn options(&self) -> &[(String, String)] {
+        &self.options
+    }
+
     /// Where the program is.
     pub fn program(&self) -> &Path {
         &self.program
@@ -100,7 +105,8 @@ impl Nix {
         Ok(self.version.get_or_init(|| version))
     }
 
-    pub(crate) fn learn_version(&self, version: &NixVersion) {
+    /// Takes note of a version that was told elsewhere, so that it need not be asked for.
+    pub fn learn_version(&self, version: &NixVersion) {
         let _ = self.version.set(version.clone());
     }
 

@@ -28,7 +28,7 @@ pub enum Event<'a> {
     Finished(Stage),
     /// What will be done.
     Planned(&'a Plan),
-    /// Nix said something while building.
+    /// Nix said something while evaluating or building.
     Nix(&'a LogEvent),
     /// A derivation failed.
     BuildFailed(&'a BuildFailure),

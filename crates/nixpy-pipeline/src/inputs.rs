@@ -35,6 +35,8 @@ pub struct Inputs {
     pub keep_going: bool,
     /// Blobs sent at once.
     pub uploads: usize,
+    /// Where answers of flakes are kept between runs, if they are.
+    pub memo_dir: Option<PathBuf>,
     /// Where large layers wait to be sent to a registry.
     pub temp_dir: PathBuf,
 }

@@ -14,6 +14,7 @@ pub mod event;
 pub mod image;
 pub mod index;
 pub mod inputs;
+pub mod memo;
 pub mod offer;
 pub mod plan;
 pub mod platform;

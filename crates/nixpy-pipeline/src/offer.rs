@@ -10,12 +10,17 @@ use std::collections::BTreeMap;
 
 use nixpy_nix::derivation::{Derivation, show_derivations};
 use nixpy_nix::evaluate::{Offer, Offers, Question, evaluate};
+use nixpy_nix::fingerprint::fingerprint;
 use nixpy_nix::{AttrPath, Nix, NixError, StorePath};
+use serde::{Deserialize, Serialize};
 
+use crate::event::{Event, OnEvent};
 use crate::inputs::Inputs;
+use crate::memo::Memo;
 use crate::plan::{CANDIDATES, Form, form_of};
 
 /// The answer of the flake.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Offered {
     /// What is to be built.
     pub offers: Offers,
@@ -23,34 +28,78 @@ pub struct Offered {
     pub instead_of: BTreeMap<StorePath, StorePath>,
 }
 
-/// Asks the flake. `arguments` go to `nix eval`.
+/// Asks the flake, unless it has answered before and is what it was then.
 ///
 /// # Errors
 /// The flake cannot be evaluated.
-pub async fn ask(nix: &Nix, inputs: &Inputs, arguments: &[&str]) -> Result<Offered, NixError> {
-    let candidates = match &inputs.attribute {
-        Some(attribute) => vec![attribute.clone()],
-        None => CANDIDATES.into_iter().map(AttrPath::name).collect(),
+pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<Offered, NixError> {
+    let question = question(inputs);
+    let memo = match &inputs.memo_dir {
+        Some(directory) => {
+            let fingerprint = fingerprint(nix, &inputs.flake).await;
+            let asked = (&question, inputs.build_archive);
+            fingerprint.map(|fingerprint| Memo::of(directory, &fingerprint, &asked))
+        }
+        None => None,
     };
-    let question = Question {
-        flake: inputs.flake.clone(),
-        systems: (!inputs.systems.is_empty()).then(|| inputs.systems.clone()),
-        candidates,
-        extra_arguments: arguments.iter().map(ToString::to_string).collect(),
-    };
-    let offers = evaluate(nix, &question, |_| {}).await?;
+    if let Some(offered) = memo.as_ref().and_then(Memo::recall::<Offered>)
+        && offered.is_in_store()
+    {
+        // The fingerprint holds the program: it is the one that answered.
+        nix.learn_version(&offered.offers.nix_version);
+        return Ok(offered);
+    }
     let mut offered = Offered {
-        offers,
+        offers: evaluate(nix, &question, |event| on_event(Event::Nix(&event))).await?,
         instead_of: BTreeMap::new(),
     };
-    // A dry run leaves no derivations to look into.
-    if !inputs.build_archive && !arguments.contains(&"--read-only") {
+    if !inputs.build_archive {
         offered.replace_archives(nix).await?;
+    }
+    if let Some(memo) = memo {
+        memo.keep(&offered);
     }
     Ok(offered)
 }
 
+/// Asks the flake and writes nothing, not even derivations. What an archive is made
+/// from stands in derivations, so archives stay archives.
+///
+/// # Errors
+/// The flake cannot be evaluated.
+pub async fn ask_only(nix: &Nix, inputs: &Inputs) -> Result<Offered, NixError> {
+    let mut question = question(inputs);
+    question.extra_arguments.push("--read-only".to_owned());
+    Ok(Offered {
+        offers: evaluate(nix, &question, |_| {}).await?,
+        instead_of: BTreeMap::new(),
+    })
+}
+
+fn question(inputs: &Inputs) -> Question {
+    let candidates = match &inputs.attribute {
+        Some(attribute) => vec![attribute.clone()],
+        None => CANDIDATES.into_iter().map(AttrPath::name).collect(),
+    };
+    Question {
+        flake: inputs.flake.clone(),
+        systems: (!inputs.systems.is_empty()).then(|| inputs.systems.clone()),
+        candidates,
+        extra_arguments: Vec::new(),
+    }
+}
+
 impl Offered {
+    /// Derivations can be collected as garbage between two runs.
+    fn is_in_store(&self) -> bool {
+        let mut chosen = self
+            .offers
+            .systems
+            .values()
+            .filter_map(|system| system.chosen.as_ref());
+        chosen.all(|offer| offer.drv_path.as_path().exists())
+    }
+
     async fn replace_archives(&mut self, nix: &Nix) -> Result<(), NixError> {
         let chosen = self
             .offers

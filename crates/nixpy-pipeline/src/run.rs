@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use nixpy_nix::path_info::path_info;
-use nixpy_nix::{Nix, NixError, StorePath};
+use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
@@ -12,7 +12,7 @@ use crate::build::build;
 use crate::event::{Event, OnEvent, Stage};
 use crate::image::{Closure, ImageError, Made, image};
 use crate::inputs::Inputs;
-use crate::offer::ask;
+use crate::offer::{ask, ask_only};
 use crate::plan::{Host, Plan, PlanError, plan};
 use crate::publish::{self, Loadable};
 use crate::report::{Outcome, PlatformReport, Report, told};
@@ -52,7 +52,7 @@ pub struct Finished {
 /// # Errors
 /// The flake cannot be evaluated, or lacks something.
 pub async fn preview(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<Plan, RunError> {
-    let offered = ask(nix, inputs, &["--read-only"]).await?;
+    let offered = ask_only(nix, inputs).await?;
     plan(inputs, &offered, host).map_err(RunError::Plan)
 }
 
@@ -100,18 +100,35 @@ async fn carry_out(
 
     on_event(Event::Started(Stage::Build));
     let begun = Instant::now();
-    let built = build(nix, inputs, plan, on_event).await;
+    // Often everything is there: from a run before, or from another job. To be told
+    // so costs less than a `nix build` that finds nothing to do.
+    let closure = match closure(nix, plan).await {
+        Err(error) if matches!(*error.kind, NixErrorKind::InvalidPaths(_)) => {
+            report.failures = build(nix, inputs, plan, on_event).await?.failures;
+            if !report.failures.is_empty() {
+                report.outcome = Outcome::Failure;
+                report.timings.build = begun.elapsed().as_secs_f64();
+                return Ok(());
+            }
+            self::closure(nix, plan).await?
+        }
+        known => known?,
+    };
     report.timings.build = begun.elapsed().as_secs_f64();
-    report.failures = built?.failures;
-    if !report.failures.is_empty() {
-        report.outcome = Outcome::Failure;
-        return Ok(());
-    }
     on_event(Event::Finished(Stage::Build));
 
     on_event(Event::Started(Stage::Publish));
     let begun = Instant::now();
-    let put = put(nix, inputs, host, plan, &destination, finished, on_event).await;
+    let put = put(
+        inputs,
+        host,
+        plan,
+        &closure,
+        &destination,
+        finished,
+        on_event,
+    )
+    .await;
     finished.report.timings.publish = begun.elapsed().as_secs_f64();
     put?;
     on_event(Event::Finished(Stage::Publish));
@@ -125,7 +142,7 @@ async fn decide(
     on_event: &OnEvent<'_>,
 ) -> Result<Plan, RunError> {
     on_event(Event::Started(Stage::Evaluate));
-    let offered = ask(nix, inputs, &[]).await?;
+    let offered = ask(nix, inputs, on_event).await?;
     let plan = plan(inputs, &offered, host).map_err(RunError::Plan)?;
     on_event(Event::Finished(Stage::Evaluate));
     on_event(Event::Planned(&plan));
@@ -134,25 +151,21 @@ async fn decide(
 
 /// Images, then the index, then the tags.
 async fn put(
-    nix: &Nix,
     inputs: &Inputs,
     host: &Host,
     plan: &Plan,
+    closure: &Closure,
     destination: &Destination,
     finished: &mut Finished,
     on_event: &OnEvent<'_>,
 ) -> Result<(), RunError> {
     let platforms: Vec<_> = plan.jobs.iter().map(|job| job.platform.clone()).collect();
-    let (closure, prior) = tokio::join!(
-        closure(nix, plan),
-        publish::prior(inputs, destination, &platforms)
-    );
-    let (closure, prior) = (closure?, prior?);
+    let prior = publish::prior(inputs, destination, &platforms).await?;
 
     let made = plan
         .jobs
         .iter()
-        .map(|job| image(job, &closure, &inputs.image, inputs.max_layers))
+        .map(|job| image(job, closure, &inputs.image, inputs.max_layers))
         .collect::<Result<Vec<Made>, _>>()?;
     let images: Vec<Image> = made.iter().map(|made| made.image.clone()).collect();
     let pushed = publish::publish(&images, destination, &prior, inputs, on_event).await?;

@@ -1,5 +1,6 @@
 //! A run that is over, and what a test may expect of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nixpy_pipeline::report::Report;
@@ -11,7 +12,7 @@ pub struct Ended {
     pub stdout: String,
     pub stderr: String,
     pub took: Duration,
-    pub(super) nix: FakeNix,
+    pub(super) nix: Arc<FakeNix>,
 }
 
 impl Ended {

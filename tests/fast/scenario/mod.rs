@@ -35,6 +35,7 @@ pub struct Scenario {
     closures: Vec<Closure>,
     offers: Vec<Offer>,
     version: Version,
+    built: bool,
     rules: Vec<Replay>,
 }
 
@@ -118,6 +119,22 @@ impl Scenario {
     pub fn without_the_attribute(mut self) -> Self {
         self.offers.iter_mut().for_each(Offer::is_not_there);
         self
+    }
+
+    /// With everything in the store already.
+    pub fn built(mut self) -> Self {
+        self.built = true;
+        for offer in &self.offers {
+            fs::write(&offer.derivation, "Derive(…)").unwrap();
+        }
+        self
+    }
+
+    /// Removes the derivations, as `nix-collect-garbage` does.
+    pub fn collect_garbage(&self) {
+        for offer in &self.offers {
+            fs::remove_file(&offer.derivation).unwrap();
+        }
     }
 
     /// With a call that Nix answers in another way.
@@ -220,6 +237,7 @@ impl Scenario {
             closures,
             offers: Vec::new(),
             version: Version::Nix2_26,
+            built: false,
             rules: Vec::new(),
         };
         for directory in ["checkout", "home", "tmp", "programs"] {
@@ -247,7 +265,19 @@ impl Scenario {
         let store_dir = self.store.dir();
         let answer = nix::answer(self.version, &store_dir, &self.offers);
         let derivations = nix::derivations(&self.offers).to_string();
-        nix.on(Replay::of(["show-derivation"]).stdout(derivations.clone()))
+        let metadata = nix::metadata("a tree").to_string();
+        let missing: Vec<(&str, Option<&[&str]>)> = self
+            .offers
+            .iter()
+            .map(|offer| (offer.output.as_str(), None))
+            .collect();
+        let not_yet = Replay::of(["path-info", "--recursive"]).stdout(self.version.paths(&missing));
+        let nix = match self.built {
+            true => nix,
+            false => nix.on(not_yet.once()),
+        };
+        nix.on(Replay::of(["flake", "metadata"]).stdout(metadata))
+            .on(Replay::of(["show-derivation"]).stdout(derivations.clone()))
             .on(Replay::of(["derivation", "show"]).stdout(derivations))
             .on(Replay::of(["eval"]).stdout(answer.to_string()))
             .on(Replay::of(["build"]).stderr_file(self.version.log("build-success")))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,12 +21,13 @@ pub struct Run<'a> {
     arguments: Vec<String>,
     variables: BTreeMap<String, OsString>,
     has_nix: bool,
+    nix: Option<Arc<FakeNix>>,
 }
 
 /// A run that goes on.
 pub struct Running {
     child: Child,
-    nix: FakeNix,
+    nix: Arc<FakeNix>,
     stdout: Option<JoinHandle<String>>,
     stderr: Option<JoinHandle<String>>,
     begun: Instant,
@@ -41,6 +43,7 @@ impl<'a> Run<'a> {
             arguments: arguments.into_iter().map(str::to_owned).collect(),
             variables: BTreeMap::new(),
             has_nix: true,
+            nix: None,
         }
     }
 
@@ -61,6 +64,12 @@ impl<'a> Run<'a> {
     /// On a machine without Nix.
     pub fn without_nix(mut self) -> Self {
         self.has_nix = false;
+        self
+    }
+
+    /// With the same program that another run has called; its calls add up.
+    pub fn by_the_nix_of(mut self, before: &Ended) -> Self {
+        self.nix = Some(before.nix.clone());
         self
     }
 
@@ -85,9 +94,9 @@ impl<'a> Run<'a> {
         Running::of(child, nix)
     }
 
-    fn command(&self) -> (Command, FakeNix) {
+    fn command(&self) -> (Command, Arc<FakeNix>) {
         let scenario = self.scenario;
-        let nix = scenario.nix();
+        let nix = self.nix.clone().unwrap_or_else(|| Arc::new(scenario.nix()));
         let mut path = vec![scenario.programs()];
         path.extend(self.has_nix.then(|| nix.path_dir()));
         let mut command = Command::new(env!("CARGO_BIN_EXE_nixpy-ci"));
@@ -107,7 +116,7 @@ impl<'a> Run<'a> {
 }
 
 impl Running {
-    fn of(mut child: Child, nix: FakeNix) -> Self {
+    fn of(mut child: Child, nix: Arc<FakeNix>) -> Self {
         Self {
             stdout: child.stdout.take().map(reading),
             stderr: child.stderr.take().map(reading),

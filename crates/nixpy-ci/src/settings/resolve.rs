@@ -126,6 +126,10 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     };
     let nix_options = reader.pairs("nix-option").into_iter().collect();
     let build_archive = reader.switch("build-archive");
+    let memo_dir = match reader.switch("reevaluate") {
+        true => None,
+        false => cache_dir(around.environment).map(|cache| cache.join("evaluations")),
+    };
     let (setup, dry_run, json) = (
         reader.switch("setup"),
         reader.switch("dry-run"),
@@ -146,6 +150,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 image,
                 max_layers,
                 build_archive,
+                memo_dir,
                 keep_going: true,
                 uploads,
                 temp_dir: temp_dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
@@ -162,6 +167,16 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
         }),
         _ => Err(reader.problems),
     }
+}
+
+/// `$XDG_CACHE_HOME/nixpy-ci`, by the XDG base directory specification.
+fn cache_dir(environment: &Environment) -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let value = environment.get(std::ffi::OsStr::new(name))?;
+        Some(PathBuf::from(value)).filter(|path| path.is_absolute())
+    };
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(cache.join("nixpy-ci"))
 }
 
 struct Reader<'a> {

@@ -290,6 +290,12 @@ pub const SETTINGS: &[Setting] = &[
     )
     .key("nix-options"),
     setting(
+        "reevaluate",
+        Group::How,
+        Kind::Switch,
+        "Evaluate the flake even if it is what it was when it was evaluated last.",
+    ),
+    setting(
         "setup",
         Group::How,
         Kind::Switch,

@@ -13,7 +13,7 @@ pub(crate) use failure::store as store_failure;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{NixError, NixErrorKind};
 use crate::flake_ref::FlakeRef;
@@ -26,7 +26,7 @@ use crate::system::System;
 use crate::version::NixVersion;
 
 /// What to ask a flake.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Question {
     /// The flake.
     pub flake: FlakeRef,
@@ -39,7 +39,7 @@ pub struct Question {
 }
 
 /// What a flake offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offers {
     /// The Nix that evaluated.
     pub nix_version: NixVersion,
@@ -52,7 +52,7 @@ pub struct Offers {
 }
 
 /// What a flake offers for one system.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemOffer {
     /// The names of all attributes; sorted.
     pub attributes: Vec<String>,
@@ -61,7 +61,7 @@ pub struct SystemOffer {
 }
 
 /// A derivation that can be built.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// Its attribute below `packages.<system>`.
     pub attribute: AttrPath,
