@@ -270,6 +270,35 @@ fn a_file_that_is_no_image_says_what_would_be_one() {
     ended.with_the_error(&["neither an image archive nor a script", "dockerTools"]);
 }
 
+/// Running it would do what it says: it may be the package of a deployment.
+#[test]
+fn a_script_that_is_no_stream_of_an_image_is_not_run() {
+    let scenario = Scenario::image(|_| b"#!/bin/sh\ntouch was-run\n".to_vec());
+    let ended = scenario.run([]).ended().with_code(2).prints_nothing();
+    ended.with_the_error(&["neither an image archive nor a script"]);
+    assert!(!scenario.has("was-run"));
+}
+
+#[test]
+fn names_that_a_terminal_would_act_on_are_shown_as_they_are_written() {
+    let scenario = Scenario::where_nix_says("\u{1b}]0;title\u{7} is not an attribute");
+    let ended = scenario.run([]).ended().with_code(1);
+    ended.never_says("\u{1b}").never_says("\u{7}");
+}
+
+#[test]
+fn a_user_that_the_image_does_not_know_is_refused() {
+    let scenario = Scenario::app();
+    refused(&scenario, &["--user=nobody"], 2, &["--user", "1000:1000"]);
+}
+
+#[test]
+fn an_entrypoint_that_is_not_there_is_refused_with_what_is() {
+    let scenario = Scenario::app();
+    let arguments = ["--entrypoint=base-api --port 8000"];
+    refused(&scenario, &arguments, 2, &["entrypoint", "its bin/ has"]);
+}
+
 #[test]
 fn a_summary_that_cannot_be_written_is_named() {
     let scenario = Scenario::app();

@@ -209,3 +209,25 @@ fn wrong_keys_of_the_file_do_not_hide_wrong_flags() {
     let ended = scenario.run(["--port=http"]).ended().with_code(2);
     ended.says("`tagz`").says("--port: \"http\" is not a port");
 }
+
+#[test]
+fn an_empty_list_in_the_file_says_nothing() {
+    let scenario = Scenario::app().file("nixpy-ci.yaml", "tags: []\nsystems: []\n");
+    scenario.run([]).ended().succeeded().prints(":latest");
+}
+
+#[test]
+fn a_layout_of_a_flag_wins_over_a_repository_of_the_file() {
+    let file = "repository: 127.0.0.1:1/base-api\n";
+    let scenario = Scenario::app().file("nixpy-ci.yaml", file);
+    scenario.run(["--layout=out"]).ended().succeeded();
+    assert!(scenario.has("out/index.json"));
+}
+
+#[test]
+fn a_system_that_is_named_twice_is_built_once() {
+    let scenario = Scenario::app();
+    let twice = ["-s", "x86_64-linux", "-s", "x86_64-linux"];
+    scenario.run(twice).ended().succeeded();
+    assert_eq!(scenario.layout().images("latest").len(), 1);
+}

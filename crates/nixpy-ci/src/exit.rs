@@ -29,6 +29,7 @@ impl From<&RunError> for Code {
     fn from(error: &RunError) -> Self {
         match error {
             RunError::Nix(error) => error.into(),
+            RunError::Image(error) if error.is_damage() => Self::Failed,
             RunError::Plan(_) | RunError::Image(_) => Self::Inputs,
             RunError::Destination(error) => error.into(),
             RunError::Publish(error) => match error {

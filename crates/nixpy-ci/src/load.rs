@@ -1,11 +1,15 @@
 //! Handing an image to docker or podman.
 
+use std::ffi::OsStr;
 use std::io;
 use std::process::{Command, Stdio};
 
 use nixpy_oci::load::write_docker_archive;
 use nixpy_pipeline::inputs::Loader;
 use nixpy_pipeline::publish::Loadable;
+
+use crate::settings::Environment;
+use crate::settings::table::secret_variables;
 
 /// The program did not take the image.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +32,39 @@ pub enum LoadError {
     },
 }
 
-/// Loads an image under a name; blocks until the program has ended.
-pub fn load(loader: Loader, loadable: &Loadable, name: &str) -> Result<(), LoadError> {
+/// Looks for the program, before the work whose result it is to take.
+pub fn find(loader: Loader, environment: &Environment) -> Result<(), LoadError> {
+    let program = loader.program();
+    let path = environment.get(OsStr::new("PATH"));
+    let mut places = path.into_iter().flat_map(std::env::split_paths);
+    match places.any(|place| place.join(program).is_file()) {
+        true => Ok(()),
+        false => Err(LoadError::Start {
+            program,
+            source: io::ErrorKind::NotFound.into(),
+        }),
+    }
+}
+
+/// Loads an image under a name.
+pub async fn load(loader: Loader, loadable: Loadable, name: String) -> Result<(), LoadError> {
+    let program = loader.program();
+    let waiting = tokio::task::spawn_blocking(move || wait(loader, &loadable, &name));
+    waiting.await.unwrap_or_else(|e| {
+        let said = e.to_string();
+        Err(LoadError::Refused { program, said })
+    })
+}
+
+fn wait(loader: Loader, loadable: &Loadable, name: &str) -> Result<(), LoadError> {
     let program = loader.program();
     let start = |source| LoadError::Start { program, source };
     let refused = |said: String| LoadError::Refused { program, said };
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    secret_variables().for_each(|name| {
+        command.env_remove(name);
+    });
+    let mut child = command
         .arg("load")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -95,14 +95,9 @@ async fn until_interrupted(work: impl Future<Output = Code>) -> Code {
     };
     tokio::select! {
         code = work => code,
-        _ = tokio::signal::ctrl_c() => cancelled(),
-        _ = terminated.recv() => cancelled(),
+        _ = tokio::signal::ctrl_c() => Code::Cancelled,
+        _ = terminated.recv() => Code::Cancelled,
     }
-}
-
-fn cancelled() -> Code {
-    render::line("cancelled: no tag was moved");
-    Code::Cancelled
 }
 
 /// The result, on standard output. A reader that has gone away is no failure.

@@ -1,13 +1,18 @@
 //! `nixpy-ci run`: settings in, report out.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use clap::ArgMatches;
 use nixpy_nix::Nix;
+use nixpy_pipeline::event::Event;
 use nixpy_pipeline::inputs::{Loader, Target};
 use nixpy_pipeline::report::{Report, told};
 use nixpy_pipeline::run::{self, Finished};
 
 use crate::exit::Code;
 use crate::render::{Renderer, line, renderer};
+use crate::settings::table::secret_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
 use crate::{host, load, print, report, setup};
 
@@ -41,7 +46,9 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     }
     let renderer = renderer(resolved.output.progress, environment);
     let nix = match Nix::find(resolved.nix.as_deref()) {
-        Ok(nix) => nix.with_options(resolved.nix_options.clone()),
+        Ok(nix) => nix
+            .with_options(resolved.nix_options.clone())
+            .without_variables(secret_variables()),
         Err(e) => {
             renderer.error(&told(&e));
             return Code::from(&e);
@@ -50,16 +57,57 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     if resolved.dry_run {
         return dry_run(&nix, &resolved, renderer.as_ref()).await;
     }
+    if let Some(loader) = resolved.inputs.load
+        && let Err(e) = load::find(loader, environment)
+    {
+        renderer.error(&told(&e));
+        return Code::Machine;
+    }
+    let moved = MovedTags::default();
     let ended = run::run(&nix, &resolved.inputs, &host::host(), &|event| {
+        moved.note(&event);
         renderer.event(&event);
     })
     .await;
+    moved.is_told();
     renderer.close();
     match ended {
-        Ok(finished) => tell(finished, &resolved, renderer.as_ref()),
+        Ok(finished) => tell(finished, &resolved, renderer.as_ref()).await,
         Err(e) => {
             renderer.error(&told(&e));
             Code::from(&e)
+        }
+    }
+}
+
+/// Says, when a run is dropped in the middle, which tags it had moved.
+#[derive(Default)]
+struct MovedTags {
+    references: Mutex<Vec<String>>,
+    ended: AtomicBool,
+}
+
+impl MovedTags {
+    fn note(&self, event: &Event<'_>) {
+        if let (Event::Tagged(reference), Ok(mut references)) = (event, self.references.lock()) {
+            references.push((*reference).to_owned());
+        }
+    }
+
+    /// The report tells it.
+    fn is_told(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for MovedTags {
+    fn drop(&mut self) {
+        if self.ended.load(Ordering::Relaxed) {
+            return;
+        }
+        match self.references.lock().as_deref().map(Vec::as_slice) {
+            Ok([]) | Err(_) => line("cancelled: no tag was moved"),
+            Ok(moved) => line(&format!("cancelled: moved already: {}", moved.join(", "))),
         }
     }
 }
@@ -71,6 +119,7 @@ async fn settings(flags: &ArgMatches, environment: &Environment) -> Result<Resol
     let around = Surroundings {
         environment,
         cwd: &cwd,
+        now: std::time::SystemTime::now(),
     };
     resolve(&raw, &around)
         .await
@@ -90,7 +139,7 @@ async fn dry_run(nix: &Nix, resolved: &Resolved, renderer: &dyn Renderer) -> Cod
 }
 
 /// Loads, writes and prints what came out.
-fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) -> Code {
+async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) -> Code {
     let Finished {
         mut report,
         loadable,
@@ -109,7 +158,7 @@ fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) -> Cod
     match (resolved.inputs.load, loadable) {
         (Some(loader), Some(loadable)) => {
             let name = name_to_load(resolved, &report);
-            match load::load(loader, &loadable, &name) {
+            match load::load(loader, loadable, name.clone()).await {
                 Ok(()) => report.loaded = Some(format!("{} {name}", loader.program())),
                 Err(e) => {
                     renderer.error(&told(&e));
@@ -171,5 +220,7 @@ fn image_name(name: &str) -> String {
 fn json(value: &impl serde::Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
-    text
+    // A log may hold what an old form of GitHub's commands looks like, which counts
+    // anywhere in a line.
+    text.replace("##[", "##\\u005b")
 }

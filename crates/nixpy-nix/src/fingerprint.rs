@@ -15,9 +15,20 @@ use crate::flake_ref::FlakeRef;
 use crate::program::Nix;
 use crate::run::run;
 
+/// Options that let an evaluation look around.
+const IMPURE: [&str; 2] = ["pure-eval", "impure-env"];
+
 /// 64 hex digits that change when an evaluation may; `None` where Nix does not tell
 /// enough, or fails: the evaluation itself will say why.
 pub async fn fingerprint(nix: &Nix, flake: &FlakeRef) -> Option<String> {
+    // Then an evaluation may depend on anything.
+    if nix
+        .options()
+        .iter()
+        .any(|(name, _)| IMPURE.contains(&name.as_str()))
+    {
+        return None;
+    }
     let arguments = ["flake", "metadata", "--json", flake.as_str()].map(str::to_owned);
     let ended = run(nix, &arguments, &mut |_| {}).await.ok()?;
     let metadata: Value = serde_json::from_str(&ended.stdout).ok()?;

@@ -15,6 +15,7 @@ use crate::version::NixVersion;
 pub struct Nix {
     program: PathBuf,
     options: Vec<(String, String)>,
+    hidden: Vec<String>,
     version: Arc<OnceLock<NixVersion>>,
 }
 
@@ -52,6 +53,7 @@ impl Nix {
         Ok(Self {
             program,
             options: Vec::new(),
+            hidden: Vec::new(),
             version: Arc::default(),
         })
     }
@@ -66,6 +68,17 @@ impl Nix {
     /// What every call is told by `--option`.
     pub fn options(&self) -> &[(String, String)] {
         &self.options
+    }
+
+    /// The same program, called without these variables of our environment.
+    #[must_use]
+    pub fn without_variables(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.hidden.extend(names);
+        self
+    }
+
+    pub(crate) fn hidden(&self) -> &[String] {
+        &self.hidden
     }
 
     /// Where the program is.

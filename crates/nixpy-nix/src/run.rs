@@ -58,6 +58,9 @@ pub(crate) async fn run(
     on_event: OnEvent<'_>,
 ) -> Result<Ended, NixError> {
     let mut command = tokio::process::Command::new(nix.program());
+    for name in nix.hidden() {
+        command.env_remove(name);
+    }
     command
         .args(nix.common_arguments())
         .args(["--log-format", "internal-json"])

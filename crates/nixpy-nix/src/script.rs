@@ -15,6 +15,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 pub fn output_of(script: &Path) -> io::Result<Box<dyn Read + Send>> {
     let log = tempfile::tempfile()?;
     let mut child = Command::new(script)
+        // It needs nothing of our environment, and our secrets are none of its affair.
+        .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log.try_clone()?)

@@ -123,11 +123,12 @@ impl Image {
     pub fn identity(&self, compression: Compression) -> Identity {
         let body = match &self.body {
             Body::Layers { layers, config } => {
-                let layers: Vec<String> = layers
+                // The comments stand in the config's history.
+                let layers: Vec<(String, &str)> = layers
                     .iter()
-                    .map(|layer| layer.identity.to_string())
+                    .map(|layer| (layer.identity.to_string(), layer.comment.as_str()))
                     .collect();
-                Identity::of("layers/1", &(layers, config))
+                Identity::of("layers/2", &(layers, config))
             }
             Body::Archive { identity, .. } => *identity,
         };

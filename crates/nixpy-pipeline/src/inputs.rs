@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use nixpy_nix::{AttrPath, FlakeRef, System};
 use nixpy_oci::compress::Compression;
@@ -35,6 +36,8 @@ pub struct Inputs {
     pub keep_going: bool,
     /// Blobs sent at once.
     pub uploads: usize,
+    /// When the run began, for images that are dated so.
+    pub now: SystemTime,
     /// Where answers of flakes are kept between runs, if they are.
     pub memo_dir: Option<PathBuf>,
     /// Where large layers wait to be sent to a registry.

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 const MOST: usize = 200;
 
 /// One answer's place.
+#[derive(PartialEq, Eq)]
 pub struct Memo {
     file: PathBuf,
 }

@@ -2,11 +2,12 @@
 //!
 //! `dockerTools.buildLayeredImage` is `runCommand "NAME.tar.gz"` around the script that
 //! `streamLayeredImage` makes, `stream-NAME`, which therefore is among the derivation's
-//! inputs. That script's description says everything about the image; so it is built in
+//! inputs, and the command only compresses what it writes. That script's description says everything about the image; so it is built in
 //! the archive's place, and the archive, which takes longer to make than all the rest
 //! and as much room in the store, never comes to be.
 
 use std::collections::BTreeMap;
+use std::str::FromStr as _;
 
 use nixpy_nix::derivation::{Derivation, show_derivations};
 use nixpy_nix::evaluate::{Offer, Offers, Question, evaluate};
@@ -56,7 +57,11 @@ pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<O
     if !inputs.build_archive {
         offered.replace_archives(nix).await?;
     }
-    if let Some(memo) = memo {
+    // A file saved while Nix was reading belongs to the next evaluation.
+    if let (Some(memo), Some(directory)) = (memo, &inputs.memo_dir)
+        && let Some(fingerprint) = fingerprint(nix, &inputs.flake).await
+        && memo == Memo::of(directory, &fingerprint, &(&question, inputs.build_archive))
+    {
         memo.keep(&offered);
     }
     Ok(offered)
@@ -69,7 +74,8 @@ pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<O
 /// The flake cannot be evaluated.
 pub async fn ask_only(nix: &Nix, inputs: &Inputs) -> Result<Offered, NixError> {
     let mut question = question(inputs);
-    question.extra_arguments.push("--read-only".to_owned());
+    let arguments = ["--read-only", "--no-write-lock-file"];
+    question.extra_arguments = arguments.map(str::to_owned).to_vec();
     Ok(Offered {
         offers: evaluate(nix, &question, |_| {}).await?,
         instead_of: BTreeMap::new(),
@@ -117,7 +123,7 @@ impl Offered {
         let shown = show_derivations(nix, &derivations).await?;
         let scripts: BTreeMap<StorePath, StorePath> = shown
             .iter()
-            .filter_map(|archive| Some((archive.path.clone(), script_of(archive)?)))
+            .filter_map(|archive| Some((archive.path.clone(), script_of(archive)?.clone())))
             .collect();
         let wanted: Vec<StorePath> = scripts.values().cloned().collect();
         let shown = show_derivations(nix, &wanted).await?;
@@ -137,17 +143,63 @@ impl Offered {
     }
 }
 
-/// `stream-NAME` for an archive called `NAME.tar` or `NAME.tar.*`. Anything else may
-/// do something with what the script writes.
-fn script_of(archive: &Derivation) -> Option<StorePath> {
-    let (name, suffix) = archive.name.split_once(".tar")?;
-    if !matches!(suffix, "" | ".gz" | ".zst" | ".xz") {
-        return None;
-    }
+/// The script that writes an archive, if the derivation does nothing else with what it
+/// writes than to compress it.
+fn script_of(archive: &Derivation) -> Option<&StorePath> {
+    let name = archive.name.split_once(".tar")?.0;
     let wanted = format!("stream-{name}.drv");
-    let inputs = archive.input_drvs.iter();
-    let mut scripts = inputs
-        .map(|(path, _)| path)
-        .filter(|path| path.name() == wanted);
-    scripts.next().cloned()
+    let inputs = archive.input_drvs.iter().map(|(path, _)| path);
+    let mut scripts = inputs.filter(|path| path.name() == wanted);
+    let script = scripts.next()?;
+    let alone = scripts.next().is_none();
+    let command = archive.env.get("buildCommand")?;
+    (alone && only_compresses(command, &format!("stream-{name}"))).then_some(script)
+}
+
+/// Whether a command is `SCRIPT | COMPRESSOR > $out`, as nixpkgs has written it for
+/// every compressor it knows. What is not exactly that may make another image.
+fn only_compresses(command: &str, script: &str) -> bool {
+    let Some((written, compressed)) = command.trim().split_once(" | ") else {
+        return false;
+    };
+    let Some(compressor) = compressed.strip_suffix(" > $out") else {
+        return false;
+    };
+    let is_script = StorePath::from_str(written).is_ok_and(|path| path.name() == script);
+    let mut words = compressor.split(' ');
+    let program = words.next().and_then(|word| word.rsplit('/').next());
+    let known = matches!(program, Some("pigz" | "gzip" | "zstd" | "xz" | "cat"));
+    // `-nTR`, `-p$NIX_BUILD_CORES`: options, and nothing that a shell would act on.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_$=".contains(c);
+    is_script && known && words.all(|word| word.starts_with('-') && word.chars().all(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::only_compresses;
+
+    #[test]
+    fn only_what_nixpkgs_writes_counts_as_compressing() {
+        let script = "/nix/store/gh97jkznl0c7wajlwq5d3axzp9h53lql-stream-api";
+        for compressor in [
+            "pigz -nTR",
+            "pigz -p$NIX_BUILD_CORES -nTR",
+            "cat",
+            "/x/bin/zstd -T$N",
+        ] {
+            let command = format!("{script} | {compressor} > $out\n");
+            assert!(only_compresses(&command, "stream-api"), "{command}");
+        }
+        for command in [
+            "cp hardened.tar $out".to_owned(),
+            format!("{script} | squash > $out"),
+            format!("{script} | pigz -n > $out; scan $out"),
+            format!("{script} | pigz $(cat more) > $out"),
+            format!("{script} | patch-image | pigz -n > $out"),
+            format!("{script} > $out"),
+            format!("{script}-other | pigz -n > $out"),
+        ] {
+            assert!(!only_compresses(&command, "stream-api"), "{command}");
+        }
+    }
 }

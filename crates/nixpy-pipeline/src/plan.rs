@@ -147,7 +147,13 @@ pub enum PlanError {
 fn list(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
-        names => names.join(", "),
+        names => {
+            let printable = |name: &String| match name.chars().any(char::is_control) {
+                true => format!("{name:?}"),
+                false => name.clone(),
+            };
+            names.iter().map(printable).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 

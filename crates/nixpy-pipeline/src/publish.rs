@@ -18,86 +18,80 @@ use crate::event::{Event, OnEvent};
 use crate::index::index;
 use crate::inputs::{Inputs, Target};
 
-/// Opens the destination. A registry is not asked anything yet.
-///
-/// # Errors
-/// The layout directory or the registry's settings cannot be used.
-pub fn open(target: &Target) -> Result<Destination, DestinationError> {
-    Ok(match target {
-        Target::Layout(path) => Destination::Layout(Layout::open(path)?),
-        Target::Registry {
-            repository,
-            credentials,
-            options,
-        } => Destination::Registry(Registry::new(
-            repository.clone(),
-            credentials.clone(),
-            options.clone(),
-        )?),
-    })
+/// Where the image goes, and what is there before.
+pub struct Place {
+    /// A layout or a repository.
+    pub destination: Destination,
+    prior: Prior,
 }
 
-/// Brings all images to the destination, without a tag; in the order given.
-///
-/// # Errors
-/// The first that fails ends all.
-pub async fn publish(
-    images: &[Image],
-    destination: &Destination,
-    prior: &Prior,
-    inputs: &Inputs,
-    on_event: &OnEvent<'_>,
-) -> Result<Vec<Pushed>, PublishError> {
-    let options = options(inputs, destination);
-    let on_layer = |event| on_event(Event::Layer(&event));
-    let publisher = Publisher {
-        destination,
-        prior,
-        options: &options,
-        on_layer: &on_layer,
-        sending: Sending::default(),
-    };
-    try_join_all(images.iter().map(|image| publisher.publish(image))).await
-}
-
-/// What the tags point to so far. The first tag speaks for all.
-///
-/// # Errors
-/// The destination cannot be read.
-pub async fn prior(
-    inputs: &Inputs,
-    destination: &Destination,
-    platforms: &[Platform],
-) -> Result<Prior, DestinationError> {
-    match inputs.tags.first() {
-        Some(tag) => Prior::read(destination, tag, platforms).await,
-        None => Ok(Prior::default()),
+impl Place {
+    /// Opens the destination and reads what its first tag points to; that one
+    /// speaks for all.
+    ///
+    /// # Errors
+    /// It cannot be used, cannot be reached, or does not let us in.
+    pub async fn open(inputs: &Inputs, platforms: &[Platform]) -> Result<Self, DestinationError> {
+        let destination = match &inputs.target {
+            Target::Layout(path) => Destination::Layout(Layout::open(path)?),
+            Target::Registry {
+                repository,
+                credentials,
+                options,
+            } => Destination::Registry(Registry::new(
+                repository.clone(),
+                credentials.clone(),
+                options.clone(),
+            )?),
+        };
+        let prior = match inputs.tags.first() {
+            Some(tag) => Prior::read(&destination, tag, platforms).await?,
+            None => Prior::default(),
+        };
+        Ok(Self { destination, prior })
     }
-}
 
-/// Puts the index over the images and points every tag at it. `on_tag` is told
-/// each reference that clients take from then on.
-///
-/// # Errors
-/// The destination refuses; a tag that was not reached points where it did.
-pub async fn tag(
-    images: &[Pushed],
-    destination: &Destination,
-    prior: &Prior,
-    inputs: &Inputs,
-    mut on_tag: impl FnMut(String),
-) -> Result<Descriptor, DestinationError> {
-    let (descriptor, bytes) = index(images);
-    for (n, tag) in inputs.tags.iter().enumerate() {
-        // In a layout the tag is also what keeps blobs that had been lost.
-        let is_registry = matches!(destination, Destination::Registry(_));
-        let there = is_registry && n == 0 && prior.index == Some(descriptor.digest);
-        if !there {
-            destination.tag(tag, media_type::INDEX, &bytes).await?;
+    /// Brings all images here, without a tag; in the order given.
+    ///
+    /// # Errors
+    /// The first that fails ends all.
+    pub async fn publish(
+        &self,
+        images: &[Image],
+        inputs: &Inputs,
+        on_event: &OnEvent<'_>,
+    ) -> Result<Vec<Pushed>, PublishError> {
+        let options = options(inputs, &self.destination);
+        let on_layer = |event| on_event(Event::Layer(&event));
+        let publisher = Publisher {
+            destination: &self.destination,
+            prior: &self.prior,
+            options: &options,
+            sending: Sending::default(),
+            on_layer: &on_layer,
+        };
+        try_join_all(images.iter().map(|image| publisher.publish(image))).await
+    }
+
+    /// Puts the index over the images and points every tag at it. `on_tag` is told
+    /// each reference that clients take from then on.
+    ///
+    /// # Errors
+    /// The destination refuses; a tag that was not reached points where it did.
+    pub async fn tag(
+        &self,
+        images: &[Pushed],
+        inputs: &Inputs,
+        mut on_tag: impl FnMut(String),
+    ) -> Result<Descriptor, DestinationError> {
+        let (descriptor, bytes) = index(images);
+        // Also where the index was there before: somebody may have moved the tag since.
+        for tag in &inputs.tags {
+            self.destination.tag(tag, media_type::INDEX, &bytes).await?;
+            on_tag(self.destination.reference(tag));
         }
-        on_tag(destination.reference(tag));
+        Ok(descriptor)
     }
-    Ok(descriptor)
 }
 
 fn options(inputs: &Inputs, destination: &Destination) -> Options {
@@ -130,14 +124,14 @@ pub struct Loadable {
 /// Gets the blobs of one image into a layout on this machine.
 ///
 /// # Errors
-/// As [`publish`].
+/// As [`Place::publish`].
 pub async fn loadable(
     image: &Image,
     pushed: &Pushed,
-    destination: &Destination,
+    place: &Place,
     inputs: &Inputs,
 ) -> Result<Loadable, PublishError> {
-    if let Destination::Layout(layout) = destination {
+    if let Destination::Layout(layout) = &place.destination {
         return Ok(Loadable {
             layout: Layout::open(layout.path()).map_err(DestinationError::from)?,
             image: pushed.clone(),
@@ -147,12 +141,15 @@ pub async fn loadable(
     let scratch =
         tempfile::tempdir_in(&inputs.temp_dir).map_err(nixpy_oci::layer::LayerError::Write)?;
     let layout = Layout::open(&scratch.path().join("image")).map_err(DestinationError::from)?;
-    let local = Destination::Layout(layout);
-    let (image, prior) = (std::slice::from_ref(image), Prior::default());
-    let mut images = publish(image, &local, &prior, inputs, &|_| {}).await?;
+    let local = Place {
+        destination: Destination::Layout(layout),
+        prior: Prior::default(),
+    };
+    let image = std::slice::from_ref(image);
+    let mut images = local.publish(image, inputs, &|_| {}).await?;
     // Moved out, not opened again: without a tag its blobs go with this value.
-    let Destination::Layout(layout) = local else {
-        unreachable!("it was made a layout four lines above");
+    let Destination::Layout(layout) = local.destination else {
+        unreachable!("it was made a layout some lines above");
     };
     Ok(Loadable {
         layout,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use nixpy_nix::path_info::path_info;
 use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
-use nixpy_oci::destination::{Destination, DestinationError};
+use nixpy_oci::destination::DestinationError;
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
 
@@ -14,7 +14,7 @@ use crate::image::{Closure, ImageError, Made, image};
 use crate::inputs::Inputs;
 use crate::offer::{ask, ask_only};
 use crate::plan::{Host, Plan, PlanError, plan};
-use crate::publish::{self, Loadable};
+use crate::publish::{Loadable, Place, loadable};
 use crate::report::{Outcome, PlatformReport, Report, told};
 
 /// A run that came to no report.
@@ -92,11 +92,12 @@ async fn carry_out(
     finished: &mut Finished,
     on_event: &OnEvent<'_>,
 ) -> Result<(), RunError> {
-    // A place that cannot be used is told before hours of work. A layout that
-    // nothing comes to takes itself back.
-    let destination = publish::open(&inputs.target)?;
+    // A place that cannot be used, or does not let us in, is told before hours of
+    // work. A layout that nothing comes to takes itself back.
+    let platforms: Vec<_> = plan.jobs.iter().map(|job| job.platform.clone()).collect();
+    let place = Place::open(inputs, &platforms).await?;
     let report = &mut finished.report;
-    report.destination = destination.to_string();
+    report.destination = place.destination.to_string();
 
     on_event(Event::Started(Stage::Build));
     let begun = Instant::now();
@@ -119,16 +120,7 @@ async fn carry_out(
 
     on_event(Event::Started(Stage::Publish));
     let begun = Instant::now();
-    let put = put(
-        inputs,
-        host,
-        plan,
-        &closure,
-        &destination,
-        finished,
-        on_event,
-    )
-    .await;
+    let put = put(inputs, host, plan, &closure, &place, finished, on_event).await;
     finished.report.timings.publish = begun.elapsed().as_secs_f64();
     put?;
     on_event(Event::Finished(Stage::Publish));
@@ -155,20 +147,17 @@ async fn put(
     host: &Host,
     plan: &Plan,
     closure: &Closure,
-    destination: &Destination,
+    place: &Place,
     finished: &mut Finished,
     on_event: &OnEvent<'_>,
 ) -> Result<(), RunError> {
-    let platforms: Vec<_> = plan.jobs.iter().map(|job| job.platform.clone()).collect();
-    let prior = publish::prior(inputs, destination, &platforms).await?;
-
     let made = plan
         .jobs
         .iter()
-        .map(|job| image(job, closure, &inputs.image, inputs.max_layers))
+        .map(|job| image(job, closure, inputs))
         .collect::<Result<Vec<Made>, _>>()?;
     let images: Vec<Image> = made.iter().map(|made| made.image.clone()).collect();
-    let pushed = publish::publish(&images, destination, &prior, inputs, on_event).await?;
+    let pushed = place.publish(&images, inputs, on_event).await?;
     let report = &mut finished.report;
     report.platforms = platforms_of(plan, &made, &pushed);
     for platform in &report.platforms {
@@ -176,13 +165,13 @@ async fn put(
     }
 
     let references = &mut report.references;
-    let index = publish::tag(&pushed, destination, &prior, inputs, |reference| {
+    let index = place.tag(&pushed, inputs, |reference| {
         on_event(Event::Tagged(&reference));
         references.push(reference);
     });
     report.index = Some(index.await?);
     if let Some(n) = own(inputs, host, plan) {
-        let loadable = publish::loadable(&images[n], &pushed[n], destination, inputs).await?;
+        let loadable = loadable(&images[n], &pushed[n], place, inputs).await?;
         finished.loadable = Some(loadable);
     }
     Ok(())

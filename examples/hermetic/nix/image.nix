@@ -52,9 +52,24 @@ let
     streamImage = builder "stream_image.py";
   } // { inherit imageTag conf; };
 
-  image = runPython python (builder "compress.py") {
+  pigz = runShell (builtins.toFile "pigz.sh" ''
+    $busybox/bin/busybox mkdir -p $out/bin
+    { echo "#!$python/bin/python3"; $busybox/bin/busybox cat "$compress"; } > $out/bin/pigz
+    $busybox/bin/busybox chmod 555 $out/bin/pigz
+  '') {
+    name = "pigz-in-python";
+    inherit busybox python;
+    compress = builder "compress.py";
+  };
+
+  # The command has the form that buildLayeredImage gives it.
+  image = runShell (builtins.toFile "image.sh" ''
+    set -o pipefail
+    eval "$buildCommand"
+  '') {
     name = "base-api.tar.gz";
-    inherit imageName stream;
+    buildCommand = "${stream} | ${pigz}/bin/pigz -nT > $out";
+    inherit imageName;
   } // { inherit imageTag stream; };
 in
 { inherit customisationLayer conf stream image; }

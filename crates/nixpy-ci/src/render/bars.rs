@@ -39,7 +39,7 @@ impl Bars {
 
     fn say(&self, text: &str) {
         // Without a terminal there is no area, and what is said there is lost.
-        if self.area.is_hidden() || self.area.println(text).is_err() {
+        if self.area.is_hidden() || self.area.println(plain::printable(text)).is_err() {
             plain::line(text);
         }
     }

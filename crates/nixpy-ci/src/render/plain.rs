@@ -1,5 +1,6 @@
 //! Lines, one a fact: for files, pipes and CI systems other than GitHub.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use nixpy_nix::log::{Activity, Level, LogEvent};
@@ -18,7 +19,16 @@ impl Plain {
 
 /// One line on standard error. A reader that has gone away is no reason to stop.
 pub fn line(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
+}
+
+/// Names and logs come from elsewhere: what a terminal would act on is shown as `�`.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c.is_control() && c != '\t';
+    match text.contains(acts) {
+        true => Cow::Owned(text.replace(acts, "\u{fffd}")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 impl Renderer for Plain {

@@ -5,6 +5,7 @@ mod reference;
 mod resolve;
 mod sources;
 pub mod table;
+mod target;
 
 pub use resolve::{Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};

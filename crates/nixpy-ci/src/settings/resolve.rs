@@ -7,11 +7,11 @@ use std::str::FromStr;
 use nixpy_nix::{AttrPath, Installable, System};
 use nixpy_oci::compress::Compression;
 use nixpy_oci::name::{Repository, Tag};
-use nixpy_oci::registry::{CredentialEnvironment, Credentials, RegistryOptions, Secret};
-use nixpy_pipeline::inputs::{ImageSettings, Inputs, Loader, Target};
+use nixpy_pipeline::inputs::{ImageSettings, Inputs, Loader};
 
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
+use super::target::target;
 
 /// A setting that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,8 @@ pub struct Surroundings<'a> {
     pub environment: &'a Environment,
     /// The current directory.
     pub cwd: &'a Path,
+    /// When the run began.
+    pub now: std::time::SystemTime,
 }
 
 /// Parses everything.
@@ -101,6 +103,8 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let attribute = reader.parsed::<AttrPath>("attribute").or(from_flake);
     let mut systems: Vec<System> = reader.many("system", parse);
     systems.extend(system_from_flake.filter(|_| raw.get("system").is_none()));
+    let mut seen = BTreeSet::new();
+    systems.retain(|system| seen.insert(system.clone()));
     let mut tags: Vec<Tag> = reader.many("tag", parse);
     if raw.get("tag").is_none() {
         tags.extend("latest".parse());
@@ -110,7 +114,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let repository = reader.parsed::<Repository>("repository");
     let compression = reader.compression();
     let image = reader.image();
-    let target = reader.target(repository, around).await;
+    let target = target(&mut reader, repository, around).await;
     let max_layers = reader.number("max-layers", 2..=127).unwrap_or(100);
     let uploads = reader.number("uploads", 1..=64).unwrap_or(8);
     let load = reader.choice("load").map(|program| match program.as_str() {
@@ -128,7 +132,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let build_archive = reader.switch("build-archive");
     let memo_dir = match reader.switch("reevaluate") {
         true => None,
-        false => cache_dir(around.environment).map(|cache| cache.join("evaluations")),
+        false => around.cache_dir().map(|cache| cache.join("evaluations")),
     };
     let (setup, dry_run, json) = (
         reader.switch("setup"),
@@ -150,6 +154,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 image,
                 max_layers,
                 build_archive,
+                now: around.now,
                 memo_dir,
                 keep_going: true,
                 uploads,
@@ -169,18 +174,9 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     }
 }
 
-/// `$XDG_CACHE_HOME/nixpy-ci`, by the XDG base directory specification.
-fn cache_dir(environment: &Environment) -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        let value = environment.get(std::ffi::OsStr::new(name))?;
-        Some(PathBuf::from(value)).filter(|path| path.is_absolute())
-    };
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(cache.join("nixpy-ci"))
-}
-
-struct Reader<'a> {
-    raw: &'a RawInputs,
+/// Reads settings and gathers what is wrong with them.
+pub(super) struct Reader<'a> {
+    pub(super) raw: &'a RawInputs,
     problems: Vec<Problem>,
 }
 
@@ -189,7 +185,7 @@ fn parse<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
 }
 
 impl Reader<'_> {
-    fn fail(&mut self, origin: &str, problem: impl Into<String>) {
+    pub(super) fn fail(&mut self, origin: &str, problem: impl Into<String>) {
         self.problems.push(Problem {
             origin: origin.to_owned(),
             problem: problem.into(),
@@ -233,7 +229,7 @@ impl Reader<'_> {
         })
     }
 
-    fn switch(&mut self, name: &str) -> bool {
+    pub(super) fn switch(&mut self, name: &str) -> bool {
         let switched = self.one(name, |text| match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(true),
             "false" | "0" | "no" | "off" => Ok(false),
@@ -293,95 +289,22 @@ impl Reader<'_> {
             cmd: self.many("cmd", text),
             env: self.pairs("env"),
             ports: self.many("port", port),
-            user: self.one("user", text),
+            user: self.one("user", user),
             workdir,
             labels: self.pairs("label"),
         }
     }
+}
 
-    async fn target(
-        &mut self,
-        repository: Option<Repository>,
-        around: &Surroundings<'_>,
-    ) -> Option<Target> {
-        let Some(repository) = repository else {
-            // A repository that cannot be parsed is no wish for a layout.
-            let layout = self
-                .raw
-                .get("layout")
-                .map_or("oci-image", |raw| raw.first());
-            let path = around.cwd.join(layout);
-            return self
-                .raw
-                .get("repository")
-                .is_none()
-                .then_some(Target::Layout(path));
-        };
-        if let Some(layout) = self.raw.get("layout") {
-            let origin = layout.origin.clone();
-            self.fail(
-                &origin,
-                "give either a repository or a layout directory, not both",
-            );
-        }
-        let options = RegistryOptions {
-            plain_http: self.switch("plain-http"),
-            ca_file: self
-                .raw
-                .get("ca-file")
-                .map(|raw| around.cwd.join(raw.first())),
-            ..RegistryOptions::default()
-        };
-        let credentials = self.credentials(&repository, around).await?;
-        Some(Target::Registry {
-            repository,
-            credentials,
-            options,
-        })
-    }
-
-    async fn credentials(
-        &mut self,
-        repository: &Repository,
-        around: &Surroundings<'_>,
-    ) -> Option<Credentials> {
-        match (self.raw.get("username"), self.raw.get("password")) {
-            (Some(user), Some(password)) => {
-                return Some(Credentials::Basic {
-                    user: user.first().to_owned(),
-                    password: Secret::new(password.first()),
-                });
-            }
-            (Some(one), None) => {
-                let origin = one.origin.clone();
-                self.fail(&origin, "a username needs a password: set NIXPY_PASSWORD");
-                return None;
-            }
-            (None, Some(one)) => {
-                let origin = one.origin.clone();
-                self.fail(&origin, "a password needs --username");
-                return None;
-            }
-            (None, None) => {}
-        }
-        let variable = |name: &str| {
-            let value = around.environment.get(std::ffi::OsStr::new(name))?;
-            (!value.is_empty()).then(|| value.clone())
-        };
-        let environment = CredentialEnvironment {
-            home: variable("HOME").map(PathBuf::from),
-            xdg_runtime_dir: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
-            docker_config: variable("DOCKER_CONFIG").map(PathBuf::from),
-            registry_auth_file: variable("REGISTRY_AUTH_FILE").map(PathBuf::from),
-            helper_path: variable("PATH"),
-        };
-        match Credentials::discover(repository, &environment).await {
-            Ok(credentials) => Some(credentials),
-            Err(e) => {
-                self.fail("credentials", e.to_string());
-                None
-            }
-        }
+/// The image's /etc/passwd has root and whom it is told by number.
+fn user(text: &str) -> Result<String, String> {
+    let (user, group) = text.split_once(':').unwrap_or((text, "0"));
+    let known = |id: &str| id == "root" || id.parse::<u32>().is_ok();
+    match known(user) && known(group) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} is not known in the image, which has root and no other names: write numbers, as in 1000:1000"
+        )),
     }
 }
 

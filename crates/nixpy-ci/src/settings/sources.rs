@@ -26,6 +26,21 @@ pub struct Raw {
     pub values: Vec<String>,
     /// For messages: `--tag`, `NIXPY_TAG`, `input tag`, `nixpy-ci.yaml: tags`.
     pub origin: String,
+    /// Which of the sources it is from; the first wins.
+    pub source: Source,
+}
+
+/// The sources, first come first served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// `NIXPY_*`.
+    Variable,
+    /// `INPUT_*`.
+    Input,
+    /// `nixpy-ci.yaml`.
+    File,
 }
 
 impl Raw {
@@ -92,23 +107,41 @@ fn from_flags(setting: &Setting, flags: &ArgMatches) -> Option<Raw> {
             .then(|| vec!["true".to_owned()])?,
         _ => flags.get_many::<String>(setting.name)?.cloned().collect(),
     };
-    Some(Raw { values, origin })
+    Some(Raw {
+        values,
+        origin,
+        source: Source::Flag,
+    })
 }
 
 /// A variable that is empty says nothing: GitHub sets every input.
 fn from_environment(setting: &Setting, environment: &Environment) -> Option<Raw> {
     let input = setting.input();
     let spellings = [
-        (setting.variable(), setting.variable()),
-        (input.clone(), format!("input {}", setting.name)),
+        (setting.variable(), setting.variable(), Source::Variable),
+        (
+            input.clone(),
+            format!("input {}", setting.name),
+            Source::Input,
+        ),
         // A hyphen is no part of a name that shells can export.
-        (input.replace('-', "_"), format!("input {}", setting.name)),
+        (
+            input.replace('-', "_"),
+            format!("input {}", setting.name),
+            Source::Input,
+        ),
     ];
-    spellings.into_iter().find_map(|(variable, origin)| {
-        let text = environment.get(&OsString::from(variable))?.to_str()?;
-        let values = split(setting.kind, text);
-        (!values.is_empty()).then_some(Raw { values, origin })
-    })
+    spellings
+        .into_iter()
+        .find_map(|(variable, origin, source)| {
+            let text = environment.get(&OsString::from(variable))?.to_str()?;
+            let values = split(setting.kind, text);
+            (!values.is_empty()).then_some(Raw {
+                values,
+                origin,
+                source,
+            })
+        })
 }
 
 fn split(kind: Kind, text: &str) -> Vec<String> {
@@ -172,9 +205,15 @@ fn from_document(
             continue;
         };
         match values_of(setting.kind, value) {
+            // An empty list says nothing, like an empty variable.
+            Ok(values) if values.is_empty() => {}
             Ok(values) => {
-                let origin = format!("{}: {path}", file.display());
-                found.insert(setting.name, Raw { values, origin });
+                let raw = Raw {
+                    values,
+                    origin: format!("{}: {path}", file.display()),
+                    source: Source::File,
+                };
+                found.insert(setting.name, raw);
             }
             Err(expected) => fail(format!("`{path}` must be {expected}")),
         }

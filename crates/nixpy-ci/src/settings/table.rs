@@ -112,6 +112,14 @@ impl Setting {
     }
 }
 
+/// The variables that hold secrets: no program that we start shall see them.
+pub fn secret_variables() -> impl Iterator<Item = String> {
+    let secrets = SETTINGS
+        .iter()
+        .filter(|setting| setting.kind == Kind::Secret);
+    secrets.flat_map(|setting| [setting.variable(), setting.input()])
+}
+
 /// All settings of `nixpy-ci run`, in the order of the help.
 pub const SETTINGS: &[Setting] = &[
     setting(

@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::{PublishError, Publisher};
 use crate::blob::{self, Blob};
+use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::image::{ConfigTemplate, How, Image, Pushed};
 use crate::layer::{Identity, Layer};
@@ -165,9 +166,12 @@ impl Publisher<'_> {
         Ok(blob)
     }
 
-    /// The identity of the compressed layer.
     fn annotated(&self, layer: &Layer) -> String {
-        let parts = (layer.identity.to_string(), self.options.compression.id());
-        Identity::of("layer/1", &parts).to_string()
+        compressed(&layer.identity.to_string(), self.options.compression)
     }
+}
+
+/// The identity of a compressed layer, by what its tar is made from.
+pub(super) fn compressed(made_from: &str, compression: Compression) -> String {
+    Identity::of("layer/1", &(made_from, compression.id())).to_string()
 }

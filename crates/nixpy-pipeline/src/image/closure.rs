@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use nixpy_nix::StorePath;
 use nixpy_oci::image::{Body, ConfigTemplate};
@@ -161,32 +162,38 @@ fn config(job: &Job, settings: &ImageSettings) -> Result<Value, ImageErrorKind> 
 
 /// The setting; else the package's main program; else the only one it has.
 fn entrypoint(job: &Job, settings: &ImageSettings) -> Result<Vec<String>, ImageErrorKind> {
+    let bin = job.output.as_path().join("bin");
     if let [first, ..] = settings.entrypoint.as_slice() {
         // A bare name is one of the package's own programs.
         let mut entrypoint = settings.entrypoint.clone();
-        let own = job.output.as_path().join("bin").join(first);
-        if !first.contains('/') && own.exists() {
+        if !first.contains('/') {
+            let own = bin.join(first);
+            if !own.exists() {
+                return Err(ImageErrorKind::NoSuchProgram(first.clone(), names_in(&bin)));
+            }
             entrypoint[0] = own.display().to_string();
         }
         return Ok(entrypoint);
     }
-    let bin = job.output.as_path().join("bin");
     if let Some(program) = &job.main_program
         && bin.join(program).exists()
     {
         return Ok(vec![bin.join(program).display().to_string()]);
     }
-    let mut names: Vec<String> = fs::read_dir(&bin)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
+    let names = names_in(&bin);
     match names.as_slice() {
         [only] => Ok(vec![bin.join(only).display().to_string()]),
         _ => Err(ImageErrorKind::NoProgram(names)),
     }
+}
+
+fn names_in(bin: &Path) -> Vec<String> {
+    let entries = fs::read_dir(bin).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
 }
 
 #[cfg(test)]

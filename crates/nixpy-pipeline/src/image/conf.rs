@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
@@ -73,24 +74,69 @@ fn root() -> String {
     "root".to_owned()
 }
 
-/// The image of a description; `None` when the script has to be run.
-pub(super) fn body(path: &Path, closure: &Closure) -> Result<Option<Body>, ImageErrorKind> {
+/// What a description came to.
+pub(super) enum Described {
+    /// The image.
+    Body(Body),
+    /// The script has to be run for it.
+    ForTheScript {
+        /// Whether the image has another date in every run.
+        dated_now: bool,
+    },
+}
+
+impl Described {
+    /// There is no description, or nothing in it is known.
+    pub(super) fn not_understood() -> Self {
+        Self::ForTheScript { dated_now: false }
+    }
+}
+
+/// The image of a description.
+pub(super) fn body(
+    path: &Path,
+    closure: &Closure,
+    now: SystemTime,
+) -> Result<Described, ImageErrorKind> {
     let wrong = |why: String| ImageErrorKind::Conf(path.display().to_string(), why);
     let bytes = fs::read(path).map_err(|e| wrong(e.to_string()))?;
     // JSON that is none is an error; JSON of another kind is the script's affair.
-    serde_json::from_slice::<Value>(&bytes).map_err(|e| wrong(e.to_string()))?;
-    let Ok(conf) = serde_json::from_slice::<Conf>(&bytes) else {
+    let value: Value = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    let dated_now = ["created", "mtime"].iter().any(|key| value[*key] == NOW);
+    let understood = || understood(value, closure, now);
+    Ok(match understood()? {
+        Some(body) => Described::Body(body),
+        None => Described::ForTheScript { dated_now },
+    })
+}
+
+/// What nixpkgs takes for the time of the run.
+const NOW: &str = "now";
+
+fn understood(
+    value: Value,
+    closure: &Closure,
+    now: SystemTime,
+) -> Result<Option<Body>, ImageErrorKind> {
+    let Ok(mut conf) = serde_json::from_value::<Conf>(value) else {
         return Ok(None);
     };
     let (Some(uid), Some(gid)) = (conf.uid.value(), conf.gid.value()) else {
         return Ok(None);
     };
-    // A base image is an archive to be copied from; and what is dated "now" has
-    // a new digest in every run, which the script is as good at.
+    for time in [Some(&mut conf.created), conf.mtime.as_mut()]
+        .into_iter()
+        .flatten()
+    {
+        if time == NOW {
+            *time = isoformat_of(now);
+        }
+    }
     let mtime = conf.mtime.as_ref().unwrap_or(&conf.created);
     let (Some(created), Some(mtime)) = (isoformat(&conf.created), seconds(mtime)) else {
         return Ok(None);
     };
+    // A base image is an archive to be copied from.
     if conf.from_image.is_some() {
         return Ok(None);
     }
@@ -186,6 +232,14 @@ pub(super) fn store_directories() -> Vec<(String, u32)> {
 fn comment(paths: &[StorePath]) -> String {
     let quoted: Vec<String> = paths.iter().map(|path| format!("'{path}'")).collect();
     format!("store paths: [{}]", quoted.join(", "))
+}
+
+/// Python's `isoformat()` of a time in UTC.
+pub(super) fn isoformat_of(time: SystemTime) -> String {
+    let timestamp = Timestamp::try_from(time).unwrap_or_default();
+    timestamp
+        .strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00")
+        .to_string()
 }
 
 /// Python's `isoformat()` of what its `fromisoformat()` reads; `None` for

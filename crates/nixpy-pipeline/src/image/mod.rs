@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::time::SystemTime;
 
 use nixpy_nix::StorePath;
 use nixpy_nix::path_info::PathInfo;
@@ -18,7 +19,7 @@ use nixpy_oci::image::{Archive, Body, Image};
 use nixpy_oci::layer::Identity;
 use nixpy_oci::manifest::Annotations;
 
-use crate::inputs::ImageSettings;
+use crate::inputs::Inputs;
 use crate::plan::{Form, Job};
 
 /// The closure of everything that was built, by path.
@@ -45,6 +46,8 @@ pub(crate) enum ImageErrorKind {
          give a package with programs in bin/, or an image of dockerTools"
     )]
     NotAnImage,
+    #[error("it is a symbolic link; offer what it points to")]
+    Link,
     #[error("{0} is not what streamLayeredImage writes: {1}")]
     Conf(String, String),
     #[error(
@@ -52,6 +55,8 @@ pub(crate) enum ImageErrorKind {
         found = programs(.0)
     )]
     NoProgram(Vec<String>),
+    #[error("`entrypoint` {0:?} is neither a path nor a program of the package{found}", found = programs(.1))]
+    NoSuchProgram(String, Vec<String>),
     #[error("Nix did not tell about {0}, which it needs")]
     UnknownPath(StorePath),
 }
@@ -60,6 +65,17 @@ fn programs(names: &[String]) -> String {
     match names {
         [] => " (there is nothing in its bin/)".to_owned(),
         names => format!(" (its bin/ has {})", names.join(", ")),
+    }
+}
+
+impl ImageError {
+    /// Whether what was built is damaged, rather than another thing than was wanted.
+    pub fn is_damage(&self) -> bool {
+        use ImageErrorKind as Kind;
+        matches!(
+            *self.kind,
+            Kind::Unreadable | Kind::Conf(..) | Kind::UnknownPath(_)
+        )
     }
 }
 
@@ -75,12 +91,7 @@ pub struct Made {
 ///
 /// # Errors
 /// [`ImageError`] says what the built path is not.
-pub fn image(
-    job: &Job,
-    closure: &Closure,
-    settings: &ImageSettings,
-    max_layers: usize,
-) -> Result<Made, ImageError> {
+pub fn image(job: &Job, closure: &Closure, inputs: &Inputs) -> Result<Made, ImageError> {
     let error = |kind, source| ImageError {
         system: job.system.to_string(),
         attribute: job.attribute.clone(),
@@ -93,23 +104,14 @@ pub fn image(
     let unreadable = |e| error(ImageErrorKind::Unreadable, Some(e));
     let (form, body) = match look(output).map_err(unreadable)? {
         Found::Directory => {
-            let body = closure::body(job, closure, settings, max_layers).map_err(failed)?;
+            let body =
+                closure::body(job, closure, &inputs.image, inputs.max_layers).map_err(failed)?;
             (Form::Closure, body)
         }
-        Found::Script => {
-            let text = fs::read_to_string(output).map_err(unreadable)?;
-            let body = match script::conf_of(&text, job.output.store_dir()) {
-                Some(path) => conf::body(&path, closure).map_err(failed)?,
-                None => None,
-            };
-            let identity = || identity_of(&job.output, "stream", closure).map_err(failed);
-            let body = match body {
-                Some(body) => body,
-                None => Body::Archive {
-                    archive: script::run(output),
-                    identity: identity()?,
-                },
-            };
+        // A script is run only where the flake says that it writes an image: any
+        // package may be a script, and running one does what it says.
+        Found::Script if job.form == Form::Stream => {
+            let body = script_body(job, closure, inputs.now).map_err(failed)?;
             (Form::Stream, body)
         }
         Found::Archive => {
@@ -117,6 +119,8 @@ pub fn image(
             let archive = Archive::File(output.to_owned());
             (Form::Archive, Body::Archive { archive, identity })
         }
+        Found::Link => return Err(failed(ImageErrorKind::Link)),
+        Found::Script => return Err(failed(ImageErrorKind::NotAnImage)),
         Found::Other => return Err(failed(ImageErrorKind::NotAnImage)),
     };
     Ok(Made {
@@ -129,8 +133,30 @@ pub fn image(
     })
 }
 
+/// The image that a script of `streamLayeredImage` writes: from its description, or
+/// by running it.
+fn script_body(job: &Job, closure: &Closure, now: SystemTime) -> Result<Body, ImageErrorKind> {
+    let output = job.output.as_path();
+    let text = fs::read_to_string(output).map_err(|_| ImageErrorKind::Unreadable)?;
+    let described = match script::conf_of(&text, job.output.store_dir()) {
+        Some(path) => conf::body(&path, closure, now)?,
+        None => conf::Described::not_understood(),
+    };
+    let date = match described {
+        conf::Described::Body(body) => return Ok(body),
+        conf::Described::ForTheScript { dated_now } => dated_now.then(|| conf::isoformat_of(now)),
+    };
+    let nar_hash = info(closure, &job.output)?.nar_hash.to_string();
+    Ok(Body::Archive {
+        archive: script::run(output),
+        // What is dated now is another image in every run.
+        identity: Identity::of("stream/2", &(nar_hash, date)),
+    })
+}
+
 enum Found {
     Directory,
+    Link,
     Script,
     Archive,
     Other,
@@ -138,6 +164,10 @@ enum Found {
 
 /// Tells by content: names in a store are free.
 fn look(output: &Path) -> io::Result<Found> {
+    // The NAR hash of a link says nothing of what it points to.
+    if fs::symlink_metadata(output)?.is_symlink() {
+        return Ok(Found::Link);
+    }
     if fs::metadata(output)?.is_dir() {
         return Ok(Found::Directory);
     }

@@ -2,27 +2,32 @@
 //! compressed with gzip, zstd or xz, read in one pass and never unpacked.
 //!
 //! A tar with `manifest.json` (`[{"Config", "RepoTags", "Layers"}]`), the config
-//! it names, and layers, each a tar. The order of the entries is free, and an
-//! older `docker save` stores a layer that occurs twice as a link to the first:
-//! what a file is, is only known at the end. So every file whose name ends in
-//! `.tar` is handed out as a layer when it passes, small others are kept, and
-//! the manifest is applied afterwards. Archives are untrusted: sizes and counts
-//! are bounded, and nothing in one names a path on this machine.
+//! it names, and layers, each a tar, compressed or not. The order of the entries
+//! is free, newer `docker save` calls every file `blobs/sha256/<hex>`, and an older
+//! one stores a layer that occurs twice as a link to the first: what a file is, is
+//! only known at the end. So every file that is called `*.tar` or begins like a
+//! layer is handed out as one when it passes, others are kept, and the manifest is
+//! applied afterwards. Archives are untrusted: sizes and counts are bounded,
+//! memory does not depend on them, and nothing in one names a path on this machine.
+
+mod documents;
+mod entries;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read};
+use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::digest::{Digest, InvalidDigest};
+use documents::Documents;
+use entries::Entries;
 
-/// Documents larger than this are not kept.
-const MAX_DOCUMENT: u64 = 8 << 20;
-/// All documents together.
-const MAX_DOCUMENTS: u64 = 64 << 20;
 /// containerd takes 127 layers; this leaves room for archives nobody can run.
 const MAX_LAYERS: usize = 1024;
 const MAX_ENTRIES: usize = 16 * 1024;
+/// Of a decompressor: `xz -9` needs 65 MiB.
+const MAX_DICTIONARY: u64 = 256 << 20;
 
 /// What an archive says, with what was made of each layer.
 #[derive(Debug)]
@@ -33,8 +38,6 @@ pub struct Archive<L> {
     pub diff_ids: Vec<Digest>,
     /// `os/architecture[/variant]` of the configuration.
     pub platform: crate::platform::Platform,
-    /// Names it asks to be loaded under.
-    pub repo_tags: Vec<String>,
     /// One for each diff ID: the key of the layer in `made`.
     pub layers: Vec<String>,
     /// What was made of the layers, by name.
@@ -92,7 +95,6 @@ impl<L> Archive<L> {
             config: self.config,
             diff_ids: self.diff_ids,
             platform: self.platform,
-            repo_tags: self.repo_tags,
             layers: self.layers,
             made,
         }
@@ -103,8 +105,6 @@ impl<L> Archive<L> {
 #[serde(rename_all = "PascalCase")]
 struct ManifestEntry {
     config: String,
-    #[serde(default)]
-    repo_tags: Option<Vec<String>>,
     layers: Vec<String>,
 }
 
@@ -122,77 +122,75 @@ struct RootFs {
     diff_ids: Vec<String>,
 }
 
-/// Reads an archive. `on_layer` gets each layer's tar as it passes and must
-/// read it to its end.
+/// Reads an archive. `on_layer` gets each layer's uncompressed tar as it passes
+/// and must read it to its end. What else is large waits in `spool_dir`.
 ///
 /// # Errors
 /// [`ArchiveError`] says in which way it is not a docker-archive.
 pub fn read<L>(
     archive: impl Read,
+    spool_dir: &Path,
     mut on_layer: impl FnMut(&str, &mut dyn Read) -> Result<L, ArchiveError>,
 ) -> Result<Archive<L>, ArchiveError> {
-    let mut tar = tar::Archive::new(decompress(archive).map_err(ArchiveError::Tar)?);
-    let mut documents = BTreeMap::new();
-    let mut kept = 0;
+    let mut entries = Entries::of(decompress(archive).map_err(ArchiveError::Tar)?);
+    let mut documents = Documents::new(spool_dir);
     let mut links = BTreeMap::new();
     let mut made = BTreeMap::new();
-    for (number, entry) in tar.entries().map_err(ArchiveError::Tar)?.enumerate() {
-        let mut entry = entry.map_err(ArchiveError::Tar)?;
-        if number >= MAX_ENTRIES {
+    let mut number = 0;
+    while let Some(entry) = entries.next()? {
+        number += 1;
+        if number > MAX_ENTRIES {
             return Err(limit("entries", MAX_ENTRIES as u64));
         }
-        let name = plain_name(&entry.path_bytes());
-        match entry.header().entry_type() {
-            tar::EntryType::Regular if name.ends_with(".tar") => {
-                if made.len() >= MAX_LAYERS {
-                    return Err(limit("layers", MAX_LAYERS as u64));
-                }
-                let layer = on_layer(&name, &mut entry)?;
-                made.insert(name, layer);
-            }
-            tar::EntryType::Regular => {
-                kept += entry.size().min(MAX_DOCUMENT);
-                if kept > MAX_DOCUMENTS {
-                    return Err(limit("bytes of documents", MAX_DOCUMENTS));
-                }
-                // Layers may go by any name (`blobs/sha256/…` in newer `docker save`).
-                if entry.size() > MAX_DOCUMENT {
-                    let layer = on_layer(&name, &mut entry)?;
+        let name = plain(&entry.name).to_owned();
+        match (entry.kind, entry.target) {
+            (tar::EntryType::Regular, _) => {
+                let mut head = Vec::new();
+                let mut first = entries.by_ref().take(HEAD);
+                first.read_to_end(&mut head).map_err(ArchiveError::Tar)?;
+                let mut content = head.as_slice().chain(&mut entries);
+                if name.ends_with(".tar") || begins_like_a_layer(&head) {
+                    if made.len() >= MAX_LAYERS {
+                        return Err(limit("layers", MAX_LAYERS as u64));
+                    }
+                    let mut tar = decompress(content).map_err(ArchiveError::Tar)?;
+                    let layer = on_layer(&name, &mut tar)?;
                     made.insert(name, layer);
                 } else {
-                    let mut bytes = Vec::new();
-                    entry.read_to_end(&mut bytes).map_err(ArchiveError::Tar)?;
-                    documents.insert(name, bytes);
+                    documents.keep(name, entry.size, &mut content)?;
                 }
             }
-            tar::EntryType::Symlink | tar::EntryType::Link => {
-                if let Some(target) = entry.link_name_bytes() {
-                    links.insert(name.clone(), resolve_link(&name, &target));
-                }
+            (tar::EntryType::Symlink | tar::EntryType::Link, Some(target)) => {
+                let target = resolve_link(&name, &target);
+                links.insert(name, target);
             }
             _ => {}
         }
     }
 
-    let images: Vec<ManifestEntry> = parse(&documents, "manifest.json")?;
+    let (_, images): (_, Vec<ManifestEntry>) = parse(&mut documents, "manifest.json")?;
     let count = images.len();
     let Ok([image]) = <[ManifestEntry; 1]>::try_from(images) else {
         return Err(ArchiveError::Images(count));
     };
-    let config: Config = parse(&documents, &image.config)?;
+    let (config_bytes, config): (_, Config) = parse(&mut documents, plain(&image.config))?;
     let diff_ids = config
         .rootfs
         .diff_ids
         .iter()
         .map(|text| text.parse())
         .collect::<Result<Vec<Digest>, _>>()?;
+    if image.layers.len() > MAX_LAYERS {
+        return Err(limit("layers", MAX_LAYERS as u64));
+    }
     let mut layers = Vec::new();
     for name in image.layers {
+        let name = plain(&name).to_owned();
         let name = links.get(&name).cloned().unwrap_or(name);
-        // A small layer that goes by another name than `*.tar` was kept as a document.
+        // An empty tar is all zeros: if it is not called `*.tar`, it was kept.
         if !made.contains_key(&name) {
             let bytes = documents
-                .get(&name)
+                .get(&name)?
                 .ok_or_else(|| ArchiveError::Missing(format!("layer {name:?}")))?;
             let layer = on_layer(&name, &mut bytes.as_slice())?;
             made.insert(name.clone(), layer);
@@ -211,9 +209,8 @@ pub fn read<L>(
             os: config.os,
             variant: config.variant,
         },
-        config: documents.remove(&image.config).unwrap_or_default(),
+        config: config_bytes,
         diff_ids,
-        repo_tags: image.repo_tags.unwrap_or_default(),
         layers,
         made,
     })
@@ -223,32 +220,33 @@ fn limit(what: &'static str, limit: u64) -> ArchiveError {
     ArchiveError::Limit { what, limit }
 }
 
+/// The document, as it is and as it reads.
 fn parse<T: for<'de> Deserialize<'de>>(
-    documents: &BTreeMap<String, Vec<u8>>,
+    documents: &mut Documents,
     file: &str,
-) -> Result<T, ArchiveError> {
+) -> Result<(Vec<u8>, T), ArchiveError> {
     let bytes = documents
-        .get(file)
+        .get(file)?
         .ok_or_else(|| ArchiveError::Missing(format!("{file:?}")))?;
-    serde_json::from_slice(bytes).map_err(|source| ArchiveError::Document {
+    let parsed = serde_json::from_slice(&bytes).map_err(|source| ArchiveError::Document {
         file: file.to_owned(),
         source,
-    })
+    })?;
+    Ok((bytes, parsed))
 }
 
 /// Names are keys here, never paths: only a leading `./` is taken off.
-fn plain_name(bytes: &[u8]) -> String {
-    let name = String::from_utf8_lossy(bytes);
-    name.strip_prefix("./").unwrap_or(&name).to_owned()
+fn plain(name: &str) -> &str {
+    name.strip_prefix("./").unwrap_or(name)
 }
 
 /// `a/layer.tar` → `../b/layer.tar` is `b/layer.tar`: what `docker save` wrote.
-fn resolve_link(from: &str, target: &[u8]) -> String {
-    let target = plain_name(target);
+fn resolve_link(from: &str, target: &str) -> String {
+    let target = plain(target);
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
     if !target.starts_with("..") {
-        return target;
+        return target.to_owned();
     }
     for part in target.split('/') {
         match part {
@@ -261,16 +259,31 @@ fn resolve_link(from: &str, target: &[u8]) -> String {
     parts.join("/")
 }
 
+/// What tells a layer from a document: a tar's first header.
+const HEAD: u64 = 512;
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z'];
+
+/// A tar, or something compressed: no document is.
+fn begins_like_a_layer(head: &[u8]) -> bool {
+    entries::is_header(head) || [GZIP, ZSTD, XZ].iter().any(|magic| head.starts_with(magic))
+}
+
 /// Looks at the first bytes, not at the name: in a store an archive may be
-/// called anything.
-fn decompress<'a>(archive: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut archive = BufReader::with_capacity(1 << 17, archive);
-    Ok(match archive.fill_buf()? {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(archive)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(archive)?),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(archive))
-        }
-        _ => Box::new(archive),
+/// called anything, and so may a layer in an archive.
+fn decompress<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut source = BufReader::with_capacity(1 << 17, source);
+    let head = source.fill_buf()?;
+    Ok(if head.starts_with(GZIP) {
+        Box::new(flate2::bufread::MultiGzDecoder::new(source))
+    } else if head.starts_with(ZSTD) {
+        Box::new(zstd::Decoder::with_buffer(source)?)
+    } else if head.starts_with(XZ) {
+        let flags = liblzma::stream::CONCATENATED;
+        let stream = liblzma::stream::Stream::new_stream_decoder(MAX_DICTIONARY, flags)?;
+        Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
+    } else {
+        Box::new(source)
     })
 }
