@@ -295,8 +295,9 @@ fn a_user_that_the_image_does_not_know_is_refused() {
 #[test]
 fn an_entrypoint_that_is_not_there_is_refused_with_what_is() {
     let scenario = Scenario::app();
-    let arguments = ["--entrypoint=base-api --port 8000"];
-    refused(&scenario, &arguments, 2, &["entrypoint", "its bin/ has"]);
+    let run = scenario.run(["--entrypoint=base-api --port 8000"]);
+    let ended = run.ended().with_code(2).prints_nothing();
+    ended.with_the_error(&["entrypoint", "its bin/ has base-api"]);
 }
 
 #[test]
