@@ -4,8 +4,10 @@
 # Not built: nixpkgs and the uv2nix inputs were out of reach where this was
 # written, so there is no flake.lock either (the first `nix` command makes
 # one).  It was parsed (`nix-instantiate --parse`), and every output was
-# evaluated with small stand-ins for the four inputs.  uv.lock is uv's own
-# work (`uv lock`), and tests/ passed with the versions it names.
+# evaluated with small stand-ins for the four inputs and a uv.lock that uv had
+# made; tests/ passed with the versions it named.  A lock file belongs to a
+# project of your own, so there is none here: run `uv lock`, and `git add
+# uv.lock`, because Nix sees only what git tracks.
 #
 # The same service, built and run for real without nixpkgs: ../hermetic.
 {
