@@ -87,8 +87,6 @@ pub struct Blob {
     pub descriptor: Descriptor,
     /// Of the uncompressed tar.
     pub diff_id: Digest,
-    /// Size of the uncompressed tar.
-    pub uncompressed_size: u64,
     /// The compressed bytes.
     pub content: Content,
 }
@@ -101,13 +99,21 @@ pub fn make<W>(write: W, compression: Compression, spool_dir: &Path) -> Result<B
 where
     W: FnOnce(&mut dyn Write) -> Result<(), LayerError>,
 {
+    make_in(write, compression, spool_dir).map_err(|e| e.blame_full_disk(spool_dir))
+}
+
+/// As [`make`]: whichever write it is that finds no room, the disk is the same.
+fn make_in<W>(write: W, compression: Compression, spool_dir: &Path) -> Result<Blob, LayerError>
+where
+    W: FnOnce(&mut dyn Write) -> Result<(), LayerError>,
+{
     let spool = Hashing::new(SpooledTempFile::new_in(IN_MEMORY, spool_dir));
     // A tar is written header by header: gathered, they cost hasher and
     // compressor one call in place of hundreds.
     let mut tar = BufWriter::with_capacity(1 << 16, Hashing::new(Encoder::new(spool, compression)));
-    write(&mut tar).map_err(|e| e.blame_full_disk(spool_dir))?;
+    write(&mut tar)?;
     let tar = tar.into_inner().map_err(io::IntoInnerError::into_error)?;
-    let (encoder, diff_id, uncompressed_size) = tar.finish();
+    let (encoder, diff_id, _) = tar.finish();
     let (spool, digest, size) = encoder.finish()?.finish();
     let content = match spool.into_inner() {
         SpooledData::InMemory(cursor) => Content::Memory(cursor.into_inner().into()),
@@ -125,7 +131,6 @@ where
             annotations: Annotations::from([(annotation::DIFF_ID.to_owned(), diff_id.to_string())]),
         },
         diff_id,
-        uncompressed_size,
         content,
     })
 }
