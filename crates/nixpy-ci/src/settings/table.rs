@@ -178,7 +178,8 @@ pub const SETTINGS: &[Setting] = &[
         "username",
         Group::Where,
         Kind::One("NAME"),
-        "Log in to the registry as this user. Without it, what `docker login` or `podman login` left.",
+        "Log in to the registry as this user, with the password in NIXPY_PASSWORD. Without it, what `docker login` \
+         or `podman login` left.",
     ),
     setting(
         "password",
