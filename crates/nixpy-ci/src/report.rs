@@ -1,6 +1,6 @@
 //! The report as people read it: text for the terminal, Markdown for a summary.
 
-use nixpy_pipeline::plan::{Plan, Strategy};
+use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::report::{Outcome, Report};
 
 use crate::render::{failure_lines, size};
@@ -37,16 +37,12 @@ pub fn text(report: &Report) -> String {
 pub fn plan_text(plan: &Plan) -> String {
     let mut lines = vec![format!("{} would be built:", plan.flake)];
     for job in &plan.jobs {
-        let how = match job.strategy {
-            Strategy::Native => "natively",
-            Strategy::Emulated => "emulated by qemu",
-            Strategy::Configured => "by what Nix is configured to use",
-        };
         lines.push(format!(
-            "  {:<16} packages.{}.{}, {how}",
+            "  {:<16} packages.{}.{}, {}",
             job.platform.to_string(),
             job.system,
-            job.attribute
+            job.attribute,
+            job.strategy
         ));
         lines.push(format!("  {:<16} {}", "", job.derivation));
     }

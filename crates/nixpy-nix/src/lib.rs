@@ -14,6 +14,7 @@
 //! to a callback), and has never heard of images, registries or CI.
 #![warn(missing_docs)]
 
+mod as_text;
 mod base32;
 pub mod build;
 pub mod derivation;

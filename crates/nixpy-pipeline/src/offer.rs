@@ -35,14 +35,7 @@ pub struct Offered {
 /// The flake cannot be evaluated.
 pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<Offered, NixError> {
     let question = question(inputs);
-    let memo = match &inputs.memo_dir {
-        Some(directory) => {
-            let fingerprint = fingerprint(nix, &inputs.flake).await;
-            let asked = (&question, inputs.build_archive);
-            fingerprint.map(|fingerprint| Memo::of(directory, &fingerprint, &asked))
-        }
-        None => None,
-    };
+    let memo = memo(nix, inputs, &question).await;
     if let Some(offered) = memo.as_ref().and_then(Memo::recall::<Offered>)
         && offered.is_in_store()
     {
@@ -58,9 +51,8 @@ pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<O
         offered.replace_archives(nix).await?;
     }
     // A file saved while Nix was reading belongs to the next evaluation.
-    if let (Some(memo), Some(directory)) = (memo, &inputs.memo_dir)
-        && let Some(fingerprint) = fingerprint(nix, &inputs.flake).await
-        && memo == Memo::of(directory, &fingerprint, &(&question, inputs.build_archive))
+    if let Some(memo) = memo
+        && self::memo(nix, inputs, &question).await.as_ref() == Some(&memo)
     {
         memo.keep(&offered);
     }
@@ -80,6 +72,14 @@ pub async fn ask_only(nix: &Nix, inputs: &Inputs) -> Result<Offered, NixError> {
         offers: evaluate(nix, &question, |_| {}).await?,
         instead_of: BTreeMap::new(),
     })
+}
+
+/// Where the answer of the flake as it is now would be kept.
+async fn memo(nix: &Nix, inputs: &Inputs, question: &Question) -> Option<Memo> {
+    let directory = inputs.memo_dir.as_ref()?;
+    let fingerprint = fingerprint(nix, &inputs.flake).await?;
+    let asked = (question, inputs.build_archive);
+    Some(Memo::of(directory, &fingerprint, &asked))
 }
 
 fn question(inputs: &Inputs) -> Question {

@@ -97,6 +97,16 @@ pub enum Strategy {
     Configured,
 }
 
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Native => "natively",
+            Self::Emulated => "emulated by qemu",
+            Self::Configured => "by what Nix is configured to use",
+        })
+    }
+}
+
 /// What this machine can do.
 #[derive(Clone, Debug)]
 pub struct Host {

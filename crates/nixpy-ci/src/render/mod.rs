@@ -10,7 +10,7 @@ use std::io::IsTerminal as _;
 use nixpy_oci::image::How;
 use nixpy_pipeline::build::BuildFailure;
 use nixpy_pipeline::event::{Event, Stage};
-use nixpy_pipeline::plan::{Plan, Strategy};
+use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::report::PlatformReport;
 
 use crate::settings::{Environment, Progress};
@@ -68,16 +68,12 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         .jobs
         .iter()
         .map(|job| {
-            let how = match job.strategy {
-                Strategy::Native => "natively",
-                Strategy::Emulated => "emulated by qemu",
-                Strategy::Configured => "by what Nix is configured to use",
-            };
             format!(
-                "{}: {} ({}), {how}",
+                "{}: {} ({}), {}",
                 job.platform,
                 job.attribute,
-                job.derivation.name()
+                job.derivation.name(),
+                job.strategy
             )
         })
         .collect();
