@@ -26,6 +26,9 @@ pub fn text(report: &Report) -> String {
             size(image.compressed_size),
         ));
     }
+    if report.from_metadata {
+        lines.push("  nothing was built or fetched: caches told enough".to_owned());
+    }
     if let Some(loaded) = &report.loaded {
         lines.push(loaded.clone());
     }
@@ -48,7 +51,7 @@ pub fn plan_text(plan: &Plan) -> String {
     }
     lines.push(format!(
         "and published to {} as {}",
-        plan.destination,
+        plan.destinations.join(", "),
         plan.tags.join(", ")
     ));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));

@@ -153,7 +153,10 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
         None => Code::from(&report),
     };
     if !report.failures.is_empty() {
-        line(&format!("nothing was published to {}", report.destination));
+        line(&format!(
+            "nothing was published to {}",
+            report.destinations.join(", ")
+        ));
     }
     match (resolved.inputs.load, loadable) {
         (Some(loader), Some(loadable)) => {
@@ -198,9 +201,9 @@ fn name_to_load(resolved: &Resolved, report: &Report) -> String {
         .tags
         .first()
         .map_or("latest", |tag| tag.as_ref());
-    match &resolved.inputs.target {
-        Target::Registry { repository, .. } => format!("{repository}:{tag}"),
-        Target::Layout(_) => {
+    match resolved.inputs.targets.first() {
+        Some(Target::Registry { repository, .. }) => format!("{repository}:{tag}"),
+        _ => {
             let name = report.platforms.first().map(|image| image.name.as_str());
             format!("localhost/{}:{tag}", image_name(name.unwrap_or_default()))
         }

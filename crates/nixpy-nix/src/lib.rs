@@ -6,7 +6,7 @@
 //! - [`fingerprint`]: whether the answer would still be the same
 //! - [`build`]: one `nix build` over all of it, and whose fault a failure is
 //! - [`log`]: what Nix says while it works, as events
-//! - [`path_info`], [`derivation`]: what the store knows
+//! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know
 //! - [`store_path`], [`nar_hash`], [`system`]: the words of this trade, parsed
 //! - [`machine`]: what this machine can build, and how it can learn to build more
 //!
@@ -17,6 +17,7 @@
 mod as_text;
 mod base32;
 pub mod build;
+pub mod cache;
 pub mod derivation;
 pub mod error;
 pub mod evaluate;

@@ -47,7 +47,11 @@ pub async fn path_info(
 ) -> Result<Vec<PathInfo>, NixError> {
     let mut found = Vec::new();
     let mut invalid = Vec::new();
-    for (path, info) in ask(nix, paths, closure, false).await? {
+    let of = match closure {
+        true => Of::Closure,
+        false => Of::Paths,
+    };
+    for (path, info) in ask(nix, paths, of, None).await? {
         match info {
             Some(info) => found.push(info),
             None => invalid.push(path),
@@ -68,11 +72,26 @@ pub async fn path_info(
 /// # Errors
 /// Those of any call.
 pub async fn valid_paths(nix: &Nix, paths: &[StorePath]) -> Result<Vec<StorePath>, NixError> {
-    let known = ask(nix, paths, false, false).await?;
+    let known = ask(nix, paths, Of::Paths, None).await?;
     Ok(known
         .into_iter()
         .filter_map(|(path, info)| info.map(|_| path))
         .collect())
+}
+
+/// What a store elsewhere, or with `None` this one, knows of those of the paths that
+/// it has. A store elsewhere is not asked twice, nor waited for long: what it does not
+/// tell costs more work, and nothing else.
+///
+/// # Errors
+/// Those of any call.
+pub(crate) async fn known_paths(
+    nix: &Nix,
+    paths: &[StorePath],
+    store: Option<&str>,
+) -> Result<Vec<PathInfo>, NixError> {
+    let known = ask(nix, paths, Of::Paths, store).await?;
+    Ok(known.into_values().flatten().collect())
 }
 
 /// The derivations that these need to be built, themselves included, with their references.
@@ -80,32 +99,41 @@ pub(crate) async fn derivation_closure(
     nix: &Nix,
     derivations: &[StorePath],
 ) -> Result<Vec<PathInfo>, NixError> {
-    let known = ask(nix, derivations, true, true).await?;
+    let known = ask(nix, derivations, Of::Derivations, None).await?;
     Ok(known.into_values().flatten().collect())
 }
 
 type Answer = BTreeMap<StorePath, Option<PathInfo>>;
 
+/// What is asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Paths,
+    Closure,
+    /// With all that they need to be built.
+    Derivations,
+}
+
 async fn ask(
     nix: &Nix,
     paths: &[StorePath],
-    closure: bool,
-    derivation: bool,
+    of: Of,
+    store: Option<&str>,
 ) -> Result<Answer, NixError> {
     if paths.is_empty() {
         return Ok(Answer::new());
     }
-    // Offline, or Nix would ask every binary cache about a path that is missing here.
-    let mut arguments = vec![
-        "path-info".to_owned(),
-        "--json".to_owned(),
-        "--offline".to_owned(),
-    ];
+    let mut arguments = vec!["path-info".to_owned(), "--json".to_owned()];
+    match store {
+        Some(store) => arguments.extend(elsewhere(store)),
+        // Or Nix would ask every binary cache about a path that is missing here.
+        None => arguments.push("--offline".to_owned()),
+    }
     if nix.version().await?.has_json_formats() {
         arguments.extend(["--json-format".to_owned(), "1".to_owned()]);
     }
-    arguments.extend(closure.then(|| "--recursive".to_owned()));
-    arguments.extend(derivation.then(|| "--derivation".to_owned()));
+    arguments.extend((of != Of::Paths).then(|| "--recursive".to_owned()));
+    arguments.extend((of == Of::Derivations).then(|| "--derivation".to_owned()));
     arguments.extend(paths.iter().map(ToString::to_string));
     let ended = run(nix, &arguments, &mut |_| {}).await?;
     if !ended.success {
@@ -115,6 +143,21 @@ async fn ask(
     read(&ended.stdout, store_dir).ok_or_else(|| {
         NixError::unparseable("describe", subject(paths), nix.described(), &ended.stdout)
     })
+}
+
+/// The arguments for asking a store elsewhere once, and now: another machine may have
+/// put there a minute ago what was missing when it was asked last.
+pub(crate) fn elsewhere(store: &str) -> Vec<String> {
+    let options = [
+        ("connect-timeout", "5"),
+        ("download-attempts", "1"),
+        ("narinfo-cache-negative-ttl", "0"),
+    ];
+    let mut arguments = vec!["--store".to_owned(), store.to_owned()];
+    for (name, value) in options {
+        arguments.extend(["--option", name, value].map(str::to_owned));
+    }
+    arguments
 }
 
 fn refusal(ended: &Ended) -> NixErrorKind {

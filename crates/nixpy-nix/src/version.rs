@@ -61,6 +61,11 @@ impl NixVersion {
         (self.major, self.minor) >= (2, 13)
     }
 
+    /// `nix show-config` is `nix config show` since 2.20; Lix branched off before that.
+    pub(crate) fn shows_config_by_two_words(&self) -> bool {
+        self.flavour != Flavour::Lix && (self.major, self.minor) >= (2, 20)
+    }
+
     /// Nix from 2.34 wants to be told which JSON it should write; Lix, which has
     /// high minor numbers too, knows no such flag.
     pub(crate) fn has_json_formats(&self) -> bool {

@@ -8,7 +8,7 @@ use crate::blob::Content;
 use crate::digest::Digest;
 use crate::layout::Layout;
 use crate::manifest::Descriptor;
-use crate::name::Tag;
+use crate::name::{Repository, Tag};
 use crate::registry::{Registry, RemoteError};
 
 /// A place that holds blobs, manifests and tags.
@@ -96,6 +96,26 @@ impl Destination {
             Self::Registry(registry) => registry.put_blob(descriptor, content).await?,
         }
         Ok(())
+    }
+
+    /// Has a registry take a blob over from another of its repositories. `false` if it
+    /// cannot, or may not, or this is no registry: then the blob has to be sent.
+    ///
+    /// # Errors
+    /// The place cannot be asked.
+    pub async fn mount(&self, digest: Digest, from: &Repository) -> Result<bool> {
+        Ok(match self {
+            Self::Layout(_) => false,
+            Self::Registry(registry) => registry.mount(digest, from).await?,
+        })
+    }
+
+    /// The repository, if this is one.
+    pub fn repository(&self) -> Option<&Repository> {
+        match self {
+            Self::Layout(_) => None,
+            Self::Registry(registry) => Some(registry.repository()),
+        }
     }
 
     /// Stores a manifest or index under its digest.

@@ -31,6 +31,8 @@ pub struct Image {
 pub enum Body {
     /// Described: every layer can be made, or recognised, by itself.
     Layers {
+        /// What they lie on.
+        base: Option<Base>,
         /// From the bottom up.
         layers: Vec<Layer>,
         /// Everything in the config but the diff IDs.
@@ -43,6 +45,17 @@ pub enum Body {
         /// Names its content.
         identity: Identity,
     },
+}
+
+/// An image whose layers lie below those of another.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// Where it can be read.
+    pub archive: Archive,
+    /// Names its content.
+    pub identity: Identity,
+    /// What the history is to say of the layer with this name in the archive.
+    pub comment: fn(&str) -> String,
 }
 
 /// Where a docker-archive can be read.
@@ -98,9 +111,10 @@ pub struct ConfigTemplate {
 
 impl ConfigTemplate {
     /// The config of an image with these layers: diff ID and comment of each.
-    pub fn finish<'a>(&self, layers: impl Iterator<Item = (Digest, &'a str)> + Clone) -> Vec<u8> {
-        let diff_ids: Vec<Digest> = layers.clone().map(|(diff_id, _)| diff_id).collect();
+    pub fn finish(&self, layers: &[(Digest, String)]) -> Vec<u8> {
+        let diff_ids: Vec<Digest> = layers.iter().map(|(diff_id, _)| *diff_id).collect();
         let history: Vec<Value> = layers
+            .iter()
             .map(|(_, comment)| json!({ "created": self.created, "comment": comment }))
             .collect();
         let mut config = json!({
@@ -116,19 +130,58 @@ impl ConfigTemplate {
         }
         crate::manifest::to_bytes(&config)
     }
+
+    /// The same over a base with this config: its variables first, each with the
+    /// value that was given last.
+    #[must_use]
+    pub fn over(&self, base: &[u8]) -> Self {
+        let base: Value = serde_json::from_slice(base).unwrap_or_default();
+        let entries = |config: &Value| -> Vec<String> {
+            let entries = config["Env"].as_array().into_iter().flatten();
+            entries
+                .filter_map(|entry| Some(entry.as_str()?.to_owned()))
+                .collect()
+        };
+        let mut resolved: Vec<String> = Vec::new();
+        for entry in entries(&base["config"])
+            .into_iter()
+            .chain(entries(&self.config))
+        {
+            let name = |entry: &str| entry.split('=').next().map(str::to_owned);
+            match resolved
+                .iter_mut()
+                .find(|known| name(known) == name(&entry))
+            {
+                Some(known) => *known = entry,
+                None => resolved.push(entry),
+            }
+        }
+        let mut over = self.clone();
+        if let Value::Object(config) = &mut over.config
+            && !resolved.is_empty()
+        {
+            config.insert("Env".to_owned(), json!(resolved));
+        }
+        over
+    }
 }
 
 impl Image {
     /// Names everything that decides about the image's bytes.
     pub fn identity(&self, compression: Compression) -> Identity {
         let body = match &self.body {
-            Body::Layers { layers, config } => {
+            Body::Layers {
+                base,
+                layers,
+                config,
+            } => {
+                let base = base.as_ref().map(|base| base.identity.to_string());
                 // The comments stand in the config's history.
                 let layers: Vec<(String, &str)> = layers
                     .iter()
                     .map(|layer| (layer.identity.to_string(), layer.comment.as_str()))
                     .collect();
-                Identity::of("layers/2", &(layers, config))
+                Identity::of("layers/3", &(base, layers, config))
             }
             Body::Archive { identity, .. } => *identity,
         };
@@ -154,6 +207,9 @@ pub struct Pushed {
     pub image_id: Digest,
     /// From the bottom up.
     pub layers: Vec<PushedLayer>,
+    /// The same as the manifest describes them; not written.
+    #[serde(skip)]
+    pub descriptors: Vec<Descriptor>,
 }
 
 impl Pushed {
@@ -203,6 +259,8 @@ pub enum How {
     Described,
     /// Made, and found to be there.
     Present,
+    /// Taken over by the registry from another of its repositories.
+    Mounted,
     /// Made and sent.
     Sent,
 }

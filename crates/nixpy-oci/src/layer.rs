@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::contents::Content;
 use crate::digest::Digest;
 use crate::tarball::{Stamp, TarWriter, TreeError, write_tree};
 
@@ -47,6 +48,8 @@ pub struct Layer {
     pub stated_diff_id: Option<Digest>,
     /// For the history in the config, and for people.
     pub comment: String,
+    /// What is in it, as the manifest is to say it; may be empty.
+    pub contents: Vec<Content>,
 }
 
 /// The kinds of layer.

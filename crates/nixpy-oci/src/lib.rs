@@ -7,20 +7,22 @@
 //! | [`digest`], [`name`], [`platform`] | the words of the trade, parsed once |
 //! | [`manifest`] | config, manifest and index documents with stable bytes |
 //! | [`tarball`] | layer tars, byte for byte as Python's `tarfile` writes them |
-//! | [`image`], [`layer`], [`compress`], [`blob`] | what an image and its layers are made from, and the making |
+//! | [`image`], [`layer`], [`contents`], [`compress`], [`blob`] | what an image and its layers are made from, and the making |
 //! | [`archive`] | docker-archives, read in one pass |
 //! | [`destination`], [`layout`], [`registry`] | where an image can go |
-//! | [`prior`], [`publish`] | sending only what is not there yet |
+//! | [`prior`], [`ledger`], [`publish`] | sending only what is not there yet |
 //! | [`load`] | the docker-archive that `docker load` and `podman load` take |
 
 pub mod archive;
 pub mod blob;
 pub mod compress;
+pub mod contents;
 pub mod destination;
 pub mod digest;
 pub mod image;
 pub mod layer;
 pub mod layout;
+pub mod ledger;
 pub mod load;
 pub mod manifest;
 pub mod name;

@@ -42,6 +42,9 @@ pub mod annotation {
     /// On a layer: the digest of its uncompressed tar, so that a config can be
     /// written again without reading the layer.
     pub const DIFF_ID: &str = "dev.nixpy-ci.diff-id";
+    /// On a layer: what is in it ([`crate::contents`]), so that a later run can keep
+    /// together what was together, and tell what has changed.
+    pub const CONTENTS: &str = "dev.nixpy-ci.contents";
     /// On an entry of a layout's `index.json`: the tag it is published under.
     pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 }

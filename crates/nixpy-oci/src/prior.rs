@@ -1,29 +1,42 @@
-//! What the image published before tells about the one to be published.
+//! What was published before, and what it tells about the image to be published.
 //!
 //! A manifest of ours says of each layer what it was made from
 //! ([`annotation::IDENTITY`]) and the digest of its tar. A later run on an empty
-//! machine reads it by tag and needs to make only what is new. The record is
-//! read from the repository, and under the tag, that is about to be written:
-//! who could forge it there could as well put the forged image there.
+//! machine reads it by tag and needs to make only what is new. At home a file on
+//! this machine ([`crate::ledger`]) remembers more than one tag tells.
+//!
+//! # Who is believed
+//!
+//! An identity is a hash that anybody can compute; that it belongs to a digest is
+//! a claim. It is believed where the claimant could as well have put a wrong
+//! layer where this run's readers look: under the tags that the caller names, in
+//! the very repository that is about to be written, and in the user's own file.
+//! No other tag is read, no other repository, and no cache that others can write.
 
 use std::collections::HashMap;
 
+use crate::contents::{self, Content};
 use crate::destination::{Destination, DestinationError};
 use crate::digest::Digest;
 use crate::layer::Identity;
 use crate::manifest::{Descriptor, Index, Manifest, annotation, media_type};
-use crate::name::Tag;
+use crate::name::{Repository, Tag};
 use crate::platform::Platform;
 
-/// The image that a tag points to before this run, as far as it is ours.
+/// What is known of a place before this run.
 #[derive(Debug, Default)]
 pub struct Prior {
-    /// The digest of the index, whoever made it.
+    /// The digest of the index under the first tag that was read, whoever made it.
     pub index: Option<Digest>,
+    /// Those of the tag that was read first come first.
     images: Vec<PriorImage>,
+    /// Layers that this machine remembers to have put there, by identity.
+    pub remembered: HashMap<String, Descriptor>,
+    /// Layers that it remembers to have put into other repositories of the same registry.
+    pub elsewhere: HashMap<String, (Repository, Descriptor)>,
 }
 
-/// One platform of it.
+/// One platform of an image.
 #[derive(Debug)]
 pub struct PriorImage {
     /// What it runs on.
@@ -45,15 +58,27 @@ impl Prior {
         tag: &Tag,
         platforms: &[Platform],
     ) -> Result<Self, DestinationError> {
+        let mut prior = Self::default();
+        prior.read_also(destination, tag, platforms).await?;
+        Ok(prior)
+    }
+
+    /// Reads what another tag points to, for what the first did not tell.
+    ///
+    /// # Errors
+    /// The destination cannot be read.
+    pub async fn read_also(
+        &mut self,
+        destination: &Destination,
+        tag: &Tag,
+        platforms: &[Platform],
+    ) -> Result<(), DestinationError> {
         let Some(stored) = destination.resolve(tag).await? else {
-            return Ok(Self::default());
+            return Ok(());
         };
-        let mut prior = Self {
-            index: Some(stored.descriptor.digest),
-            images: Vec::new(),
-        };
+        self.index.get_or_insert(stored.descriptor.digest);
         let Ok(index) = serde_json::from_slice::<Index>(&stored.bytes) else {
-            return Ok(prior);
+            return Ok(());
         };
         let wanted = index.manifests.into_iter().filter_map(|entry| {
             let platform = entry.platform.clone()?;
@@ -65,36 +90,50 @@ impl Prior {
                 continue;
             };
             if let Ok(manifest) = serde_json::from_slice::<Manifest>(&stored.bytes) {
-                prior.images.push(PriorImage {
+                self.images.push(PriorImage {
                     platform,
                     manifest,
                     bytes: stored.bytes,
                 });
             }
         }
-        Ok(prior)
+        Ok(())
     }
 
-    /// The image of this platform.
+    /// The image of this platform under the tag that was read first.
     pub fn image(&self, platform: &Platform) -> Option<&PriorImage> {
         self.images
             .iter()
             .find(|image| image.platform.matches(platform))
     }
 
-    /// All layers by what they were made from: a layer of another platform
-    /// serves as well.
-    pub(crate) fn by_identity(&self) -> HashMap<String, Descriptor> {
-        self.layers()
-            .filter_map(|layer| Some((layer.annotations.get(annotation::IDENTITY)?.clone(), layer)))
-            .map(|(identity, layer)| (identity, layer.clone()))
-            .collect()
+    /// Whether nothing of ours is known to be there.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.remembered.is_empty() && self.elsewhere.is_empty()
+    }
+
+    /// The image that was made from exactly this.
+    pub(crate) fn made_from(&self, platform: &Platform, identity: Identity) -> Option<&PriorImage> {
+        let identity = identity.to_string();
+        self.images.iter().find(|image| {
+            image.platform.matches(platform)
+                && image.manifest.annotations.get(annotation::IDENTITY) == Some(&identity)
+        })
+    }
+
+    /// The layer that was made from this: one of another platform serves as well.
+    pub(crate) fn layer(&self, identity: &str) -> Option<&Descriptor> {
+        let told = self.layers().find(|layer| {
+            let stated = layer.annotations.get(annotation::IDENTITY);
+            stated.is_some_and(|stated| stated == identity)
+        });
+        told.or_else(|| self.remembered.get(identity))
     }
 
     /// All layers by the digest of their tar.
     pub(crate) fn by_diff_id(&self) -> HashMap<Digest, Descriptor> {
-        self.layers()
-            .filter_map(|layer| Some((diff_id(layer)?, layer.clone())))
+        let all = self.remembered.values().chain(self.layers());
+        all.filter_map(|layer| Some((diff_id(layer)?, layer.clone())))
             .collect()
     }
 
@@ -104,9 +143,13 @@ impl Prior {
 }
 
 impl PriorImage {
-    /// Whether it was made from exactly this.
-    pub(crate) fn is(&self, identity: Identity) -> bool {
-        self.manifest.annotations.get(annotation::IDENTITY) == Some(&identity.to_string())
+    /// What is in each layer, from the bottom up, as far as they say so.
+    pub fn contents(&self) -> Vec<Vec<Content>> {
+        let layers = self.manifest.layers.iter();
+        let stated = layers.map(|layer| layer.annotations.get(annotation::CONTENTS));
+        stated
+            .map(|text| text.map_or_else(Vec::new, |text| contents::read(text)))
+            .collect()
     }
 }
 

@@ -21,7 +21,7 @@ use nixpy_oci::manifest::{Annotations, Index, media_type, to_bytes};
 use nixpy_oci::name::Tag;
 use nixpy_oci::platform::Platform;
 use nixpy_oci::prior::Prior;
-use nixpy_oci::publish::{Options, PublishError, Publisher, Sending};
+use nixpy_oci::publish::{Options, PublishError, Publisher, Site};
 use nixpy_oci::registry::{Credentials, Registry, RegistryOptions};
 use nixpy_testkit::archive::{DockerArchive, layer_tar};
 use nixpy_testkit::registry::{Fault, Method, Registry as Double};
@@ -47,7 +47,7 @@ where
 
 struct Place {
     dir: tempfile::TempDir,
-    destination: Destination,
+    sites: Vec<Site>,
     options: Options,
 }
 
@@ -80,7 +80,7 @@ impl Place {
         };
         Self {
             dir,
-            destination,
+            sites: vec![Site::new(destination, Prior::default())],
             options,
         }
     }
@@ -90,7 +90,7 @@ impl Place {
         self
     }
 
-    async fn publish(&self, bytes: &[u8]) -> Result<Pushed, PublishError> {
+    async fn publish(&mut self, bytes: &[u8]) -> Result<Pushed, PublishError> {
         let content: Arc<[u8]> = bytes.into();
         self.publish_from(Archive::Stream {
             name: Digest::of(bytes).hex().into(),
@@ -99,7 +99,7 @@ impl Place {
         .await
     }
 
-    async fn publish_from(&self, archive: Archive) -> Result<Pushed, PublishError> {
+    async fn publish_from(&mut self, archive: Archive) -> Result<Pushed, PublishError> {
         let image = Image {
             platform: Platform::linux("amd64"),
             body: Body::Archive {
@@ -110,18 +110,18 @@ impl Place {
         };
         let tag: Tag = "latest".parse().unwrap();
         let platforms = [image.platform.clone()];
-        let prior = Prior::read(&self.destination, &tag, &platforms).await?;
+        let site = &mut self.sites[0];
+        site.prior = Prior::read(&site.destination, &tag, &platforms).await?;
         let publisher = Publisher {
-            destination: &self.destination,
-            prior: &prior,
+            sites: &self.sites,
             options: &self.options,
             on_layer: &|_| (),
-            sending: Sending::default(),
         };
         let pushed = publisher.publish(&image).await?;
         let manifests = vec![pushed.manifest.clone()];
         let index = to_bytes(&Index::new(manifests, Annotations::new()));
-        self.destination
+        self.sites[0]
+            .destination
             .tag(&tag, media_type::INDEX, &index)
             .await?;
         Ok(pushed)
@@ -138,7 +138,7 @@ fn many_layers(count: usize) -> DockerArchive {
 fn a_registry_that_refuses_ends_the_publishing_of_an_archive() {
     let double = Double::start();
     double.fail(Fault::status(403).on(Method::POST, "").always());
-    let place = Place::registry(&double);
+    let mut place = Place::registry(&double);
     let error = promptly(|| async move { place.publish(&many_layers(40).build()).await });
     let error = error.unwrap_err();
     assert!(matches!(error, PublishError::Destination(_)), "{error}");
@@ -146,7 +146,7 @@ fn a_registry_that_refuses_ends_the_publishing_of_an_archive() {
 
 #[test]
 fn a_layout_that_cannot_be_written_ends_the_publishing_of_an_archive() {
-    let place = Place::layout();
+    let mut place = Place::layout();
     fs::remove_dir_all(place.dir.path().join("layout/blobs")).unwrap();
     let error = promptly(|| async move { place.publish(&many_layers(40).build()).await });
     let error = error.unwrap_err();
@@ -213,7 +213,7 @@ fn hex_bytes(digest: Digest) -> Vec<u8> {
 #[test]
 fn when_sending_fails_the_rest_of_the_archive_is_not_read() {
     let (archive, read) = endless(&many_layers(1).build(), ENORMOUS);
-    let place = Place::layout();
+    let mut place = Place::layout();
     fs::remove_dir_all(place.dir.path().join("layout/blobs")).unwrap();
     let error = promptly(|| async move { place.publish_from(archive).await }).unwrap_err();
     assert!(matches!(error, PublishError::Destination(_)), "{error}");
@@ -224,7 +224,7 @@ fn when_sending_fails_the_rest_of_the_archive_is_not_read() {
 fn when_nobody_waits_for_it_any_more_the_rest_of_the_archive_is_not_read() {
     let (archive, read) = endless(&many_layers(1).build(), ENORMOUS);
     let interrupted = promptly(|| async move {
-        let place = Place::layout();
+        let mut place = Place::layout();
         let publishing = place.publish_from(archive);
         tokio::time::timeout(Duration::from_millis(100), publishing)
             .await
@@ -294,7 +294,7 @@ fn what_was_published_before_changes_no_byte() {
                 place.options.compression = *compression;
                 last = Some(place.publish(&archive).await.unwrap().manifest);
             }
-            let fresh = Place::layout().compressing(*history.last().unwrap());
+            let mut fresh = Place::layout().compressing(*history.last().unwrap());
             let fresh = fresh.publish(&archive).await.unwrap();
             assert_eq!(last.unwrap(), fresh.manifest, "{history:?}");
         }
@@ -305,7 +305,7 @@ fn what_was_published_before_changes_no_byte() {
 fn a_manifest_is_the_same_whether_its_layers_were_known_or_made() {
     let (short, long) = (many_layers(2).build(), many_layers(3).build());
     promptly(move || async move {
-        let (grown, fresh) = (Place::layout(), Place::layout());
+        let (mut grown, mut fresh) = (Place::layout(), Place::layout());
         grown.publish(&short).await.unwrap();
         let grown = grown.publish(&long).await.unwrap();
         assert_eq!(grown.layers[0].how, How::Described);
@@ -428,7 +428,7 @@ fn what_newer_docker_saves_is_read_whatever_its_layers_are_compressed_with() {
             |tar: &[u8]| gzip(tar),
             |tar: &[u8]| zstd::encode_all(tar, 1).unwrap(),
         ] {
-            let place = Place::layout();
+            let mut place = Place::layout();
             let archive = oci_archive(&tars, stored);
             let pushed = place.publish(&archive).await.unwrap();
             let found: Vec<Digest> = pushed.layers.iter().map(|layer| layer.diff_id).collect();
@@ -446,7 +446,7 @@ fn an_uncompressed_layer_of_newer_docker_is_known_by_its_name() {
     let short = oci_archive(&[tar(1)], <[u8]>::to_vec);
     let long = oci_archive(&[tar(1), tar(2)], <[u8]>::to_vec);
     let pushed = promptly(|| async move {
-        let place = Place::layout();
+        let mut place = Place::layout();
         place.publish(&short).await.unwrap();
         place.publish(&long).await.unwrap()
     });

@@ -16,13 +16,13 @@ use nixpy_oci::manifest::{Annotations, Index, Manifest, annotation, media_type, 
 use nixpy_oci::name::Tag;
 use nixpy_oci::platform::Platform;
 use nixpy_oci::prior::Prior;
-use nixpy_oci::publish::{Options, PublishError, Publisher, Sending};
+use nixpy_oci::publish::{Options, PublishError, Publisher, Site};
 use nixpy_oci::tarball::Stamp;
 use nixpy_testkit::archive::{Damage, DockerArchive};
 
 struct Place {
     dir: tempfile::TempDir,
-    destination: Destination,
+    sites: Vec<Site>,
     compression: Compression,
 }
 
@@ -35,7 +35,7 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::open(&dir.path().join("layout")).unwrap();
         Self {
-            destination: Destination::Layout(layout),
+            sites: vec![Site::new(Destination::Layout(layout), Prior::default())],
             compression,
             dir,
         }
@@ -54,10 +54,11 @@ impl Place {
             .join(digest.hex())
     }
 
-    async fn publish(&self, image: &Image) -> Result<Pushed, PublishError> {
+    async fn publish(&mut self, image: &Image) -> Result<Pushed, PublishError> {
         let tag: Tag = "latest".parse().unwrap();
         let platforms = [image.platform.clone()];
-        let prior = Prior::read(&self.destination, &tag, &platforms).await?;
+        let site = &mut self.sites[0];
+        site.prior = Prior::read(&site.destination, &tag, &platforms).await?;
         let options = Options {
             compression: self.compression,
             makers: 2,
@@ -66,11 +67,9 @@ impl Place {
         };
         let told = RefCell::new(0);
         let publisher = Publisher {
-            destination: &self.destination,
-            prior: &prior,
+            sites: &self.sites,
             options: &options,
             on_layer: &|_| *told.borrow_mut() += 1,
-            sending: Sending::default(),
         };
         let pushed = publisher.publish(image).await?;
         assert_eq!(
@@ -82,7 +81,8 @@ impl Place {
             vec![pushed.manifest.clone()],
             Annotations::new(),
         ));
-        self.destination
+        self.sites[0]
+            .destination
             .tag(&tag, media_type::INDEX, &index)
             .await?;
         Ok(pushed)
@@ -108,7 +108,11 @@ fn described(contents: &[&str]) -> Image {
         platform: Platform::linux("amd64"),
         config: serde_json::json!({ "Cmd": ["x"] }),
     };
-    image(Body::Layers { layers, config })
+    image(Body::Layers {
+        base: None,
+        layers,
+        config,
+    })
 }
 
 fn layer(content: &str) -> Layer {
@@ -122,6 +126,7 @@ fn layer(content: &str) -> Layer {
         size_hint: 0,
         stated_diff_id: None,
         comment: content.to_owned(),
+        contents: Vec::new(),
     }
 }
 
@@ -139,7 +144,7 @@ fn ways(pushed: &Pushed) -> Vec<How> {
 
 #[tokio::test]
 async fn only_the_layer_that_changed_is_made_again() {
-    let place = Place::new();
+    let mut place = Place::new();
     let first = place
         .publish(&described(&["glibc", "python", "app"]))
         .await
@@ -160,7 +165,7 @@ async fn only_the_layer_that_changed_is_made_again() {
 
 #[tokio::test]
 async fn what_is_recognised_has_the_same_bytes_as_what_is_made() {
-    let (grown, fresh) = (Place::new(), Place::new());
+    let (mut grown, mut fresh) = (Place::new(), Place::new());
     grown.publish(&described(&["one", "two"])).await.unwrap();
     let grown = grown.publish(&described(&["one", "three"])).await.unwrap();
     let fresh = fresh.publish(&described(&["one", "three"])).await.unwrap();
@@ -169,7 +174,7 @@ async fn what_is_recognised_has_the_same_bytes_as_what_is_made() {
 
 #[tokio::test]
 async fn a_layer_that_the_place_has_lost_is_made_again() {
-    let place = Place::new();
+    let mut place = Place::new();
     let first = place.publish(&described(&["one", "two"])).await.unwrap();
     fs::remove_file(place.blob(first.layers[1].digest)).unwrap();
     let second = place.publish(&described(&["one", "two"])).await.unwrap();
@@ -203,7 +208,11 @@ async fn a_stated_diff_id_that_is_wrong_is_refused() {
     };
     let layers = vec![wrong];
     let result = Place::new()
-        .publish(&image(Body::Layers { layers, config }))
+        .publish(&image(Body::Layers {
+            base: None,
+            layers,
+            config,
+        }))
         .await;
     assert!(
         matches!(result, Err(PublishError::DiffId { .. })),
@@ -240,7 +249,7 @@ async fn an_archive_is_read_however_it_is_compressed() {
     let archived = two_layers();
     let mut digests = Vec::new();
     for how in ["plain", "gzip", "zstd", "xz"] {
-        let place = Place::new();
+        let mut place = Place::new();
         let file = place.file("image", &compressed(&archived.build(), how));
         let pushed = place.publish(&archive(file)).await.unwrap();
         let config = fs::read(place.blob(pushed.image_id)).unwrap();
@@ -258,14 +267,14 @@ async fn an_archive_is_read_however_it_is_compressed() {
 
 #[tokio::test]
 async fn an_archive_with_its_manifest_first_is_read_as_well() {
-    let place = Place::new();
+    let mut place = Place::new();
     let file = place.file("image", &two_layers().manifest_first().build());
     assert_eq!(place.publish(&archive(file)).await.unwrap().layers.len(), 2);
 }
 
 #[tokio::test]
 async fn an_archive_with_one_new_layer_sends_that_one() {
-    let place = Place::new();
+    let mut place = Place::new();
     let file = place.file("one", &two_layers().build());
     place.publish(&archive(file)).await.unwrap();
     let file = place.file("two", &two_layers().layer(&[("nix/store/c", b"c")]).build());
@@ -283,7 +292,7 @@ async fn damaged_archives_are_refused_and_leave_no_tag() {
         (Damage::MissingLayer, "it has no layer"),
         (Damage::MissingConfig, "it has no"),
     ] {
-        let place = Place::new();
+        let mut place = Place::new();
         let file = place.file("image", &two_layers().damaged(damage).build());
         let error = place.publish(&archive(file)).await.unwrap_err();
         let source = std::error::Error::source(&error).map(ToString::to_string);
@@ -297,7 +306,7 @@ async fn damaged_archives_are_refused_and_leave_no_tag() {
 #[tokio::test]
 async fn names_in_an_archive_never_become_paths() {
     for damage in [Damage::EscapingEntry, Damage::EscapingLayerName] {
-        let place = Place::new();
+        let mut place = Place::new();
         let inner = place.dir.path().join("a/b");
         fs::create_dir_all(&inner).unwrap();
         let file = place.file("image", &two_layers().damaged(damage).build());
@@ -324,7 +333,7 @@ fn everything_in(dir: &Path) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn an_image_for_another_machine_than_was_planned_is_refused() {
-    let place = Place::new();
+    let mut place = Place::new();
     let other = two_layers().config("architecture", "arm64".into());
     let file = place.file("image", &other.build());
     let error = place.publish(&archive(file)).await.unwrap_err();
@@ -335,7 +344,7 @@ async fn an_image_for_another_machine_than_was_planned_is_refused() {
 /// file names claim that layer: the bytes decide.
 #[tokio::test]
 async fn a_file_name_that_claims_a_known_layer_does_not_make_it_that_layer() {
-    let place = Place::new();
+    let mut place = Place::new();
     let file = place.file("one", &two_layers().build());
     let first = place.publish(&archive(file)).await.unwrap();
     let known = first.layers[0].diff_id;
@@ -377,7 +386,7 @@ fn renamed(archive: &[u8], from: &str, to: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn what_is_published_is_what_oci_spec_reads() {
-    let place = Place::new();
+    let mut place = Place::new();
     let pushed = place.publish(&described(&["one"])).await.unwrap();
     let manifest = place.manifest(&pushed);
     let path = place.blob(manifest.config.digest);

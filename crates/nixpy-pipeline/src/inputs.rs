@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nixpy_nix::{AttrPath, FlakeRef, System};
 use nixpy_oci::compress::Compression;
@@ -18,10 +18,17 @@ pub struct Inputs {
     pub attribute: Option<AttrPath>,
     /// What to build for; all that the flake offers if empty.
     pub systems: Vec<System>,
-    /// Where the image goes.
-    pub target: Target,
+    /// Where the image goes; at least one.
+    pub targets: Vec<Target>,
     /// Set when everything is in place; at least one.
     pub tags: Vec<Tag>,
+    /// Of the same repositories: what they point to is taken over where the first of
+    /// [`Inputs::tags`] does not have it.
+    pub reuse: Vec<Tag>,
+    /// Take nothing over from what was published before.
+    pub remake: bool,
+    /// Where this machine remembers what it has published, if it does.
+    pub state_dir: Option<PathBuf>,
     /// Of layers.
     pub compression: Compression,
     /// Takes the image of this machine's platform afterwards.
@@ -45,7 +52,7 @@ pub struct Inputs {
 }
 
 /// Where the image goes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Target {
     /// An OCI image layout directory.
     Layout(PathBuf),
@@ -86,6 +93,40 @@ pub struct ImageSettings {
     pub workdir: Option<String>,
     /// `org.opencontainers.image.title` and the like.
     pub labels: BTreeMap<String, String>,
+    /// Absolute paths at which docker and podman put a volume of their own.
+    pub volumes: Vec<String>,
+    /// `SIGTERM`, or a number.
+    pub stop_signal: Option<String>,
+    /// How docker tells whether the service is well.
+    pub health: Option<HealthCheck>,
+    /// Paths within the package that are to be seen at the image's root: `bin`,
+    /// `etc/ssl`; `.` for all of it.
+    pub contents: Vec<String>,
+}
+
+/// A program that docker and podman start again and again inside the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// The program and its arguments; no shell.
+    pub command: Vec<String>,
+    /// From one start to the next; docker's 30 seconds if `None`.
+    pub interval: Option<Duration>,
+    /// After which it counts as failed; docker's 30 seconds if `None`.
+    pub timeout: Option<Duration>,
+    /// During which failures do not count.
+    pub start_period: Option<Duration>,
+    /// So many failures in a row are illness; docker's 3 if `None`.
+    pub retries: Option<u32>,
+}
+
+impl Target {
+    /// How a person would name it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Layout(path) => format!("oci:{}", path.display()),
+            Self::Registry { repository, .. } => repository.to_string(),
+        }
+    }
 }
 
 impl Loader {

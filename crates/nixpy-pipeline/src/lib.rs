@@ -10,6 +10,7 @@
 //! It has never heard of GitHub.
 
 pub mod build;
+pub mod described;
 pub mod event;
 pub mod image;
 pub mod index;

@@ -36,8 +36,11 @@ pub struct Plan {
     pub flake: String,
     /// One a platform.
     pub jobs: Vec<Job>,
-    /// Where the image goes.
+    /// The first place where the image goes.
     pub destination: String,
+    /// All of them.
+    #[serde(default)]
+    pub destinations: Vec<String>,
     /// Set at the end.
     pub tags: Vec<String>,
     /// What the user should know but need not act on.
@@ -214,16 +217,14 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
         return Err(problems);
     }
 
-    let destination = match &inputs.target {
-        Target::Layout(path) => format!("oci:{}", path.display()),
-        Target::Registry { repository, .. } => repository.to_string(),
-    };
     let notes = notes(&jobs);
+    let destinations: Vec<String> = inputs.targets.iter().map(Target::name).collect();
     Ok(Plan {
         version: 1,
         flake,
         jobs,
-        destination,
+        destination: destinations.first().cloned().unwrap_or_default(),
+        destinations,
         tags: inputs.tags.iter().map(ToString::to_string).collect(),
         notes,
     })

@@ -1,114 +1,286 @@
-//! From images to a tag that points to all of them.
+//! From images to tags that point to all of them.
 //!
-//! Every platform is in place, without a tag, before any tag moves.
+//! Every platform is in place, without a tag, at every destination, before any tag
+//! moves anywhere.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use futures_util::future::try_join_all;
+use nixpy_oci::contents::Content;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::layout::Layout;
+use nixpy_oci::ledger::{self, Ledger};
 use nixpy_oci::manifest::{Descriptor, media_type};
+use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::prior::Prior;
-use nixpy_oci::publish::{Options, PublishError, Publisher, Sending};
+use nixpy_oci::publish::{Options, PublishError, Publisher, Site};
 use nixpy_oci::registry::Registry;
 
 use crate::event::{Event, OnEvent};
 use crate::index::index;
 use crate::inputs::{Inputs, Target};
 
-/// Where the image goes, and what is there before.
-pub struct Place {
-    /// A layout or a repository.
-    pub destination: Destination,
-    prior: Prior,
+/// Where images go, and what is there before.
+pub struct Places {
+    sites: Vec<Site>,
+    platforms: Vec<Platform>,
+    /// Tags that may tell more than the first one did.
+    unread: Vec<Tag>,
+    options: Options,
 }
 
-impl Place {
-    /// Opens the destination and reads what its first tag points to; that one
-    /// speaks for all.
+impl Places {
+    /// Opens every destination and reads what the first tag points to there.
     ///
     /// # Errors
-    /// It cannot be used, cannot be reached, or does not let us in.
+    /// One cannot be used, cannot be reached, or does not let us in.
     pub async fn open(inputs: &Inputs, platforms: &[Platform]) -> Result<Self, DestinationError> {
-        let destination = match &inputs.target {
-            Target::Layout(path) => Destination::Layout(Layout::open(path)?),
-            Target::Registry {
-                repository,
-                credentials,
-                options,
-            } => Destination::Registry(Registry::new(
-                repository.clone(),
-                credentials.clone(),
-                options.clone(),
-            )?),
+        let ledger = match &inputs.state_dir {
+            Some(directory) if !inputs.remake => Ledger::read(directory),
+            _ => Ledger::default(),
         };
-        let prior = match inputs.tags.first() {
-            Some(tag) => Prior::read(&destination, tag, platforms).await?,
-            None => Prior::default(),
-        };
-        Ok(Self { destination, prior })
+        let first = inputs.tags.first().filter(|_| !inputs.remake);
+        let open = inputs.targets.iter().map(async |target| {
+            let destination = open(target, inputs, &ledger)?;
+            let mut prior = match first {
+                Some(tag) => Prior::read(&destination, tag, platforms).await?,
+                None => Prior::default(),
+            };
+            remember(&mut prior, &destination, &ledger);
+            Ok::<_, DestinationError>(Site::new(destination, prior))
+        });
+        let sites = try_join_all(open).await?;
+        let further = inputs.tags.iter().skip(1).chain(&inputs.reuse);
+        let mut unread: Vec<Tag> = Vec::new();
+        for tag in further {
+            if Some(tag) != first && !unread.contains(tag) && !inputs.remake {
+                unread.push(tag.clone());
+            }
+        }
+        Ok(Self {
+            options: options(inputs, &sites),
+            platforms: platforms.to_vec(),
+            sites,
+            unread,
+        })
     }
 
-    /// Brings all images here, without a tag; in the order given.
+    /// What the layers of the image hold that was published before for this platform,
+    /// from the bottom up; nothing if there was none.
+    ///
+    /// # Errors
+    /// A destination cannot be read.
+    pub async fn partition(
+        &mut self,
+        platform: &Platform,
+    ) -> Result<Vec<Vec<Content>>, DestinationError> {
+        loop {
+            let mut images = self
+                .sites
+                .iter()
+                .filter_map(|site| site.prior.image(platform));
+            if let Some(image) = images.next() {
+                return Ok(image.contents());
+            }
+            if !self.read_further().await? {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    /// Whether these images can be published from what is known of them, without a
+    /// byte of their files.
+    ///
+    /// # Errors
+    /// A destination cannot be read.
+    pub async fn know(&mut self, images: &[Image]) -> Result<bool, DestinationError> {
+        loop {
+            if images
+                .iter()
+                .all(|image| self.publisher(&|_| {}).is_known(image))
+            {
+                return Ok(true);
+            }
+            if !self.read_further().await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Whether anything at all was published before that could be taken over.
+    pub fn are_new(&self) -> bool {
+        self.unread.is_empty() && self.sites.iter().all(|site| site.prior.is_empty())
+    }
+
+    /// Brings all images to every destination, without a tag; in the order given.
     ///
     /// # Errors
     /// The first that fails ends all.
     pub async fn publish(
-        &self,
+        &mut self,
         images: &[Image],
-        inputs: &Inputs,
         on_event: &OnEvent<'_>,
     ) -> Result<Vec<Pushed>, PublishError> {
-        let options = options(inputs, &self.destination);
         let on_layer = |event| on_event(Event::Layer(&event));
-        let publisher = Publisher {
-            destination: &self.destination,
-            prior: &self.prior,
-            options: &options,
-            sending: Sending::default(),
-            on_layer: &on_layer,
-        };
+        while images
+            .iter()
+            .any(|image| self.publisher(&on_layer).asks_for_more(image))
+            && self.read_further().await?
+        {}
+        let publisher = self.publisher(&on_layer);
         try_join_all(images.iter().map(|image| publisher.publish(image))).await
     }
 
-    /// Puts the index over the images and points every tag at it. `on_tag` is told
-    /// each reference that clients take from then on.
+    /// Puts the index over the images and points every tag at it, everywhere.
+    /// `on_tag` is told each reference that clients take from then on.
     ///
     /// # Errors
-    /// The destination refuses; a tag that was not reached points where it did.
+    /// A destination refuses; a tag that was not reached points where it did.
     pub async fn tag(
         &self,
         images: &[Pushed],
-        inputs: &Inputs,
+        tags: &[Tag],
         mut on_tag: impl FnMut(String),
     ) -> Result<Descriptor, DestinationError> {
         let (descriptor, bytes) = index(images);
         // Also where the index was there before: somebody may have moved the tag since.
-        for tag in &inputs.tags {
-            self.destination.tag(tag, media_type::INDEX, &bytes).await?;
-            on_tag(self.destination.reference(tag));
+        for site in &self.sites {
+            for tag in tags {
+                site.destination.tag(tag, media_type::INDEX, &bytes).await?;
+                on_tag(site.destination.reference(tag));
+            }
         }
         Ok(descriptor)
     }
+
+    /// Lets this machine remember what was published, for its next push.
+    pub fn note(&self, images: &[Pushed], inputs: &Inputs) {
+        let Some(directory) = &inputs.state_dir else {
+            return;
+        };
+        let layers: Vec<Descriptor> = images
+            .iter()
+            .flat_map(|image| image.descriptors.iter().cloned())
+            .collect();
+        for site in &self.sites {
+            if let Some(repository) = site.destination.repository() {
+                // To have forgotten costs time at most.
+                let _ = Ledger::note(directory, repository, &layers, inputs.now);
+            }
+        }
+    }
+
+    /// The layout among the destinations, if there is one.
+    fn layout(&self) -> Option<&Layout> {
+        self.sites.iter().find_map(|site| match &site.destination {
+            Destination::Layout(layout) => Some(layout),
+            Destination::Registry(_) => None,
+        })
+    }
+
+    /// Reads one more tag everywhere; `false` if there is none.
+    async fn read_further(&mut self) -> Result<bool, DestinationError> {
+        if self.unread.is_empty() {
+            return Ok(false);
+        }
+        let tag = self.unread.remove(0);
+        for Site {
+            destination, prior, ..
+        } in &mut self.sites
+        {
+            prior.read_also(destination, &tag, &self.platforms).await?;
+        }
+        Ok(true)
+    }
+
+    fn publisher<'a>(
+        &'a self,
+        on_layer: &'a dyn Fn(nixpy_oci::publish::LayerEvent),
+    ) -> Publisher<'a> {
+        Publisher {
+            sites: &self.sites,
+            options: &self.options,
+            on_layer,
+        }
+    }
 }
 
-fn options(inputs: &Inputs, destination: &Destination) -> Options {
+fn open(
+    target: &Target,
+    inputs: &Inputs,
+    ledger: &Ledger,
+) -> Result<Destination, DestinationError> {
+    Ok(match target {
+        Target::Layout(path) => Destination::Layout(Layout::open(path)?),
+        Target::Registry {
+            repository,
+            credentials,
+            options,
+        } => {
+            let mut options = options.clone();
+            options.mount_from = sources(repository, inputs, ledger);
+            let registry = Registry::new(repository.clone(), credentials.clone(), options);
+            Destination::Registry(registry?)
+        }
+    })
+}
+
+/// A token is asked for each; more than these hardly ever have what others lack.
+const MOST_SOURCES: usize = 8;
+
+/// Repositories from which layers may be mounted: those of this run, and those that
+/// this machine has published to.
+fn sources(repository: &Repository, inputs: &Inputs, ledger: &Ledger) -> Vec<Repository> {
+    let targets = inputs.targets.iter().filter_map(|target| match target {
+        Target::Registry { repository, .. } => Some(repository),
+        Target::Layout(_) => None,
+    });
+    let known = ledger.beside(repository).map(|(other, _)| other);
+    let mut sources: Vec<Repository> = Vec::new();
+    for other in targets.chain(known) {
+        let new = other != repository && !sources.contains(other);
+        if new && other.registry() == repository.registry() && sources.len() < MOST_SOURCES {
+            sources.push(other.clone());
+        }
+    }
+    sources
+}
+
+fn remember(prior: &mut Prior, destination: &Destination, ledger: &Ledger) {
+    let Some(repository) = destination.repository() else {
+        return;
+    };
+    let here = ledger.of(repository);
+    prior.remembered = here
+        .filter_map(|layer| Some((ledger::identity(layer)?.to_owned(), layer.clone())))
+        .collect();
+    let mut elsewhere = HashMap::new();
+    for (other, layer) in ledger.beside(repository) {
+        if let Some(identity) = ledger::identity(layer) {
+            elsewhere.insert(identity.to_owned(), (other.clone(), layer.clone()));
+        }
+    }
+    prior.elsewhere = elsewhere;
+}
+
+fn options(inputs: &Inputs, sites: &[Site]) -> Options {
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     Options {
         compression: inputs.compression,
         makers: processors,
         uploads: inputs.uploads,
-        spool_dir: spool_dir(inputs, destination).to_owned(),
+        spool_dir: spool_dir(inputs, sites).to_owned(),
     }
 }
 
 /// Beside the blobs of a layout, where there must be room for them anyway.
-fn spool_dir<'a>(inputs: &'a Inputs, destination: &'a Destination) -> &'a Path {
-    match destination {
-        Destination::Layout(layout) => layout.path(),
-        Destination::Registry(_) => &inputs.temp_dir,
+fn spool_dir<'a>(inputs: &'a Inputs, sites: &'a [Site]) -> &'a Path {
+    match sites.first().map(|site| &site.destination) {
+        Some(Destination::Layout(layout)) => layout.path(),
+        _ => &inputs.temp_dir,
     }
 }
 
@@ -124,14 +296,14 @@ pub struct Loadable {
 /// Gets the blobs of one image into a layout on this machine.
 ///
 /// # Errors
-/// As [`Place::publish`].
+/// As [`Places::publish`].
 pub async fn loadable(
     image: &Image,
     pushed: &Pushed,
-    place: &Place,
+    places: &Places,
     inputs: &Inputs,
 ) -> Result<Loadable, PublishError> {
-    if let Destination::Layout(layout) = &place.destination {
+    if let Some(layout) = places.layout() {
         return Ok(Loadable {
             layout: Layout::open(layout.path()).map_err(DestinationError::from)?,
             image: pushed.clone(),
@@ -140,20 +312,19 @@ pub async fn loadable(
     }
     let scratch =
         tempfile::tempdir_in(&inputs.temp_dir).map_err(nixpy_oci::layer::LayerError::Write)?;
-    let layout = Layout::open(&scratch.path().join("image")).map_err(DestinationError::from)?;
-    let local = Place {
-        destination: Destination::Layout(layout),
-        prior: Prior::default(),
-    };
-    let image = std::slice::from_ref(image);
-    let mut images = local.publish(image, inputs, &|_| {}).await?;
-    // Moved out, not opened again: without a tag its blobs go with this value.
-    let Destination::Layout(layout) = local.destination else {
-        unreachable!("it was made a layout some lines above");
+    let path = scratch.path().join("image");
+    let layout = Layout::open(&path).map_err(DestinationError::from)?;
+    // Open as well in what is returned: without a tag its blobs go with the last of the two.
+    let kept = Layout::open(&path).map_err(DestinationError::from)?;
+    let site = Site::new(Destination::Layout(layout), Prior::default());
+    let publisher = Publisher {
+        sites: std::slice::from_ref(&site),
+        options: &places.options,
+        on_layer: &|_| {},
     };
     Ok(Loadable {
-        layout,
-        image: images.remove(0),
+        layout: kept,
+        image: publisher.publish(image).await?,
         _scratch: Some(scratch),
     })
 }

@@ -21,14 +21,21 @@ pub struct Report {
     pub outcome: Outcome,
     /// As it was given to Nix.
     pub flake: String,
-    /// Where the image went.
+    /// The first place where the image went.
     pub destination: String,
+    /// All of them.
+    #[serde(default)]
+    pub destinations: Vec<String>,
     /// What points to the index now, each a name that clients take.
     pub references: Vec<String>,
     /// The multi-platform index; `null` unless everything succeeded.
     pub index: Option<Descriptor>,
     /// Published images, sorted by system.
     pub platforms: Vec<PlatformReport>,
+    /// Whether the image was published from what binary caches tell: nothing was built,
+    /// and no path fetched.
+    #[serde(default)]
+    pub from_metadata: bool,
     /// Derivations that failed.
     pub failures: Vec<BuildFailure>,
     /// Why the run ended early, if it was not for a build: the error and its causes.
@@ -48,9 +55,11 @@ impl Report {
             outcome: Outcome::Success,
             flake: plan.flake.clone(),
             destination: plan.destination.clone(),
+            destinations: plan.destinations.clone(),
             references: Vec::new(),
             index: None,
             platforms: Vec::new(),
+            from_metadata: false,
             failures: Vec::new(),
             error: None,
             loaded: None,

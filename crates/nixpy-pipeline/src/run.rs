@@ -9,12 +9,13 @@ use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
 
 use crate::build::build;
+use crate::described::describe;
 use crate::event::{Event, OnEvent, Stage};
-use crate::image::{Closure, ImageError, Made, image};
+use crate::image::{Closure, Files, ImageError, Made, image};
 use crate::inputs::Inputs;
 use crate::offer::{ask, ask_only};
 use crate::plan::{Host, Plan, PlanError, plan};
-use crate::publish::{Loadable, Place, loadable};
+use crate::publish::{Loadable, Places, loadable};
 use crate::report::{Outcome, PlatformReport, Report, told};
 
 /// A run that came to no report.
@@ -67,114 +68,180 @@ pub async fn run(
     on_event: &OnEvent<'_>,
 ) -> Result<Finished, RunError> {
     let begun = Instant::now();
-    let plan = decide(nix, inputs, host, on_event).await?;
-    let mut finished = Finished {
-        report: Report::of(&plan),
-        loadable: None,
-        error: None,
-    };
-    finished.report.timings.evaluate = begun.elapsed().as_secs_f64();
-    if let Err(error) = carry_out(nix, inputs, host, &plan, &mut finished, on_event).await {
-        finished.report.outcome = Outcome::Failure;
-        finished.report.error = Some(told(&error));
-        finished.error = Some(error);
-    }
-    finished.report.timings.total = begun.elapsed().as_secs_f64();
-    Ok(finished)
-}
-
-/// Builds, publishes and tags, and notes in `finished` how far it came.
-async fn carry_out(
-    nix: &Nix,
-    inputs: &Inputs,
-    host: &Host,
-    plan: &Plan,
-    finished: &mut Finished,
-    on_event: &OnEvent<'_>,
-) -> Result<(), RunError> {
-    // A place that cannot be used, or does not let us in, is told before hours of
-    // work. A layout that nothing comes to takes itself back.
-    let platforms: Vec<_> = plan.jobs.iter().map(|job| job.platform.clone()).collect();
-    let place = Place::open(inputs, &platforms).await?;
-    let report = &mut finished.report;
-    report.destination = place.destination.to_string();
-
-    on_event(Event::Started(Stage::Build));
-    let begun = Instant::now();
-    // Often everything is there: from a run before, or from another job. To be told
-    // so costs less than a `nix build` that finds nothing to do.
-    let closure = match closure(nix, plan).await {
-        Err(error) if matches!(*error.kind, NixErrorKind::InvalidPaths(_)) => {
-            report.failures = build(nix, inputs, plan, on_event).await?.failures;
-            if !report.failures.is_empty() {
-                report.outcome = Outcome::Failure;
-                report.timings.build = begun.elapsed().as_secs_f64();
-                return Ok(());
-            }
-            self::closure(nix, plan).await?
-        }
-        known => known?,
-    };
-    report.timings.build = begun.elapsed().as_secs_f64();
-    on_event(Event::Finished(Stage::Build));
-
-    on_event(Event::Started(Stage::Publish));
-    let begun = Instant::now();
-    let put = put(inputs, host, plan, &closure, &place, finished, on_event).await;
-    finished.report.timings.publish = begun.elapsed().as_secs_f64();
-    put?;
-    on_event(Event::Finished(Stage::Publish));
-    Ok(())
-}
-
-async fn decide(
-    nix: &Nix,
-    inputs: &Inputs,
-    host: &Host,
-    on_event: &OnEvent<'_>,
-) -> Result<Plan, RunError> {
     on_event(Event::Started(Stage::Evaluate));
     let offered = ask(nix, inputs, on_event).await?;
     let plan = plan(inputs, &offered, host).map_err(RunError::Plan)?;
     on_event(Event::Finished(Stage::Evaluate));
     on_event(Event::Planned(&plan));
-    Ok(plan)
+    let mut work = Work {
+        nix,
+        inputs,
+        host,
+        plan: &plan,
+        on_event,
+        report: Report::of(&plan),
+        loadable: None,
+    };
+    work.report.timings.evaluate = begun.elapsed().as_secs_f64();
+    let error = work.carry_out().await.err();
+    let mut report = work.report;
+    if let Some(error) = &error {
+        report.outcome = Outcome::Failure;
+        report.error = Some(told(error));
+    }
+    report.timings.total = begun.elapsed().as_secs_f64();
+    Ok(Finished {
+        report,
+        loadable: work.loadable,
+        error,
+    })
 }
 
-/// Images, then the index, then the tags.
-async fn put(
-    inputs: &Inputs,
-    host: &Host,
-    plan: &Plan,
-    closure: &Closure,
-    place: &Place,
-    finished: &mut Finished,
-    on_event: &OnEvent<'_>,
-) -> Result<(), RunError> {
-    let made = plan
-        .jobs
-        .iter()
-        .map(|job| image(job, closure, inputs))
-        .collect::<Result<Vec<Made>, _>>()?;
-    let images: Vec<Image> = made.iter().map(|made| made.image.clone()).collect();
-    let pushed = place.publish(&images, inputs, on_event).await?;
-    let report = &mut finished.report;
-    report.platforms = platforms_of(plan, &made, &pushed);
-    for platform in &report.platforms {
-        on_event(Event::Published(platform));
+/// A run that has a plan, and how far it has come.
+struct Work<'a> {
+    nix: &'a Nix,
+    inputs: &'a Inputs,
+    host: &'a Host,
+    plan: &'a Plan,
+    on_event: &'a OnEvent<'a>,
+    report: Report,
+    loadable: Option<Loadable>,
+}
+
+impl Work<'_> {
+    async fn carry_out(&mut self) -> Result<(), RunError> {
+        // A place that cannot be used, or does not let us in, is told before hours of
+        // work. A layout that nothing comes to takes itself back.
+        let jobs = self.plan.jobs.iter();
+        let platforms: Vec<_> = jobs.map(|job| job.platform.clone()).collect();
+        let mut places = Places::open(self.inputs, &platforms).await?;
+
+        (self.on_event)(Event::Started(Stage::Build));
+        if self.publish_what_is_told(&mut places).await? {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let closure = self.closure_or_build().await;
+        self.report.timings.build += begun.elapsed().as_secs_f64();
+        let Some(closure) = closure? else {
+            self.report.outcome = Outcome::Failure;
+            return Ok(());
+        };
+        (self.on_event)(Event::Finished(Stage::Build));
+        let made = self.images(&closure, &Files::OnDisk, &mut places).await?;
+        self.publish(&made, &mut places).await
     }
 
-    let references = &mut report.references;
-    let index = place.tag(&pushed, inputs, |reference| {
-        on_event(Event::Tagged(&reference));
-        references.push(reference);
-    });
-    report.index = Some(index.await?);
-    if let Some(n) = own(inputs, host, plan) {
-        let loadable = loadable(&images[n], &pushed[n], place, inputs).await?;
-        finished.loadable = Some(loadable);
+    /// Publishes images whose paths are not here, if all their layers were published
+    /// before and caches tell the rest.
+    async fn publish_what_is_told(&mut self, places: &mut Places) -> Result<bool, RunError> {
+        // What was never published cannot be known, and `--load` takes all the bytes.
+        if self.inputs.load.is_some() || places.are_new() || self.is_here() {
+            return Ok(false);
+        }
+        let begun = Instant::now();
+        let told = describe(self.nix, self.plan).await;
+        self.report.timings.build = begun.elapsed().as_secs_f64();
+        let Some(told) = told else {
+            return Ok(false);
+        };
+        // What cannot be read from this little is told of the outputs themselves.
+        let Ok(made) = self.images(&told.closure, &told.files, places).await else {
+            return Ok(false);
+        };
+        if !places.know(&just_images(&made)).await? {
+            return Ok(false);
+        }
+        (self.on_event)(Event::Finished(Stage::Build));
+        match self.publish(&made, places).await {
+            // The registry has lost a layer meanwhile: it has to be made.
+            Err(RunError::Publish(PublishError::Layer(_))) => Ok(false),
+            published => {
+                published?;
+                self.report.from_metadata = true;
+                Ok(true)
+            }
+        }
     }
-    Ok(())
+
+    /// Whether every output is on this machine's disk: nothing needs to be asked then.
+    fn is_here(&self) -> bool {
+        let mut outputs = self.plan.jobs.iter().map(|job| job.output.as_path());
+        outputs.all(|output| output.symlink_metadata().is_ok())
+    }
+
+    /// Everything the outputs refer to; `None` when a build has failed.
+    async fn closure_or_build(&mut self) -> Result<Option<Closure>, RunError> {
+        // Often everything is there: from a run before, or from another job. To be told
+        // so costs less than a `nix build` that finds nothing to do.
+        match closure(self.nix, self.plan).await {
+            Err(error) if matches!(*error.kind, NixErrorKind::InvalidPaths(_)) => {}
+            known => return Ok(Some(known?)),
+        }
+        let built = build(self.nix, self.inputs, self.plan, self.on_event).await?;
+        self.report.failures = built.failures;
+        if !self.report.failures.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(closure(self.nix, self.plan).await?))
+    }
+
+    async fn images(
+        &self,
+        closure: &Closure,
+        files: &Files,
+        places: &mut Places,
+    ) -> Result<Vec<Made>, RunError> {
+        let mut made = Vec::new();
+        for job in &self.plan.jobs {
+            made.push(image(job, closure, files, self.inputs)?);
+        }
+        Ok(made)
+    }
+
+    /// Images, then the index, then the tags.
+    async fn publish(&mut self, made: &[Made], places: &mut Places) -> Result<(), RunError> {
+        (self.on_event)(Event::Started(Stage::Publish));
+        let begun = Instant::now();
+        let put = self.put(made, places).await;
+        self.report.timings.publish += begun.elapsed().as_secs_f64();
+        put?;
+        (self.on_event)(Event::Finished(Stage::Publish));
+        Ok(())
+    }
+
+    async fn put(&mut self, made: &[Made], places: &mut Places) -> Result<(), RunError> {
+        let images = just_images(made);
+        let pushed = places.publish(&images, self.on_event).await?;
+        self.report.platforms = platforms_of(self.plan, made, &pushed);
+        for platform in &self.report.platforms {
+            (self.on_event)(Event::Published(platform));
+        }
+
+        let references = &mut self.report.references;
+        let index = places.tag(&pushed, &self.inputs.tags, |reference| {
+            (self.on_event)(Event::Tagged(&reference));
+            references.push(reference);
+        });
+        self.report.index = Some(index.await?);
+        places.note(&pushed, self.inputs);
+        if let Some(n) = self.own() {
+            let loadable = loadable(&images[n], &pushed[n], places, self.inputs).await?;
+            self.loadable = Some(loadable);
+        }
+        Ok(())
+    }
+
+    /// The job whose image is to be loaded here.
+    fn own(&self) -> Option<usize> {
+        self.inputs.load?;
+        let mut jobs = self.plan.jobs.iter();
+        jobs.position(|job| job.system == self.host.system)
+    }
+}
+
+fn just_images(made: &[Made]) -> Vec<Image> {
+    made.iter().map(|made| made.image.clone()).collect()
 }
 
 /// Everything the outputs refer to, with NAR hashes: what layers are known by.
@@ -185,12 +252,6 @@ async fn closure(nix: &Nix, plan: &Plan) -> Result<Closure, NixError> {
         .into_iter()
         .map(|info| (info.path.clone(), info))
         .collect())
-}
-
-/// The job whose image is to be loaded here.
-fn own(inputs: &Inputs, host: &Host, plan: &Plan) -> Option<usize> {
-    inputs.load?;
-    plan.jobs.iter().position(|job| job.system == host.system)
 }
 
 fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformReport> {

@@ -19,7 +19,10 @@ fn inputs(systems: &[&str]) -> Inputs {
             .iter()
             .map(|system| system.parse().unwrap())
             .collect(),
-        target: Target::Layout(PathBuf::from("/out")),
+        targets: vec![Target::Layout(PathBuf::from("/out"))],
+        reuse: Vec::new(),
+        remake: false,
+        state_dir: None,
         tags: vec!["v1".parse().unwrap()],
         compression: Compression::Gzip(6),
         load: None,

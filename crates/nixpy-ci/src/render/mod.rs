@@ -78,7 +78,7 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         })
         .collect();
     let tags = plan.tags.join(", ");
-    lines.push(format!("to {} as {tags}", plan.destination));
+    lines.push(format!("to {} as {tags}", plan.destinations.join(", ")));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines
 }

@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 use nixpy_nix::{AttrPath, Installable, System};
 use nixpy_oci::compress::Compression;
-use nixpy_oci::name::{Repository, Tag};
-use nixpy_pipeline::inputs::{ImageSettings, Inputs, Loader};
+use nixpy_oci::name::Tag;
+use nixpy_pipeline::inputs::{Inputs, Loader};
 
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
-use super::target::target;
+use super::target::targets;
 
 /// A setting that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]
@@ -111,10 +111,14 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     }
     let mut seen = BTreeSet::new();
     tags.retain(|tag| seen.insert(tag.clone()));
-    let repository = reader.parsed::<Repository>("repository");
+    let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
+    if raw.get("reuse-from").is_none() {
+        reuse.extend(around.base_branch());
+        reuse.extend("latest".parse());
+    }
     let compression = reader.compression();
     let image = reader.image();
-    let target = target(&mut reader, repository, around).await;
+    let targets = targets(&mut reader, around).await;
     let max_layers = reader.number("max-layers", 2..=127).unwrap_or(100);
     let uploads = reader.number("uploads", 1..=64).unwrap_or(8);
     let load = reader.choice("load").map(|program| match program.as_str() {
@@ -130,6 +134,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     };
     let nix_options = reader.pairs("nix-option").into_iter().collect();
     let build_archive = reader.switch("build-archive");
+    let remake = reader.switch("remake");
     let memo_dir = match reader.switch("reevaluate") {
         true => None,
         false => around.cache_dir().map(|cache| cache.join("evaluations")),
@@ -141,14 +146,17 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     );
     let path = |name: &str| raw.get(name).map(|raw| PathBuf::from(raw.first()));
     let temp_dir = around.environment.get(std::ffi::OsStr::new("TMPDIR"));
-    match (flake, target) {
-        (Some(flake), Some(target)) if reader.problems.is_empty() => Ok(Resolved {
+    match flake {
+        Some(flake) if reader.problems.is_empty() => Ok(Resolved {
             inputs: Inputs {
                 flake,
                 attribute,
                 systems,
-                target,
+                targets,
                 tags,
+                reuse,
+                remake,
+                state_dir: around.state_dir(),
                 compression,
                 load,
                 image,
@@ -180,7 +188,7 @@ pub(super) struct Reader<'a> {
     problems: Vec<Problem>,
 }
 
-fn parse<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
+pub(super) fn parse<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|e: T::Err| e.to_string())
 }
 
@@ -192,7 +200,11 @@ impl Reader<'_> {
         });
     }
 
-    fn one<T>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub(super) fn one<T>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let raw = self.raw.get(name)?;
         match read(raw.first()) {
             Ok(value) => Some(value),
@@ -203,7 +215,11 @@ impl Reader<'_> {
         }
     }
 
-    fn many<T>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    pub(super) fn many<T>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
         let Some(raw) = self.raw.get(name) else {
             return Vec::new();
         };
@@ -221,7 +237,11 @@ impl Reader<'_> {
         self.one(name, parse)
     }
 
-    fn number(&mut self, name: &str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
+    pub(super) fn number(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<usize>,
+    ) -> Option<usize> {
         let (low, high) = (*range.start(), *range.end());
         self.one(name, |text| match text.parse() {
             Ok(number) if range.contains(&number) => Ok(number),
@@ -252,7 +272,7 @@ impl Reader<'_> {
         })
     }
 
-    fn pairs(&mut self, name: &str) -> BTreeMap<String, String> {
+    pub(super) fn pairs(&mut self, name: &str) -> BTreeMap<String, String> {
         let pairs = self.many(name, |text| match text.split_once('=') {
             Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
             _ => Err(format!("{text:?} is not KEY=VALUE")),
@@ -276,46 +296,5 @@ impl Reader<'_> {
             Some("none") => Compression::None,
             _ => Compression::Gzip(level),
         }
-    }
-
-    fn image(&mut self) -> ImageSettings {
-        let text = |text: &str| Ok(text.to_owned());
-        let workdir = self.one("workdir", |text| match text.starts_with('/') {
-            true => Ok(text.to_owned()),
-            false => Err(format!("{text:?} is not an absolute path of the container")),
-        });
-        ImageSettings {
-            entrypoint: self.many("entrypoint", text),
-            cmd: self.many("cmd", text),
-            env: self.pairs("env"),
-            ports: self.many("port", port),
-            user: self.one("user", user),
-            workdir,
-            labels: self.pairs("label"),
-        }
-    }
-}
-
-/// The image's /etc/passwd has root and whom it is told by number.
-fn user(text: &str) -> Result<String, String> {
-    let (user, group) = text.split_once(':').unwrap_or((text, "0"));
-    let known = |id: &str| id == "root" || id.parse::<u32>().is_ok();
-    match known(user) && known(group) {
-        true => Ok(text.to_owned()),
-        false => Err(format!(
-            "{text:?} is not known in the image, which has root and no other names: write numbers, as in 1000:1000"
-        )),
-    }
-}
-
-/// `8000` is `8000/tcp`, as docker has it.
-fn port(text: &str) -> Result<String, String> {
-    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let known = matches!(protocol, "tcp" | "udp" | "sctp");
-    match number.parse::<u16>() {
-        Ok(1..) if known => Ok(format!("{number}/{protocol}")),
-        _ => Err(format!(
-            "{text:?} is not a port: write 8000, 8000/tcp or 53/udp"
-        )),
     }
 }

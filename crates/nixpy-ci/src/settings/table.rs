@@ -148,8 +148,9 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "repository",
         Group::Where,
-        Kind::One("HOST/NAME"),
-        "Push to this repository of a registry, as in ghcr.io/owner/name. Without it the image goes to a layout directory.",
+        Kind::Words("HOST/NAME"),
+        "Push to this repository of a registry, as in ghcr.io/owner/name; may be repeated: layers are made once for all. \
+         Without it the image goes to a layout directory.",
     )
     .short('r'),
     setting(
@@ -160,6 +161,14 @@ pub const SETTINGS: &[Setting] = &[
     )
     .key("tags")
     .short('t')
+    .default("latest"),
+    setting(
+        "reuse-from",
+        Group::Where,
+        Kind::Words("TAG"),
+        "Take layers over from this tag of the same repository where the first --tag does not have them; may be repeated. \
+         On GitHub the pull request's base branch comes first.",
+    )
     .default("latest"),
     setting(
         "layout",
@@ -251,6 +260,64 @@ pub const SETTINGS: &[Setting] = &[
     )
     .key("image.labels"),
     setting(
+        "volume",
+        Group::Image,
+        Kind::Lines("DIR"),
+        "Have docker and podman mount a volume of its own at this directory of the container; may be repeated.",
+    )
+    .key("image.volumes"),
+    setting(
+        "stop-signal",
+        Group::Image,
+        Kind::One("SIGNAL"),
+        "The signal that ends the program, as in SIGINT. Without it docker and podman send SIGTERM.",
+    )
+    .key("image.stop-signal"),
+    setting(
+        "health-cmd",
+        Group::Image,
+        Kind::Lines("WORD"),
+        "A program that tells whether the service is well, and its arguments; may be repeated. A bare name is one of \
+         the package's own programs; there is no shell.",
+    )
+    .key("image.health.cmd"),
+    setting(
+        "health-interval",
+        Group::Image,
+        Kind::One("TIME"),
+        "From one start of it to the next, as in 30s.",
+    )
+    .key("image.health.interval"),
+    setting(
+        "health-timeout",
+        Group::Image,
+        Kind::One("TIME"),
+        "After which it counts as failed.",
+    )
+    .key("image.health.timeout"),
+    setting(
+        "health-start-period",
+        Group::Image,
+        Kind::One("TIME"),
+        "At first, failures do not count for so long.",
+    )
+    .key("image.health.start-period"),
+    setting(
+        "health-retries",
+        Group::Image,
+        Kind::One("N"),
+        "So many failures in a row mean that the service is not well (1 to 100).",
+    )
+    .key("image.health.retries"),
+    setting(
+        "contents",
+        Group::Image,
+        Kind::Words("PATH"),
+        "Link this path of the package into the image's root, as in `bin` (then there is a /bin) or `etc/ssl`; `.` for all \
+         of it; may be repeated.",
+    )
+    .key("image.contents"),
+    setting(
         "max-layers",
         Group::Image,
         Kind::One("N"),
@@ -278,6 +345,12 @@ pub const SETTINGS: &[Setting] = &[
         "1 to 12 for gzip, as libdeflate counts them; 1 to 19 for zstd.",
     )
     .default("2, or 3 for zstd"),
+    setting(
+        "remake",
+        Group::How,
+        Kind::Switch,
+        "Make every layer, whatever was published before.",
+    ),
     setting(
         "uploads",
         Group::How,

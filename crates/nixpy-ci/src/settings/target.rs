@@ -1,36 +1,35 @@
 //! Where the image goes, and who brings it there.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use nixpy_oci::name::Repository;
+use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::registry::{CredentialEnvironment, Credentials, RegistryOptions, Secret};
 use nixpy_pipeline::inputs::Target;
 
-use super::resolve::{Reader, Surroundings};
+use super::resolve::{Reader, Surroundings, parse};
 
-/// The repository or the layout directory, whichever was named by the better source.
-pub(super) async fn target(
-    reader: &mut Reader<'_>,
-    repository: Option<Repository>,
-    around: &Surroundings<'_>,
-) -> Option<Target> {
+/// The repositories or the layout directory, whichever was named by the better source.
+pub(super) async fn targets(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> Vec<Target> {
+    let mut repositories: Vec<Repository> = reader.many("repository", parse);
+    let mut seen = BTreeSet::new();
+    repositories.retain(|repository| seen.insert(repository.clone()));
     let (named, layout) = (reader.raw.get("repository"), reader.raw.get("layout"));
     let layout_wins = match (named, layout) {
         (Some(repository), Some(layout)) if repository.source == layout.source => {
             let problem = "give either a repository or a layout directory, not both";
             reader.fail(&layout.origin.clone(), problem);
-            return None;
+            return Vec::new();
         }
         (Some(repository), Some(layout)) => layout.source < repository.source,
         (named, _) => named.is_none(),
     };
     if layout_wins {
         let layout = layout.map_or("oci-image", |raw| raw.first());
-        return Some(Target::Layout(around.cwd.join(layout)));
+        return vec![Target::Layout(around.cwd.join(layout))];
     }
     // One that cannot be parsed has been told, and is no wish for a layout.
-    let repository = repository?;
     let options = RegistryOptions {
         plain_http: reader.switch("plain-http"),
         ca_file: reader
@@ -39,12 +38,30 @@ pub(super) async fn target(
             .map(|raw| around.cwd.join(raw.first())),
         ..RegistryOptions::default()
     };
-    let credentials = credentials(reader, &repository, around).await?;
-    Some(Target::Registry {
-        repository,
-        credentials,
-        options,
-    })
+    one_password_for_one_registry(reader, &repositories);
+    let mut targets = Vec::new();
+    for repository in repositories {
+        if let Some(credentials) = credentials(reader, &repository, around).await {
+            targets.push(Target::Registry {
+                repository,
+                credentials,
+                options: options.clone(),
+            });
+        }
+    }
+    targets
+}
+
+/// A password that is given is for the one registry that is named: others must not see it.
+fn one_password_for_one_registry(reader: &mut Reader<'_>, repositories: &[Repository]) {
+    let registries: BTreeSet<&str> = repositories.iter().map(Repository::registry).collect();
+    if registries.len() > 1
+        && let Some(username) = reader.raw.get("username")
+    {
+        let problem = "one password cannot be for several registries: log in to each with \
+                       `docker login` or `podman login`, and leave --username out";
+        reader.fail(&username.origin.clone(), problem);
+    }
 }
 
 async fn credentials(
@@ -82,6 +99,23 @@ impl Surroundings<'_> {
         let absolute = |name| self.path(name).filter(|path| path.is_absolute());
         let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
         Some(cache?.join("nixpy-ci"))
+    }
+
+    /// `$XDG_STATE_HOME/nixpy-ci`: what was published is not there to be thrown away
+    /// with a cache.
+    pub(super) fn state_dir(&self) -> Option<PathBuf> {
+        let absolute = |name| self.path(name).filter(|path| path.is_absolute());
+        let state =
+            absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+        Some(state?.join("nixpy-ci"))
+    }
+
+    /// The tag under which the image of a pull request's base branch is published, by
+    /// the rule that people know from docker's metadata action.
+    pub(super) fn base_branch(&self) -> Option<Tag> {
+        let branch = self.variable("GITHUB_BASE_REF")?.into_string().ok()?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        branch.replace(|c| !allowed(c), "-").parse().ok()
     }
 
     fn credentials(&self) -> CredentialEnvironment {

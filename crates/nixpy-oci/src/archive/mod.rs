@@ -40,6 +40,8 @@ pub struct Archive<L> {
     pub platform: crate::platform::Platform,
     /// One for each diff ID: the key of the layer in `made`.
     pub layers: Vec<String>,
+    /// One for each diff ID: what the manifest calls the layer.
+    pub names: Vec<String>,
     /// What was made of the layers, by name.
     pub made: BTreeMap<String, L>,
 }
@@ -96,6 +98,7 @@ impl<L> Archive<L> {
             diff_ids: self.diff_ids,
             platform: self.platform,
             layers: self.layers,
+            names: self.names,
             made,
         }
     }
@@ -184,8 +187,8 @@ pub fn read<L>(
         return Err(limit("layers", MAX_LAYERS as u64));
     }
     let mut layers = Vec::new();
-    for name in image.layers {
-        let name = plain(&name).to_owned();
+    for name in &image.layers {
+        let name = plain(name).to_owned();
         let name = links.get(&name).cloned().unwrap_or(name);
         // An empty tar is all zeros: if it is not called `*.tar`, it was kept.
         if !made.contains_key(&name) {
@@ -212,6 +215,7 @@ pub fn read<L>(
         config: config_bytes,
         diff_ids,
         layers,
+        names: image.layers,
         made,
     })
 }

@@ -32,14 +32,24 @@ pub(super) fn lock_directory(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Others that fail at once take back what they have made; each can get in the way
+/// more than once, but nobody does so for ever.
+const MOST_TRIES: usize = 1_000;
+
 /// Makes a directory and locks it, however many others make and remove it meanwhile.
 pub(super) fn make_and_lock_directory(path: &Path) -> io::Result<File> {
-    loop {
-        fs::create_dir_all(path)?;
+    for _ in 0..MOST_TRIES {
+        match fs::create_dir_all(path) {
+            // One above it has been taken away between two steps.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            made => made?,
+        }
         if let Some(directory) = lock_directory(path)? {
             return Ok(directory);
         }
     }
+    fs::create_dir_all(path)?;
+    Err(io::ErrorKind::NotFound.into())
 }
 
 /// Enters a layout, whose directory is locked, until the file is dropped.

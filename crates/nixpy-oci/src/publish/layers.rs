@@ -7,105 +7,177 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::{PublishError, Publisher};
+use super::{PublishError, Publisher, Site};
 use crate::blob::{self, Blob};
 use crate::compress::Compression;
+use crate::contents;
 use crate::digest::Digest;
-use crate::image::{ConfigTemplate, How, Image, Pushed};
+use crate::image::{Base, ConfigTemplate, How, Image, Pushed};
 use crate::layer::{Identity, Layer};
-use crate::manifest::{Descriptor, annotation};
+use crate::manifest::{Annotations, Descriptor, annotation};
 use crate::prior::diff_id;
 
-/// A layer whose bytes are at the destination, or believed to be.
+/// A layer whose bytes are at every site, or believed to be.
 struct Placed {
     descriptor: Descriptor,
     diff_id: Digest,
     how: How,
 }
 
+/// What is known of a layer that was not made yet.
+struct Known {
+    placed: Placed,
+    /// The sites that do not have it, as far as is known.
+    lacking: Vec<usize>,
+}
+
+/// Layers by their number in the image.
+type Layers = HashMap<usize, Placed>;
+
 impl Publisher<'_> {
     pub(super) async fn publish_layers(
         &self,
         image: &Image,
         identity: Identity,
+        base: Option<&Base>,
         layers: &[Layer],
         config: &ConfigTemplate,
     ) -> Result<Pushed, PublishError> {
-        let known = self.prior.by_identity();
-        let mut placed: HashMap<usize, Placed> = layers
-            .iter()
-            .enumerate()
-            .filter_map(|(n, layer)| Some((n, self.recognise(layer, &known)?)))
-            .collect();
-        let unknown = (0..layers.len()).filter(|n| !placed.contains_key(n));
-        placed.extend(self.make_and_send(layers, unknown.collect()).await?);
-
-        let manifest = match self.put(image, identity, layers, config, &placed).await {
-            Err(PublishError::Destination(error)) if error.is_missing_blob() => {
-                let lost = self.lost(&placed).await?;
-                placed.extend(self.make_and_send(layers, lost).await?);
-                self.put(image, identity, layers, config, &placed).await?
-            }
-            result => result?,
+        let below = match base {
+            Some(base) => Some(self.bring_archive(&base.archive).await?),
+            None => None,
         };
-        let (manifest, image_id) = manifest;
-        let facts = layers
-            .iter()
-            .enumerate()
-            .map(|(n, layer)| {
-                let Placed {
-                    descriptor, how, ..
-                } = &placed[&n];
-                self.fact(&image.platform, descriptor, *how, layer.comment.clone())
-            })
-            .collect();
-        Ok(Pushed {
-            platform: image.platform.clone(),
-            manifest: self.entry(&image.platform, &manifest),
-            image_id,
-            layers: facts,
-        })
+        let mut placed = self.place(layers).await?;
+        let put = async |placed: &Layers, site: &Site| {
+            let (mut descriptors, mut history) = (Vec::new(), Vec::new());
+            let mut config = config.clone();
+            if let (Some(base), Some(below)) = (base, &below) {
+                let names = below.archive.names.iter().map(|name| (base.comment)(name));
+                history.extend(below.archive.diff_ids.iter().copied().zip(names));
+                descriptors.extend(below.descriptors());
+                config = config.over(&below.archive.config);
+            }
+            for (n, layer) in layers.iter().enumerate() {
+                history.push((placed[&n].diff_id, layer.comment.clone()));
+                descriptors.push(placed[&n].descriptor.clone());
+            }
+            let config = config.finish(&history);
+            self.put_image(site, image, identity, &config, &descriptors)
+                .await
+        };
+        let mut done = None;
+        for (n, site) in self.sites.iter().enumerate() {
+            let image = match put(&placed, site).await {
+                Err(PublishError::Destination(error)) if error.is_missing_blob() => {
+                    let lost = self.lost(site, &placed).await?;
+                    let lost = lost.into_iter().map(|lost| (lost, vec![n])).collect();
+                    placed.extend(self.make_and_send(layers, lost).await?);
+                    put(&placed, site).await?
+                }
+                result => result?,
+            };
+            done = Some(image);
+        }
+        let put = done.ok_or(PublishError::Nowhere)?;
+
+        let mut facts = below.map_or_else(Vec::new, |below| self.facts(&image.platform, &below));
+        facts.extend(layers.iter().enumerate().map(|(n, layer)| {
+            let Placed {
+                descriptor, how, ..
+            } = &placed[&n];
+            self.fact(&image.platform, descriptor, *how, layer.comment.clone())
+        }));
+        Ok(put.told(facts, &image.platform))
     }
 
-    async fn put(
-        &self,
-        image: &Image,
-        identity: Identity,
-        layers: &[Layer],
-        config: &ConfigTemplate,
-        placed: &HashMap<usize, Placed>,
-    ) -> Result<(Vec<u8>, Digest), PublishError> {
-        let steps = layers.iter().enumerate();
-        let config =
-            config.finish(steps.map(|(n, layer)| (placed[&n].diff_id, layer.comment.as_str())));
-        let descriptors: Vec<Descriptor> = (0..layers.len())
-            .map(|n| placed[&n].descriptor.clone())
-            .collect();
-        let manifest = self
-            .put_image(image, identity, &config, &descriptors)
-            .await?;
-        Ok((manifest, Digest::of(&config)))
+    /// Whether a layer need not be made for any site.
+    pub(super) fn is_known_everywhere(&self, layer: &Layer) -> bool {
+        self.recognise(layer)
+            .is_some_and(|known| known.lacking.is_empty())
     }
 
-    /// A layer that the image published before has.
-    fn recognise(&self, layer: &Layer, known: &HashMap<String, Descriptor>) -> Option<Placed> {
-        let descriptor = known.get(&self.annotated(layer))?;
+    /// Recognises layers, has registries take over what they have in another place,
+    /// and makes the rest.
+    async fn place(&self, layers: &[Layer]) -> Result<Layers, PublishError> {
+        let mut placed = Layers::new();
+        let mut unknown: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (n, layer) in layers.iter().enumerate() {
+            let Some(known) = self.recognise(layer) else {
+                unknown.push((n, (0..self.sites.len()).collect()));
+                continue;
+            };
+            let (how, lacking) = self.mount(layer, &known).await?;
+            if !lacking.is_empty() {
+                unknown.push((n, lacking));
+            }
+            let known = known.placed;
+            placed.insert(n, Placed { how, ..known });
+        }
+        for (n, made) in self.make_and_send(layers, unknown).await? {
+            let differs = placed
+                .get(&n)
+                .is_some_and(|known| known.descriptor.digest != made.descriptor.digest);
+            if differs {
+                // What was recorded is not what is made now: all sites get the same.
+                let everywhere = vec![(n, (0..self.sites.len()).collect())];
+                placed.extend(self.make_and_send(layers, everywhere).await?);
+            } else {
+                placed.insert(n, made);
+            }
+        }
+        Ok(placed)
+    }
+
+    /// A layer that was published before, at one site or another.
+    fn recognise(&self, layer: &Layer) -> Option<Known> {
+        let identity = self.annotated(layer);
+        let here = self.sites.iter().map(|site| site.prior.layer(&identity));
+        let here: Vec<Option<&Descriptor>> = here.collect();
+        let beside = || {
+            let mut sites = self.sites.iter();
+            sites.find_map(|site| site.prior.elsewhere.get(&identity).map(|(_, layer)| layer))
+        };
+        let descriptor = here.iter().flatten().copied().next().or_else(beside)?;
         let usable = descriptor.media_type == self.options.compression.media_type();
         let diff_id = diff_id(descriptor)?;
         let as_stated = layer.stated_diff_id.is_none_or(|stated| stated == diff_id);
-        (usable && as_stated).then(|| Placed {
-            descriptor: descriptor.clone(),
-            diff_id,
-            how: How::Described,
+        if !usable || !as_stated {
+            return None;
+        }
+        let lacks = |n: &usize| here[*n].is_none_or(|there| there.digest != descriptor.digest);
+        Some(Known {
+            lacking: (0..here.len()).filter(lacks).collect(),
+            placed: Placed {
+                descriptor: self.describe(layer, descriptor, diff_id),
+                diff_id,
+                how: How::Described,
+            },
         })
     }
 
-    /// Which of the layers that were only described the destination has lost.
-    async fn lost(&self, placed: &HashMap<usize, Placed>) -> Result<Vec<usize>, PublishError> {
-        let described = placed.iter().filter(|(_, p)| p.how == How::Described);
-        let asked = stream::iter(described.map(|(n, p)| async move {
-            let there = self.destination.has_blob(p.descriptor.digest).await?;
-            Ok::<_, PublishError>((!there).then_some(*n))
+    /// Mounts a layer where it is lacking; those are left where it cannot be.
+    async fn mount(&self, layer: &Layer, known: &Known) -> Result<(How, Vec<usize>), PublishError> {
+        let identity = self.annotated(layer);
+        let digest = known.placed.descriptor.digest;
+        let (mut how, mut left) = (How::Described, Vec::new());
+        for n in &known.lacking {
+            let site = &self.sites[*n];
+            let beside = site.prior.elsewhere.get(&identity);
+            let beside = beside.filter(|(_, layer)| layer.digest == digest);
+            match beside {
+                Some((from, _)) if site.mount(digest, from).await? => how = How::Mounted,
+                _ => left.push(*n),
+            }
+        }
+        Ok((how, left))
+    }
+
+    /// Which of the layers that were not sent a site has lost.
+    async fn lost(&self, site: &Site, placed: &Layers) -> Result<Vec<usize>, PublishError> {
+        let believed = placed.iter().filter(|(_, placed)| placed.how != How::Sent);
+        let asked = stream::iter(believed.map(|(n, placed)| async move {
+            let lost = site.has_lost(placed.descriptor.digest).await?;
+            Ok::<_, PublishError>(lost.then_some(*n))
         }));
         let lost: Vec<Option<usize>> = asked
             .buffer_unordered(self.options.uploads)
@@ -114,19 +186,20 @@ impl Publisher<'_> {
         Ok(lost.into_iter().flatten().collect())
     }
 
+    /// Makes layers, each for the sites that are named with it.
     async fn make_and_send(
         &self,
         layers: &[Layer],
-        mut numbers: Vec<usize>,
-    ) -> Result<HashMap<usize, Placed>, PublishError> {
+        mut wanted: Vec<(usize, Vec<usize>)>,
+    ) -> Result<Layers, PublishError> {
         // The largest first, so that the last to finish is a small one.
-        numbers.sort_by_key(|n| std::cmp::Reverse(layers[*n].size_hint));
+        wanted.sort_by_key(|(n, _)| std::cmp::Reverse(layers[*n].size_hint));
         let processors = Arc::new(Semaphore::new(self.options.makers));
-        stream::iter(numbers.into_iter().map(|n| {
+        stream::iter(wanted.into_iter().map(|(n, sites)| {
             let processors = processors.clone();
             async move {
                 let blob = self.make(&layers[n], processors).await?;
-                let how = self.send(&blob).await?;
+                let how = self.send(&blob, sites.into_iter()).await?;
                 let placed = Placed {
                     descriptor: blob.descriptor,
                     diff_id: blob.diff_id,
@@ -160,10 +233,27 @@ impl Publisher<'_> {
                 found: blob.diff_id,
             });
         }
-        blob.descriptor
-            .annotations
-            .insert(annotation::IDENTITY.to_owned(), self.annotated(layer));
+        blob.descriptor = self.describe(layer, &blob.descriptor, blob.diff_id);
         Ok(blob)
+    }
+
+    /// A layer as the manifest is to have it, whatever a manifest before said.
+    fn describe(&self, layer: &Layer, blob: &Descriptor, diff_id: Digest) -> Descriptor {
+        let mut annotations = Annotations::from([
+            (annotation::DIFF_ID.to_owned(), diff_id.to_string()),
+            (annotation::IDENTITY.to_owned(), self.annotated(layer)),
+        ]);
+        if !layer.contents.is_empty() {
+            let contents = contents::written(&layer.contents);
+            annotations.insert(annotation::CONTENTS.to_owned(), contents);
+        }
+        Descriptor {
+            media_type: blob.media_type.clone(),
+            digest: blob.digest,
+            size: blob.size,
+            platform: None,
+            annotations,
+        }
     }
 
     fn annotated(&self, layer: &Layer) -> String {

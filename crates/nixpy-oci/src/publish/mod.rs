@@ -7,21 +7,22 @@
 
 mod archive;
 mod layers;
+mod site;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::archive::ArchiveError;
 use crate::blob::{Blob, Content};
 use crate::compress::Compression;
-use crate::destination::{Destination, DestinationError};
+use crate::destination::DestinationError;
 use crate::digest::Digest;
 use crate::image::{Body, How, Image, Pushed, PushedLayer};
 use crate::layer::{Identity, LayerError};
 use crate::manifest::{Annotations, Descriptor, Manifest, annotation, media_type, to_bytes};
 use crate::platform::Platform;
-use crate::prior::{Prior, PriorImage};
+use crate::prior::PriorImage;
+
+pub use site::Site;
 
 /// How, and how much at once.
 #[derive(Clone, Debug)]
@@ -89,39 +90,27 @@ pub enum PublishError {
         /// In the image's config.
         found: Platform,
     },
+    /// There is no site.
+    #[error("there is nowhere to publish to: name a repository or a layout directory")]
+    Nowhere,
     /// A thread of ours died.
     #[error("a worker stopped unexpectedly")]
     Worker(#[from] tokio::task::JoinError),
 }
 
-/// Publishes images to one destination.
+/// Publishes images, to one place or to several at once: a layer is made once for
+/// all of them, and the same manifest is put everywhere.
 pub struct Publisher<'a> {
     /// Where they go.
-    pub destination: &'a Destination,
-    /// The image that was there before.
-    pub prior: &'a Prior,
+    pub sites: &'a [Site],
     /// How.
     pub options: &'a Options,
     /// Told of each layer.
     pub on_layer: &'a dyn Fn(LayerEvent),
-    /// What is on its way: empty at the beginning.
-    pub sending: Sending,
-}
-
-/// Blobs on their way. Platforms are published at once, and what two of them
-/// have in common is sent by the first; the second waits, and finds it there.
-#[derive(Debug, Default)]
-pub struct Sending(Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>);
-
-impl Sending {
-    fn turn(&self, digest: Digest) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(turns.entry(digest).or_default())
-    }
 }
 
 impl Publisher<'_> {
-    /// Brings an image to the destination, without a tag.
+    /// Brings an image to every site, without a tag.
     ///
     /// # Errors
     /// [`PublishError`]; nothing that could be seen has changed then.
@@ -136,36 +125,70 @@ impl Publisher<'_> {
             });
         }
         let identity = image.identity(self.options.compression);
-        if let Some(before) = self.prior.image(&image.platform)
-            && before.is(identity)
+        if let Some(before) = self.published_before(image)
             && let Some(pushed) = self.publish_again(&image.platform, before).await?
         {
             return Ok(pushed);
         }
         match &image.body {
-            Body::Layers { layers, config } => {
-                self.publish_layers(image, identity, layers, config).await
+            Body::Layers {
+                base,
+                layers,
+                config,
+            } => {
+                let base = base.as_ref();
+                self.publish_layers(image, identity, base, layers, config)
+                    .await
             }
             Body::Archive { archive, .. } => self.publish_archive(image, identity, archive).await,
         }
     }
 
+    /// Whether the image can be published from what is known of it, without a byte
+    /// of its files: it was published before, or each of its layers was.
+    pub fn is_known(&self, image: &Image) -> bool {
+        if self.published_before(image).is_some() {
+            return true;
+        }
+        match &image.body {
+            Body::Layers {
+                base: None, layers, ..
+            } => layers.iter().all(|layer| self.is_known_everywhere(layer)),
+            _ => false,
+        }
+    }
+
+    /// Whether there is anything that further tags could tell about the image.
+    pub fn asks_for_more(&self, image: &Image) -> bool {
+        let identity = image.identity(self.options.compression);
+        let known = |site: &Site| site.prior.made_from(&image.platform, identity).is_some();
+        !self.sites.iter().all(known)
+    }
+
+    /// The manifest of this very image, by whichever site knows it.
+    fn published_before(&self, image: &Image) -> Option<&PriorImage> {
+        let identity = image.identity(self.options.compression);
+        let mut sites = self.sites.iter();
+        sites.find_map(|site| site.prior.made_from(&image.platform, identity))
+    }
+
     /// The very image was published before. Its manifest is put once more,
-    /// which makes the registry look for every blob in one request; `None`
-    /// when it has lost one.
+    /// which makes a registry look for every blob in one request; `None`
+    /// when a site lacks one.
     async fn publish_again(
         &self,
         platform: &Platform,
         before: &PriorImage,
     ) -> Result<Option<Pushed>, PublishError> {
-        match self
-            .destination
-            .put_manifest(media_type::MANIFEST, &before.bytes)
-            .await
-        {
-            Ok(()) => {}
-            Err(error) if error.is_missing_blob() => return Ok(None),
-            Err(error) => return Err(error.into()),
+        for site in self.sites {
+            let put = site
+                .destination
+                .put_manifest(media_type::MANIFEST, &before.bytes);
+            match put.await {
+                Ok(()) => {}
+                Err(error) if error.is_missing_blob() => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
         }
         let layers = before
             .manifest
@@ -175,45 +198,51 @@ impl Publisher<'_> {
             .collect();
         Ok(Some(Pushed {
             platform: platform.clone(),
-            manifest: self.entry(platform, &before.bytes),
+            manifest: entry(platform, &before.bytes),
             image_id: before.manifest.config.digest,
             layers,
+            descriptors: before.manifest.layers.clone(),
         }))
     }
 
     /// Puts config and manifest of layers that are there.
     async fn put_image(
         &self,
+        site: &Site,
         image: &Image,
         identity: Identity,
         config: &[u8],
         layers: &[Descriptor],
-    ) -> Result<Vec<u8>, PublishError> {
+    ) -> Result<Put, PublishError> {
         let descriptor = Descriptor::of(media_type::CONFIG, config);
-        if !self.destination.has_blob(descriptor.digest).await? {
+        if !site.destination.has_blob(descriptor.digest).await? {
             let content = Content::Memory(config.to_vec().into());
-            self.destination.put_blob(&descriptor, &content).await?;
+            site.destination.put_blob(&descriptor, &content).await?;
         }
         let mut annotations = image.annotations.clone();
         annotations.insert(annotation::IDENTITY.to_owned(), identity.to_string());
         let manifest = to_bytes(&Manifest::new(descriptor, layers.to_vec(), annotations));
-        self.destination
+        site.destination
             .put_manifest(media_type::MANIFEST, &manifest)
             .await?;
-        Ok(manifest)
+        Ok(Put {
+            manifest: entry(&image.platform, &manifest),
+            image_id: Digest::of(config),
+            layers: layers.to_vec(),
+        })
     }
 
-    /// Sends a blob unless it is there.
-    async fn send(&self, blob: &Blob) -> Result<How, DestinationError> {
-        let turn = self.sending.turn(blob.descriptor.digest);
-        let _turn = turn.lock().await;
-        if self.destination.has_blob(blob.descriptor.digest).await? {
-            return Ok(How::Present);
+    /// Sends a blob to the sites with these numbers that lack it.
+    async fn send(
+        &self,
+        blob: &Blob,
+        to: impl Iterator<Item = usize>,
+    ) -> Result<How, DestinationError> {
+        let mut how = How::Present;
+        for n in to {
+            how = how.max(self.sites[n].send(blob, &self.sites[..n]).await?);
         }
-        self.destination
-            .put_blob(&blob.descriptor, &blob.content)
-            .await?;
-        Ok(How::Sent)
+        Ok(how)
     }
 
     fn fact(
@@ -237,13 +266,35 @@ impl Publisher<'_> {
             comment,
         }
     }
+}
 
-    /// The manifest's entry in the index.
-    fn entry(&self, platform: &Platform, manifest: &[u8]) -> Descriptor {
-        Descriptor {
-            platform: Some(platform.clone()),
-            annotations: Annotations::new(),
-            ..Descriptor::of(media_type::MANIFEST, manifest)
+/// An image that was put.
+struct Put {
+    /// Its entry in the index.
+    manifest: Descriptor,
+    /// Digest of the config.
+    image_id: Digest,
+    /// From the bottom up.
+    layers: Vec<Descriptor>,
+}
+
+impl Put {
+    fn told(self, layers: Vec<PushedLayer>, platform: &Platform) -> Pushed {
+        Pushed {
+            platform: platform.clone(),
+            manifest: self.manifest,
+            image_id: self.image_id,
+            layers,
+            descriptors: self.layers,
         }
+    }
+}
+
+/// A manifest's entry in the index.
+fn entry(platform: &Platform, manifest: &[u8]) -> Descriptor {
+    Descriptor {
+        platform: Some(platform.clone()),
+        annotations: Annotations::new(),
+        ..Descriptor::of(media_type::MANIFEST, manifest)
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Login {
     pub(super) ping: Url,
     /// The repository's path.
     pub(super) path: String,
+    /// Paths of repositories that are only read.
+    pub(super) mount_from: Vec<String>,
     pub(super) credentials: Credentials,
     pub(super) pass: Mutex<Option<Arc<Pass>>>,
 }
@@ -180,6 +182,10 @@ impl Login {
         }
         url.query_pairs_mut()
             .append_pair("scope", &format!("repository:{}:{actions}", self.path));
+        for path in &self.mount_from {
+            url.query_pairs_mut()
+                .append_pair("scope", &format!("repository:{path}:pull"));
+        }
         let headers = self.password()?;
         let response = self
             .line

@@ -69,6 +69,9 @@ pub struct RegistryOptions {
     pub plain_http: bool,
     /// Certificates in PEM form to believe in besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// Repositories from which blobs may be taken over, where they are of the same
+    /// registry: a token has to be asked for them as well.
+    pub mount_from: Vec<Repository>,
     /// How often a request is repeated that failed for a passing reason.
     pub retries: u32,
     /// The wait before the first repetition; it doubles from there.
@@ -84,6 +87,7 @@ impl Default for RegistryOptions {
         Self {
             plain_http: false,
             ca_file: None,
+            mount_from: Vec::new(),
             retries: 4,
             first_wait: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(10),
@@ -163,6 +167,19 @@ impl Registry {
         put.map_err(|failure| failure.while_(Act::PushBlob(digest), &self.repository))
     }
 
+    /// Takes a blob over from another repository of the same registry; `false` if the
+    /// registry does not: it need not, and only does where this user may read.
+    ///
+    /// # Errors
+    /// The registry cannot be asked.
+    pub async fn mount(&self, digest: Digest, from: &Repository) -> Result<bool, RemoteError> {
+        if from.registry() != self.repository.registry() || *from == self.repository {
+            return Ok(false);
+        }
+        let mounted = self.wire.mount(digest, from.path()).await;
+        mounted.map_err(|failure| failure.while_(Act::Mount(digest), &self.repository))
+    }
+
     /// Stores a manifest or index, under its digest or, if one is given, a tag.
     ///
     /// # Errors
@@ -209,7 +226,12 @@ fn wire_to(
         stall,
         hold: Mutex::default(),
     });
+    let sources = options.mount_from.iter();
+    let sources = sources
+        .filter(|from| from.registry() == repository.registry() && *from != repository)
+        .map(|from| from.path().to_owned());
     let login = Login {
+        mount_from: sources.collect(),
         line: Arc::clone(&line),
         ping,
         path: repository.path().to_owned(),

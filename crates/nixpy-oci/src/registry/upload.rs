@@ -7,8 +7,11 @@
 //! `Content-Range` (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks>).
 //!
 //! An upload that fails begins anew, by itself: registries differ too much in what
-//! they keep of half an upload. Mounting from another repository is left to those
-//! who know of one.
+//! they keep of half an upload.
+//!
+//! A blob that another repository of the registry has need not be sent: it is mounted
+//! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#mounting-a-blob-from-another-repository>).
+//! A registry that does not do so opens an upload instead, which is given up.
 
 use std::sync::Arc;
 
@@ -51,6 +54,49 @@ impl Wire {
                 self.push_by(digest, &content, Way::Chunks).await
             }
             sent => sent,
+        }
+    }
+
+    /// Takes over what another repository has, if the registry does that.
+    pub(super) async fn mount(&self, digest: Digest, from: &str) -> Result<bool, Failure> {
+        let mut url = self.url("blobs/uploads/")?;
+        url.query_pairs_mut()
+            .append_pair("mount", &digest.to_string())
+            .append_pair("from", from);
+        self.retrying(|_| async {
+            let ask = Ask {
+                method: Method::POST,
+                url: url.clone(),
+                headers: HeaderMap::new(),
+                body: Body::Nothing,
+            };
+            let response = self.ask(&ask).await?;
+            match response.status() {
+                StatusCode::CREATED => Ok(true),
+                StatusCode::ACCEPTED => {
+                    self.give_up(&response).await;
+                    Ok(false)
+                }
+                // That this may not be read, or is not there, is no reason to fail.
+                status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+                    Ok(false)
+                }
+                _ => Err(self.refusal(response).await.into_failure()),
+            }
+        })
+        .await
+    }
+
+    /// Tells the registry that nothing will come. If it does not hear, it finds out.
+    async fn give_up(&self, opened: &Response) {
+        if let Ok(url) = location(opened) {
+            let ask = Ask {
+                method: Method::DELETE,
+                url,
+                headers: HeaderMap::new(),
+                body: Body::Nothing,
+            };
+            let _ = self.ask(&ask).await;
         }
     }
 

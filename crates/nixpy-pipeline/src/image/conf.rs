@@ -6,7 +6,6 @@
 //! IDs, byte for byte, and an equal config. A description with something in it
 //! that is not known here is left to the script ([`super::script::run`]).
 
-use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -14,21 +13,22 @@ use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 use jiff::{Timestamp, Zoned};
 use nixpy_nix::StorePath;
-use nixpy_oci::image::{Body, ConfigTemplate};
+use nixpy_oci::contents::Content;
+use nixpy_oci::image::{Archive, Base, Body, ConfigTemplate};
 use nixpy_oci::layer::{Identity, Layer, Source};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::tarball::Stamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Closure, ImageErrorKind, info};
+use super::{Closure, Files, ImageErrorKind, info};
 
 /// Unknown fields are refused: one of them may change the image.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Conf {
     architecture: String,
-    config: Value,
+    config: Map<String, Value>,
     os: Option<String>,
     created: String,
     /// nixpkgs before 24.11 dates files like the image.
@@ -45,7 +45,7 @@ struct Conf {
     gname: String,
     #[serde(rename = "store_dir")]
     _store_dir: String,
-    from_image: Option<String>,
+    from_image: Option<StorePath>,
     store_layers: Vec<Vec<StorePath>>,
     customisation_layer: StorePath,
 }
@@ -96,18 +96,25 @@ impl Described {
 pub(super) fn body(
     path: &Path,
     closure: &Closure,
+    files: &Files,
     now: SystemTime,
 ) -> Result<Described, ImageErrorKind> {
     let wrong = |why: String| ImageErrorKind::Conf(path.display().to_string(), why);
-    let bytes = fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let text = files.read(path).map_err(|e| wrong(e.to_string()))?;
     // JSON that is none is an error; JSON of another kind is the script's affair.
-    let value: Value = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    let value: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     let dated_now = ["created", "mtime"].iter().any(|key| value[*key] == NOW);
-    let understood = || understood(value, closure, now);
+    let understood = || understood(value, closure, files, now);
     Ok(match understood()? {
         Some(body) => Described::Body(body),
         None => Described::ForTheScript { dated_now },
     })
+}
+
+/// The layer that a description puts on top, if it says so.
+pub(crate) fn customisation_layer(description: &str) -> Option<StorePath> {
+    let value: Value = serde_json::from_str(description).ok()?;
+    value.get("customisation_layer")?.as_str()?.parse().ok()
 }
 
 /// What nixpkgs takes for the time of the run.
@@ -116,6 +123,7 @@ const NOW: &str = "now";
 fn understood(
     value: Value,
     closure: &Closure,
+    files: &Files,
     now: SystemTime,
 ) -> Result<Option<Body>, ImageErrorKind> {
     let Ok(mut conf) = serde_json::from_value::<Conf>(value) else {
@@ -136,10 +144,7 @@ fn understood(
     let (Some(created), Some(mtime)) = (isoformat(&conf.created), seconds(mtime)) else {
         return Ok(None);
     };
-    // A base image is an archive to be copied from.
-    if conf.from_image.is_some() {
-        return Ok(None);
-    }
+    let base = conf.from_image.as_ref().map(|path| base(path, closure));
 
     let stamp = Stamp {
         mtime,
@@ -153,7 +158,7 @@ fn understood(
     for paths in &conf.store_layers {
         layers.push(store_layer(paths, &directories, &stamp, closure)?);
     }
-    layers.push(customisation_layer(&conf.customisation_layer, closure)?);
+    layers.push(top_layer(&conf.customisation_layer, closure, files)?);
     let config = ConfigTemplate {
         created,
         platform: Platform {
@@ -161,9 +166,13 @@ fn understood(
             os: conf.os.unwrap_or_else(|| "linux".to_owned()),
             variant: None,
         },
-        config: conf.config,
+        config: Value::Object(conf.config),
     };
-    Ok(Some(Body::Layers { layers, config }))
+    Ok(Some(Body::Layers {
+        base: base.transpose()?,
+        layers,
+        config,
+    }))
 }
 
 /// A layer of store paths as nixpkgs' script and our own layering write it.
@@ -173,15 +182,15 @@ pub(super) fn store_layer(
     stamp: &Stamp,
     closure: &Closure,
 ) -> Result<Layer, ImageErrorKind> {
-    let mut contents = Vec::new();
+    let mut hashes = Vec::new();
     let mut size = 0;
     for path in paths {
         let info = info(closure, path)?;
-        contents.push((path.to_string(), info.nar_hash.to_string()));
+        hashes.push((path.to_string(), info.nar_hash.to_string()));
         size += info.nar_size;
     }
     let description = (
-        &contents,
+        &hashes,
         directories,
         (
             stamp.mtime,
@@ -201,14 +210,26 @@ pub(super) fn store_layer(
         size_hint: size,
         stated_diff_id: None,
         comment: comment(paths),
+        contents: contents(paths, closure)?,
     })
 }
 
-fn customisation_layer(path: &StorePath, closure: &Closure) -> Result<Layer, ImageErrorKind> {
+/// As a later run finds it in the manifest.
+fn contents(paths: &[StorePath], closure: &Closure) -> Result<Vec<Content>, ImageErrorKind> {
+    let named = paths.iter().map(|path| {
+        Ok(Content {
+            name: path.base_name().to_owned(),
+            size: info(closure, path)?.nar_size,
+        })
+    });
+    named.collect()
+}
+
+fn top_layer(path: &StorePath, closure: &Closure, files: &Files) -> Result<Layer, ImageErrorKind> {
     let info = info(closure, path)?;
     let checksum = path.as_path().join("checksum");
     let wrong = |why: String| ImageErrorKind::Conf(checksum.display().to_string(), why);
-    let text = fs::read_to_string(&checksum).map_err(|e| wrong(e.to_string()))?;
+    let text = files.read(&checksum).map_err(|e| wrong(e.to_string()))?;
     let stated =
         nixpy_oci::digest::Digest::from_hex(text.trim()).map_err(|e| wrong(e.to_string()))?;
     Ok(Layer {
@@ -217,6 +238,17 @@ fn customisation_layer(path: &StorePath, closure: &Closure) -> Result<Layer, Ima
         size_hint: info.nar_size,
         stated_diff_id: Some(stated),
         comment: comment(std::slice::from_ref(path)),
+        contents: contents(std::slice::from_ref(path), closure)?,
+    })
+}
+
+/// The image that the layers lie on. The script copies its layers as they are, and
+/// names them in the history as it names store paths.
+fn base(path: &StorePath, closure: &Closure) -> Result<Base, ImageErrorKind> {
+    Ok(Base {
+        archive: Archive::File(path.as_path().to_owned()),
+        identity: super::identity_of(path, "docker-archive", closure)?,
+        comment: |name| quoted([name]),
     })
 }
 
@@ -228,10 +260,14 @@ pub(super) fn store_directories() -> Vec<(String, u32)> {
         .to_vec()
 }
 
-/// As Python prints a list of strings.
 fn comment(paths: &[StorePath]) -> String {
-    let quoted: Vec<String> = paths.iter().map(|path| format!("'{path}'")).collect();
-    format!("store paths: [{}]", quoted.join(", "))
+    quoted(paths.iter().map(StorePath::as_str))
+}
+
+/// As Python prints a list of strings.
+fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names = names.into_iter().map(|name| format!("'{name}'"));
+    format!("store paths: [{}]", names.collect::<Vec<_>>().join(", "))
 }
 
 /// Python's `isoformat()` of a time in UTC.

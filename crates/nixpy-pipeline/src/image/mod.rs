@@ -5,6 +5,9 @@
 
 mod closure;
 mod conf;
+mod config;
+mod files;
+mod root;
 mod script;
 
 use std::collections::BTreeMap;
@@ -21,6 +24,10 @@ use nixpy_oci::manifest::Annotations;
 
 use crate::inputs::Inputs;
 use crate::plan::{Form, Job};
+
+pub(crate) use conf::customisation_layer as customisation_layer_of;
+pub use files::{Fetched, Files};
+pub(crate) use script::conf_of;
 
 /// The closure of everything that was built, by path.
 pub type Closure = BTreeMap<StorePath, PathInfo>;
@@ -55,8 +62,16 @@ pub(crate) enum ImageErrorKind {
         found = programs(.0)
     )]
     NoProgram(Vec<String>),
-    #[error("`entrypoint` {0:?} is neither a path nor a program of the package{found}", found = programs(.1))]
-    NoSuchProgram(String, Vec<String>),
+    #[error("`{setting}` {program:?} is neither a path nor a program of the package{found}", found = programs(.there))]
+    NoSuchProgram {
+        setting: &'static str,
+        program: String,
+        there: Vec<String>,
+    },
+    #[error("`contents` names {wanted:?}, which it does not have ({why})")]
+    NoContents { wanted: String, why: String },
+    #[error("`contents` would be more than {0} links: name less of the package")]
+    TooManyLinks(usize),
     #[error("Nix did not tell about {0}, which it needs")]
     UnknownPath(StorePath),
 }
@@ -91,7 +106,12 @@ pub struct Made {
 ///
 /// # Errors
 /// [`ImageError`] says what the built path is not.
-pub fn image(job: &Job, closure: &Closure, inputs: &Inputs) -> Result<Made, ImageError> {
+pub fn image(
+    job: &Job,
+    closure: &Closure,
+    files: &Files,
+    inputs: &Inputs,
+) -> Result<Made, ImageError> {
     let error = |kind, source| ImageError {
         system: job.system.to_string(),
         attribute: job.attribute.clone(),
@@ -102,16 +122,20 @@ pub fn image(job: &Job, closure: &Closure, inputs: &Inputs) -> Result<Made, Imag
     let failed = |kind| error(kind, None);
     let output = job.output.as_path();
     let unreadable = |e| error(ImageErrorKind::Unreadable, Some(e));
-    let (form, body) = match look(output).map_err(unreadable)? {
+    let found = match files {
+        Files::OnDisk => look(output).map_err(unreadable)?,
+        Files::Fetched(_) => Found::expected(job.form),
+    };
+    let (form, body) = match found {
         Found::Directory => {
-            let body =
-                closure::body(job, closure, &inputs.image, inputs.max_layers).map_err(failed)?;
+            let body = closure::body(job, closure, files, &inputs.image, inputs.max_layers)
+                .map_err(failed)?;
             (Form::Closure, body)
         }
         // A script is run only where the flake says that it writes an image: any
         // package may be a script, and running one does what it says.
         Found::Script if job.form == Form::Stream => {
-            let body = script_body(job, closure, inputs.now).map_err(failed)?;
+            let body = script_body(job, closure, files, inputs.now).map_err(failed)?;
             (Form::Stream, body)
         }
         Found::Archive => {
@@ -135,11 +159,16 @@ pub fn image(job: &Job, closure: &Closure, inputs: &Inputs) -> Result<Made, Imag
 
 /// The image that a script of `streamLayeredImage` writes: from its description, or
 /// by running it.
-fn script_body(job: &Job, closure: &Closure, now: SystemTime) -> Result<Body, ImageErrorKind> {
+fn script_body(
+    job: &Job,
+    closure: &Closure,
+    files: &Files,
+    now: SystemTime,
+) -> Result<Body, ImageErrorKind> {
     let output = job.output.as_path();
-    let text = fs::read_to_string(output).map_err(|_| ImageErrorKind::Unreadable)?;
+    let text = files.read(output).map_err(|_| ImageErrorKind::Unreadable)?;
     let described = match script::conf_of(&text, job.output.store_dir()) {
-        Some(path) => conf::body(&path, closure, now)?,
+        Some(path) => conf::body(&path, closure, files, now)?,
         None => conf::Described::not_understood(),
     };
     let date = match described {
@@ -160,6 +189,18 @@ enum Found {
     Script,
     Archive,
     Other,
+}
+
+impl Found {
+    /// What an output that is not here will be, by what the flake says of it. If that
+    /// is wrong, the image is not one that was published before.
+    fn expected(form: Form) -> Self {
+        match form {
+            Form::Stream => Self::Script,
+            Form::Archive => Self::Archive,
+            Form::Closure => Self::Directory,
+        }
+    }
 }
 
 /// Tells by content: names in a store are free.

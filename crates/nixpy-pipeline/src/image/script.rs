@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nixpy_oci::image::Archive;
 
 /// The description that a script names.
-pub(super) fn conf_of(script: &str, store_dir: &str) -> Option<PathBuf> {
+pub(crate) fn conf_of(script: &str, store_dir: &str) -> Option<PathBuf> {
     let in_name = |c: char| c.is_ascii_alphanumeric() || "+-._?=".contains(c);
     script.match_indices(store_dir).find_map(|(start, _)| {
         let rest = script[start..].strip_prefix(store_dir)?.strip_prefix('/')?;

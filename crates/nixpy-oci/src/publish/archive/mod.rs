@@ -23,16 +23,33 @@ use crate::archive::Archive;
 use crate::blob::Blob;
 use crate::compress::Compression;
 use crate::digest::Digest;
-use crate::image::{self, How, Image, Pushed};
+use crate::image::{self, How, Image, Pushed, PushedLayer};
 use crate::layer::Identity;
 use crate::manifest::{Annotations, Descriptor, annotation};
+use crate::platform::Platform;
 use reader::Reader;
 use stop::{Stop, StopWhenDropped};
 
 /// What became of one layer of the archive.
-struct Passed {
+pub(super) struct Passed {
     diff_id: Digest,
     descriptor: Descriptor,
+}
+
+/// An archive whose layers are at every site.
+pub(super) struct Brought {
+    pub(super) archive: Archive<Passed>,
+    how: HashMap<Digest, How>,
+}
+
+impl Brought {
+    /// From the bottom up.
+    pub(super) fn descriptors(&self) -> Vec<Descriptor> {
+        let layers = self.archive.layers.iter();
+        layers
+            .map(|name| self.archive.made[name].descriptor.clone())
+            .collect()
+    }
 }
 
 impl Publisher<'_> {
@@ -42,6 +59,31 @@ impl Publisher<'_> {
         identity: Identity,
         source: &image::Archive,
     ) -> Result<Pushed, PublishError> {
+        let brought = self.bring_archive(source).await?;
+        let archive = &brought.archive;
+        if !archive.platform.matches(&image.platform) {
+            return Err(PublishError::Platform {
+                wanted: image.platform.clone(),
+                found: archive.platform.clone(),
+            });
+        }
+        let mut done = None;
+        for site in self.sites {
+            let descriptors = brought.descriptors();
+            let put = self.put_image(site, image, identity, &archive.config, &descriptors);
+            done = Some(put.await?);
+        }
+        let facts = self.facts(&image.platform, &brought);
+        Ok(done
+            .ok_or(PublishError::Nowhere)?
+            .told(facts, &image.platform))
+    }
+
+    /// Reads an archive, and brings its layers to every site that lacks them.
+    pub(super) async fn bring_archive(
+        &self,
+        source: &image::Archive,
+    ) -> Result<Brought, PublishError> {
         // What waits here has been made and holds memory or disk: one is enough
         // to keep those busy that send.
         let (finished, to_send) = mpsc::channel(1);
@@ -62,8 +104,24 @@ impl Publisher<'_> {
             path: source.name().to_owned(),
             source: error,
         })?;
-        self.finish_archive(image, identity, source.name(), &archive, &how)
-            .await
+        check(&archive, source.name())?;
+        Ok(Brought { archive, how })
+    }
+
+    pub(super) fn facts(&self, platform: &Platform, brought: &Brought) -> Vec<PushedLayer> {
+        let layers = brought.archive.layers.iter();
+        layers
+            .map(|name| {
+                let descriptor = &brought.archive.made[name].descriptor;
+                let how = brought.how.get(&descriptor.digest).copied();
+                self.fact(
+                    platform,
+                    descriptor,
+                    how.unwrap_or(How::Described),
+                    String::new(),
+                )
+            })
+            .collect()
     }
 
     /// Sends what is made, several at once. The queue is closed when this ends,
@@ -76,7 +134,7 @@ impl Publisher<'_> {
         let sent = stream::poll_fn(move |context| to_send.poll_recv(context))
             .take_while(|_| ready(!stop.is_set()))
             .map(|blob| async move {
-                let how = self.send(&blob).await?;
+                let how = self.send(&blob, 0..self.sites.len()).await?;
                 Ok::<_, PublishError>((blob.descriptor.digest, how))
             })
             .buffer_unordered(self.options.uploads.max(1))
@@ -90,21 +148,27 @@ impl Publisher<'_> {
         sent.inspect_err(|_| stop.set())
     }
 
-    /// Layers of the image before, by diff ID, that are still there: an archive
-    /// is read once, so what is missing cannot be made afterwards. Only those
-    /// that would be made with the same bytes now.
+    /// Layers of the images before, by diff ID, that are still at every site: an
+    /// archive is read once, so what is missing cannot be made afterwards. Only
+    /// those that would be made with the same bytes now.
     async fn known_layers(&self) -> Result<HashMap<Digest, Descriptor>, PublishError> {
         let compression = self.options.compression;
-        let prior = self.prior.by_diff_id().into_iter();
-        let known = prior.filter(|(diff_id, layer)| {
-            layer.media_type == compression.media_type()
-                && layer.annotations.get(annotation::IDENTITY)
-                    == Some(&annotated(*diff_id, compression))
-        });
-        let asked = stream::iter(known.map(|(diff_id, layer)| async move {
-            let there = self.destination.has_blob(layer.digest).await?;
+        let known = self.sites.iter().flat_map(|site| site.prior.by_diff_id());
+        let known: HashMap<Digest, Descriptor> = known
+            .filter(|(diff_id, layer)| {
+                layer.media_type == compression.media_type()
+                    && layer.annotations.get(annotation::IDENTITY)
+                        == Some(&annotated(*diff_id, compression))
+            })
+            .collect();
+        let asked = stream::iter(known.into_iter().map(|(diff_id, layer)| async move {
+            for site in self.sites {
+                if !site.destination.has_blob(layer.digest).await? {
+                    return Ok(None);
+                }
+            }
             let layer = described(diff_id, layer, compression);
-            Ok::<_, PublishError>(there.then_some((diff_id, layer)))
+            Ok::<_, PublishError>(Some((diff_id, layer)))
         }));
         let there: Vec<_> = asked
             .buffer_unordered(self.options.uploads.max(1))
@@ -112,52 +176,23 @@ impl Publisher<'_> {
             .await?;
         Ok(there.into_iter().flatten().collect())
     }
+}
 
-    async fn finish_archive(
-        &self,
-        image: &Image,
-        identity: Identity,
-        file: &Path,
-        archive: &Archive<Passed>,
-        how: &HashMap<Digest, How>,
-    ) -> Result<Pushed, PublishError> {
-        if !archive.platform.matches(&image.platform) {
-            return Err(PublishError::Platform {
-                wanted: image.platform.clone(),
-                found: archive.platform.clone(),
+/// A layer that was recognised by its file's name must be what the name says as
+/// well as what the config says.
+fn check(archive: &Archive<Passed>, file: &Path) -> Result<(), PublishError> {
+    for (name, stated) in archive.layers.iter().zip(&archive.diff_ids) {
+        let layer = &archive.made[name];
+        let named = crate::prior::diff_id(&layer.descriptor).unwrap_or(*stated);
+        if let Some(stated) = [*stated, named].into_iter().find(|d| *d != layer.diff_id) {
+            return Err(PublishError::DiffId {
+                what: format!("the layer {name:?} of the image archive {}", file.display()),
+                stated,
+                found: layer.diff_id,
             });
         }
-        let mut descriptors = Vec::new();
-        let mut facts = Vec::new();
-        for (name, stated) in archive.layers.iter().zip(&archive.diff_ids) {
-            let layer = &archive.made[name];
-            // A layer that was recognised by its file's name must be what the
-            // name says as well as what the config says.
-            let named = crate::prior::diff_id(&layer.descriptor).unwrap_or(*stated);
-            if let Some(stated) = [*stated, named].into_iter().find(|d| *d != layer.diff_id) {
-                return Err(PublishError::DiffId {
-                    what: format!("the layer {name:?} of the image archive {}", file.display()),
-                    stated,
-                    found: layer.diff_id,
-                });
-            }
-            let how = how
-                .get(&layer.descriptor.digest)
-                .copied()
-                .unwrap_or(How::Described);
-            facts.push(self.fact(&image.platform, &layer.descriptor, how, String::new()));
-            descriptors.push(layer.descriptor.clone());
-        }
-        let manifest = self
-            .put_image(image, identity, &archive.config, &descriptors)
-            .await?;
-        Ok(Pushed {
-            platform: image.platform.clone(),
-            manifest: self.entry(&image.platform, &manifest),
-            image_id: Digest::of(&archive.config),
-            layers: facts,
-        })
     }
+    Ok(())
 }
 
 /// The identity of an archive's layer: all that is known of it is its tar.

@@ -1,0 +1,235 @@
+//! What this machine remembers to have published: for people at home, whose next
+//! push may go to another tag, or to another repository of the same registry.
+//!
+//! One small JSON file. It is a help and never a need: one that is damaged, of
+//! another version, or that other users of the machine could have written, counts
+//! as empty. It says where a layer was put, not that it is still there; the
+//! registry is asked when the manifest is put. An empty CI machine has none, and
+//! reads the published image instead ([`crate::prior`]).
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::{Descriptor, annotation};
+use crate::name::Repository;
+
+/// Of the form of the file.
+const VERSION: u32 = 1;
+/// A larger file is not ours.
+const LARGEST: u64 = 32 << 20;
+/// Layers of one repository that are remembered: those of some ten images.
+const LAYERS: usize = 2_000;
+/// Repositories that are remembered.
+const REPOSITORIES: usize = 64;
+
+/// What was published from here.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ledger {
+    version: u32,
+    repositories: BTreeMap<Repository, Published>,
+}
+
+/// What one repository was given.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Published {
+    /// Seconds since the epoch.
+    at: u64,
+    /// The latest first.
+    layers: Vec<Descriptor>,
+}
+
+impl Ledger {
+    /// Reads the ledger in a directory; an empty one if there is none that counts.
+    pub fn read(directory: &Path) -> Self {
+        read(&file_in(directory)).unwrap_or_default()
+    }
+
+    /// The layers that a repository was given.
+    pub fn of(&self, repository: &Repository) -> impl Iterator<Item = &Descriptor> {
+        self.repositories
+            .get(repository)
+            .into_iter()
+            .flat_map(|published| &published.layers)
+    }
+
+    /// The layers that other repositories of the same registry were given.
+    pub fn beside<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> impl Iterator<Item = (&'a Repository, &'a Descriptor)> {
+        let others = self.repositories.iter().filter(move |(other, _)| {
+            *other != repository && other.registry() == repository.registry()
+        });
+        others
+            .flat_map(|(other, published)| published.layers.iter().map(move |layer| (other, layer)))
+    }
+
+    /// Adds what a repository was given now. Runs may do so at once.
+    ///
+    /// # Errors
+    /// The directory cannot be written; nothing is lost by it but time.
+    pub fn note(
+        directory: &Path,
+        repository: &Repository,
+        layers: &[Descriptor],
+        now: SystemTime,
+    ) -> io::Result<()> {
+        fs::create_dir_all(directory)?;
+        let lock = File::create(directory.join("published.lock"))?;
+        lock.lock()?;
+        let mut ledger = Self::read(directory);
+        ledger.version = VERSION;
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
+        let known = ledger.repositories.entry(repository.clone()).or_default();
+        known.at = since_epoch.map_or(0, |time| time.as_secs());
+        known.add(layers);
+        ledger.forget();
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(&crate::manifest::to_bytes(&ledger))?;
+        file.persist(file_in(directory)).map_err(|e| e.error)?;
+        Ok(())
+    }
+
+    /// Lets the repositories go that were written longest ago.
+    fn forget(&mut self) {
+        while self.repositories.len() > REPOSITORIES {
+            let oldest = self.repositories.iter().min_by_key(|(_, known)| known.at);
+            let Some(oldest) = oldest.map(|(repository, _)| repository.clone()) else {
+                return;
+            };
+            self.repositories.remove(&oldest);
+        }
+    }
+}
+
+impl Published {
+    fn add(&mut self, layers: &[Descriptor]) {
+        let known = |layer: &&Descriptor| identity(layer).is_some();
+        let mut all: Vec<Descriptor> = layers.iter().filter(known).cloned().collect();
+        let before = std::mem::take(&mut self.layers);
+        all.extend(before);
+        let mut seen = std::collections::BTreeSet::new();
+        all.retain(|layer| seen.insert(identity(layer).map(str::to_owned)));
+        all.truncate(LAYERS);
+        self.layers = all;
+    }
+}
+
+/// By which a layer is known.
+pub fn identity(layer: &Descriptor) -> Option<&str> {
+    layer
+        .annotations
+        .get(annotation::IDENTITY)
+        .map(String::as_str)
+}
+
+fn file_in(directory: &Path) -> PathBuf {
+    directory.join("published.json")
+}
+
+fn read(path: &Path) -> Option<Ledger> {
+    let file = File::open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    // Who may write it may say what he likes.
+    let others_write = metadata.permissions().mode() & 0o022 != 0;
+    if others_write || metadata.len() > LARGEST {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+    let ledger: Ledger = serde_json::from_slice(&bytes).ok()?;
+    (ledger.version == VERSION).then_some(ledger)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::manifest::{Annotations, media_type};
+
+    fn layer(name: &str) -> Descriptor {
+        Descriptor {
+            annotations: Annotations::from([(annotation::IDENTITY.to_owned(), name.to_owned())]),
+            ..Descriptor::of(media_type::LAYER_GZIP, name.as_bytes())
+        }
+    }
+
+    fn repository(name: &str) -> Repository {
+        name.parse().unwrap()
+    }
+
+    fn names<'a>(layers: impl Iterator<Item = &'a Descriptor>) -> Vec<&'a str> {
+        layers.filter_map(identity).collect()
+    }
+
+    #[test]
+    fn layers_are_found_in_their_repository_and_beside_others_of_the_registry() {
+        let dir = tempfile::tempdir().unwrap();
+        let (api, web) = (
+            repository("ghcr.io/acme/api"),
+            repository("ghcr.io/acme/web"),
+        );
+        let now = SystemTime::now();
+        Ledger::note(dir.path(), &api, &[layer("python")], now).unwrap();
+        Ledger::note(dir.path(), &api, &[layer("app"), layer("python")], now).unwrap();
+        Ledger::note(
+            dir.path(),
+            &repository("quay.io/a/b"),
+            &[layer("other")],
+            now,
+        )
+        .unwrap();
+
+        let ledger = Ledger::read(dir.path());
+        assert_eq!(names(ledger.of(&api)), ["app", "python"]);
+        assert_eq!(names(ledger.of(&web)), [""; 0]);
+        assert_eq!(
+            names(ledger.beside(&web).map(|(_, layer)| layer)),
+            ["app", "python"]
+        );
+    }
+
+    #[test]
+    fn a_file_that_others_could_have_written_or_that_is_damaged_counts_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let api = repository("ghcr.io/acme/api");
+        Ledger::note(dir.path(), &api, &[layer("app")], SystemTime::now()).unwrap();
+        let file = file_in(dir.path());
+        let sound = fs::read_to_string(&file).unwrap();
+        assert_eq!(Ledger::read(dir.path()).of(&api).count(), 1);
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(Ledger::read(dir.path()).of(&api).count(), 0);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        for damaged in [
+            &sound[1..],
+            "",
+            "[]",
+            &sound.replace("\"version\":1", "\"version\":2"),
+        ] {
+            fs::write(&file, damaged).unwrap();
+            assert_eq!(Ledger::read(dir.path()).of(&api).count(), 0, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn what_was_put_longest_ago_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..REPOSITORIES as u64 + 3 {
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(n);
+            let repository = repository(&format!("ghcr.io/acme/api{n}"));
+            Ledger::note(dir.path(), &repository, &[layer("app")], at).unwrap();
+        }
+        let ledger = Ledger::read(dir.path());
+        assert_eq!(ledger.repositories.len(), REPOSITORIES);
+        assert_eq!(ledger.of(&repository("ghcr.io/acme/api2")).count(), 0);
+        assert_eq!(ledger.of(&repository("ghcr.io/acme/api3")).count(), 1);
+    }
+}

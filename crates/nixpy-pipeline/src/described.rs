@@ -1,0 +1,73 @@
+//! Images of outputs that are not on this machine, from what binary caches tell.
+//!
+//! A machine that is born empty would fetch the whole closure only to find that every
+//! layer of it was published before. What decides is known without the paths: NAR hashes
+//! and references from the caches, and for a streamed image the two or three small
+//! files that describe it. If all layers turn out to be known, the image is published
+//! from that, and not a path is fetched; if not, the outputs are fetched or built.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use nixpy_nix::cache::{Caches, KnownClosure};
+use nixpy_nix::{Nix, StorePath};
+
+use crate::image::{Closure, Fetched, Files, conf_of, customisation_layer_of};
+use crate::plan::{Form, Job, Plan};
+
+/// What is known of the outputs without having them.
+#[derive(Debug)]
+pub struct Described {
+    /// Everything they refer to.
+    pub closure: Closure,
+    /// The files that say what the images are.
+    pub files: Files,
+}
+
+/// Asks the caches that Nix is configured to use; `None` if they do not know it all.
+pub async fn describe(nix: &Nix, plan: &Plan) -> Option<Described> {
+    let caches = Caches::configured(nix).await;
+    if caches.is_empty() {
+        return None;
+    }
+    let outputs: Vec<StorePath> = plan.jobs.iter().map(|job| job.output.clone()).collect();
+    let known = caches.closure(nix, &outputs).await?;
+    let mut files = BTreeMap::new();
+    for job in &plan.jobs {
+        files.extend(files_of(nix, job, &known).await?);
+    }
+    Some(Described {
+        closure: known.paths,
+        files: Files::Fetched(files),
+    })
+}
+
+type FetchedFiles = Vec<(PathBuf, Fetched)>;
+
+/// What the form of an image is read from.
+async fn files_of(nix: &Nix, job: &Job, known: &KnownClosure) -> Option<FetchedFiles> {
+    let output = job.output.as_path();
+    match job.form {
+        Form::Closure => {
+            let bin = output.join("bin");
+            let names = known.names(nix, &job.output, &bin).await;
+            Some(vec![(bin, Fetched::Directory(names))])
+        }
+        Form::Stream => {
+            let script = known.read(nix, &job.output, output).await?;
+            let conf = conf_of(&script, job.output.store_dir())?;
+            let conf: StorePath = conf.to_str()?.parse().ok()?;
+            let description = known.read(nix, &conf, conf.as_path()).await?;
+            let layer = customisation_layer_of(&description)?;
+            let checksum = layer.as_path().join("checksum");
+            let stated = known.read(nix, &layer, &checksum).await?;
+            Some(vec![
+                (output.to_owned(), Fetched::Text(script)),
+                (conf.as_path().to_owned(), Fetched::Text(description)),
+                (checksum, Fetched::Text(stated)),
+            ])
+        }
+        // Known, if at all, as a whole, by its NAR hash.
+        Form::Archive => Some(Vec::new()),
+    }
+}
