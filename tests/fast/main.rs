@@ -11,6 +11,7 @@ mod architecture;
 mod archives;
 mod bad_inputs;
 mod credentials;
+mod destinations;
 mod failing_builds;
 mod formats;
 mod github;

@@ -215,10 +215,8 @@ impl Publisher<'_> {
         layers: &[Descriptor],
     ) -> Result<Put, PublishError> {
         let descriptor = Descriptor::of(media_type::CONFIG, config);
-        if !site.destination.has_blob(descriptor.digest).await? {
-            let content = Content::Memory(config.to_vec().into());
-            site.destination.put_blob(&descriptor, &content).await?;
-        }
+        let content = Content::Memory(config.to_vec().into());
+        site.send(&descriptor, &content, self.sites).await?;
         let mut annotations = image.annotations.clone();
         annotations.insert(annotation::IDENTITY.to_owned(), identity.to_string());
         let manifest = to_bytes(&Manifest::new(descriptor, layers.to_vec(), annotations));
@@ -240,7 +238,8 @@ impl Publisher<'_> {
     ) -> Result<How, DestinationError> {
         let mut how = How::Present;
         for n in to {
-            how = how.max(self.sites[n].send(blob, &self.sites[..n]).await?);
+            let sent = self.sites[n].send(&blob.descriptor, &blob.content, self.sites);
+            how = how.max(sent.await?);
         }
         Ok(how)
     }

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::blob::Blob;
+use crate::blob::Content;
 use crate::destination::{Destination, DestinationError};
 use crate::digest::Digest;
 use crate::image::How;
+use crate::manifest::Descriptor;
 use crate::name::Repository;
 use crate::prior::Prior;
 
@@ -40,8 +41,13 @@ impl Site {
 
     /// Brings a blob here unless it is there: from another repository of the same
     /// registry if one of these has it, else from this machine.
-    pub(super) async fn send(&self, blob: &Blob, others: &[Self]) -> Result<How, DestinationError> {
-        let digest = blob.descriptor.digest;
+    pub(super) async fn send(
+        &self,
+        blob: &Descriptor,
+        content: &Content,
+        others: &[Self],
+    ) -> Result<How, DestinationError> {
+        let digest = blob.digest;
         let turn = self.sending.turn(digest);
         let _turn = turn.lock().await;
         if self.sending.is_there(digest) || self.destination.has_blob(digest).await? {
@@ -58,9 +64,7 @@ impl Site {
             }
         }
         if how == How::Sent {
-            self.destination
-                .put_blob(&blob.descriptor, &blob.content)
-                .await?;
+            self.destination.put_blob(blob, content).await?;
         }
         self.sending.note(digest);
         Ok(how)
