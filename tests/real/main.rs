@@ -15,6 +15,7 @@ mod builds;
 mod cancelling;
 mod layouts;
 mod machines;
+mod metadata;
 mod pushes;
 mod refusals;
 mod telling;

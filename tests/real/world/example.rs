@@ -74,9 +74,18 @@ impl Example {
             .unwrap()
     }
 
-    /// The store path of one of the flake's packages, built.
+    /// The store path of one of the flake's inner packages, built.
     pub fn built(&self, system: &str, package: &str) -> PathBuf {
-        let name = self.flake(&format!("legacyPackages.{system}.{package}"));
+        self.build(&format!("legacyPackages.{system}.{package}"))
+    }
+
+    /// The store path of one of the flake's packages, built.
+    pub fn package(&self, system: &str, package: &str) -> PathBuf {
+        self.build(&format!("packages.{system}.{package}"))
+    }
+
+    fn build(&self, attribute: &str) -> PathBuf {
+        let name = self.flake(attribute);
         let built = output_of("nix", ["build", "--no-link", "--json", &name]);
         let built: Value = serde_json::from_str(&built).unwrap();
         PathBuf::from(built[0]["outputs"]["out"].as_str().unwrap())

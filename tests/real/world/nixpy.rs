@@ -54,6 +54,8 @@ impl Workplace {
         command
             .stdin(Stdio::null())
             .env("NIX_CONFIG", NIX_CONFIG)
+            // As a machine that remembers nothing.
+            .env("XDG_STATE_HOME", "/dev/null/state")
             .current_dir(self.dir.path().join("work"))
             .env("TMPDIR", self.dir.path().join("tmp"));
     }

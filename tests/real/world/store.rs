@@ -1,6 +1,7 @@
 //! A Nix store that has nothing in it yet, in place of the machine's.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -17,6 +18,12 @@ impl Store {
         Self {
             dir: tempfile::tempdir().unwrap(),
         }
+    }
+
+    /// Whether a path of `/nix/store` is in this store.
+    pub fn has(&self, path: &Path) -> bool {
+        let below = path.strip_prefix("/nix").unwrap();
+        self.dir.path().join(below).symlink_metadata().is_ok()
     }
 
     /// A command that sees this store as `/nix`. The program itself must not come from `/nix`.
