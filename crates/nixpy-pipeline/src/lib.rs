@@ -14,6 +14,7 @@ pub mod event;
 pub mod image;
 pub mod index;
 pub mod inputs;
+pub mod lockfile;
 pub mod memo;
 pub mod offer;
 pub mod plan;

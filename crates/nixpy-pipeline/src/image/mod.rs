@@ -5,6 +5,7 @@
 
 mod closure;
 mod conf;
+pub mod layering;
 mod script;
 
 use std::collections::BTreeMap;
