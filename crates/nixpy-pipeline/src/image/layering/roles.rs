@@ -109,14 +109,11 @@ impl Known<'_> {
         let is_python = name.has_python_prefix || self.on_python.contains(node);
         match () {
             () if self.output == Some(node) => Role::App,
-            () if self.below_python.contains(node) => match () {
-                () if name.is_interpreter() => Role::Interpreter,
-                () if name.is_c_library() => Role::CLibrary,
-                () => Role::Library,
-            },
+            () if name.is_interpreter() => Role::Interpreter,
             () if name.is_c_library() => Role::CLibrary,
             () if is_python && name.is_environment() => Role::Environment,
             () if is_own => Role::App,
+            () if self.below_python.contains(node) => Role::Library,
             () if is_python || is_locked() => Role::Wheel,
             () if self.linked.contains(node) && !name.version.is_empty() => Role::Wheel,
             () => Role::Library,
