@@ -20,6 +20,7 @@ use nixpy_oci::image::{Archive, Body, Image};
 use nixpy_oci::layer::Identity;
 use nixpy_oci::manifest::Annotations;
 
+use self::layering::Wishes;
 use crate::inputs::Inputs;
 use crate::plan::{Form, Job};
 
@@ -105,8 +106,12 @@ pub fn image(job: &Job, closure: &Closure, inputs: &Inputs) -> Result<Made, Imag
     let unreadable = |e| error(ImageErrorKind::Unreadable, Some(e));
     let (form, body) = match look(output).map_err(unreadable)? {
         Found::Directory => {
-            let body =
-                closure::body(job, closure, &inputs.image, inputs.max_layers).map_err(failed)?;
+            let wishes = Wishes {
+                max_layers: inputs.max_layers,
+                previous: None,
+                lock: None,
+            };
+            let body = closure::body(job, closure, &inputs.image, wishes).map_err(failed)?;
             (Form::Closure, body)
         }
         // A script is run only where the flake says that it writes an image: any
