@@ -1,8 +1,8 @@
 //! From many groups of paths to few layers: the two groups are merged that cost least to
 //! have in one layer, again and again, until no merge saves anything and the limit is kept.
 //!
-//! Each group knows its best partner, so that a merge asks little more than what it has
-//! changed. All pairs are too many in closures of thousands of paths: there, neighbours
+//! What each pair would cost is known, and the best partner of each group, so that a merge
+//! has to ask only for what it has changed. All pairs are too many in closures of thousands of paths: there, neighbours
 //! in the order of stability are merged first, down to [`MANY`].
 //!
 //! What must not be mixed is kept apart for as long as the limit allows: what changes
@@ -11,7 +11,7 @@
 
 use std::cmp::Reverse;
 
-use super::model::{Group, Model};
+use super::model::{Group, Hazards, Model};
 
 /// Groups of which all pairs are looked at.
 const MANY: usize = 256;
@@ -62,60 +62,108 @@ enum Need {
 }
 
 /// Merges until there are at most `limit` parts and no merge saves anything.
-pub(super) fn merge(model: &Model<'_>, mut parts: Vec<Part>, limit: usize) -> Vec<Part> {
-    parts.sort_by_key(|part| (part.origin, part.group.nodes.first().copied()));
-    let mut parts: Vec<Option<Part>> = neighbours(model, parts).into_iter().map(Some).collect();
-    let mut count = parts.len();
-    let mut best: Vec<Option<(Merge, usize)>> = (0..parts.len())
-        .map(|at| partner(model, &parts, at))
-        .collect();
-    while let Some((((need, _), second), first)) = best
-        .iter()
-        .enumerate()
-        .filter_map(|(at, best)| best.map(|best| (best, at)))
-        .min()
+pub(super) fn merge(model: &Model<'_>, parts: Vec<Part>, limit: usize) -> Vec<Part> {
+    let mut parts = neighbours(model, parts);
+    let hazards = model
+        .hazards()
+        .condensed(parts.iter_mut().map(|part| &mut part.group));
+    let mut merging = Merging::of(hazards, parts);
+    while let Some(((need, _), first, second)) = merging.best()
+        && (need == Need::None || merging.count > limit)
     {
-        if need > Need::None && count <= limit {
-            break;
-        }
-        parts[first] = match (parts[first].take(), parts[second].take()) {
-            (Some(a), Some(b)) => Some(together(model, a, b)),
-            (a, b) => a.or(b),
+        merging.merge(first, second);
+    }
+    let merged = merging.parts.into_iter().flatten();
+    merged
+        .map(|part| Part {
+            group: model.group(part.group.nodes),
+            ..part
+        })
+        .collect()
+}
+
+/// Parts, what each pair of them would cost in one, and the best pair of each.
+struct Merging {
+    hazards: Hazards,
+    parts: Vec<Option<Part>>,
+    count: usize,
+    /// Of a part with each that comes after it.
+    weights: Vec<Vec<Merge>>,
+    best: Vec<Option<(Merge, usize)>>,
+}
+
+impl Merging {
+    fn of(hazards: Hazards, parts: Vec<Part>) -> Self {
+        let after = |(at, part): (usize, &Part)| {
+            let others = parts[at + 1..].iter();
+            others.map(|other| weigh(&hazards, part, other)).collect()
         };
-        count -= 1;
-        (best[second], best[first]) = (None, partner(model, &parts, first));
-        for at in 0..second {
-            match best[at] {
-                Some((_, other)) if other == first || other == second => {
-                    best[at] = partner(model, &parts, at);
-                }
-                Some(known) if at < first => {
-                    if let (Some(a), Some(b)) = (&parts[at], &parts[first]) {
-                        best[at] = Some(known.min((weigh(model, a, b), first)));
-                    }
-                }
-                _ => {}
+        let weights = parts.iter().enumerate().map(after).collect();
+        let mut merging = Self {
+            count: parts.len(),
+            best: vec![None; parts.len()],
+            parts: parts.into_iter().map(Some).collect(),
+            hazards,
+            weights,
+        };
+        for at in 0..merging.count {
+            merging.best[at] = merging.partner(at);
+        }
+        merging
+    }
+
+    fn best(&self) -> Option<(Merge, usize, usize)> {
+        let best = self.best.iter().enumerate();
+        best.filter_map(|(first, best)| best.map(|(merge, second)| (merge, first, second)))
+            .min()
+    }
+
+    /// The best of those that come after it.
+    fn partner(&self, at: usize) -> Option<(Merge, usize)> {
+        self.parts[at].as_ref()?;
+        let others = self.weights[at].iter().zip(at + 1..);
+        others
+            .filter(|(_, other)| self.parts[*other].is_some())
+            .map(|(weight, other)| (*weight, other))
+            .min()
+    }
+
+    /// Of two parts, the second of which comes after the first, there remains the first.
+    fn merge(&mut self, first: usize, second: usize) {
+        let (a, b) = (self.parts[first].take(), self.parts[second].take());
+        let both = a.zip(b).map(|(a, b)| together(&self.hazards, a, b));
+        if let Some(both) = &both {
+            for (at, other) in self.parts.iter().enumerate() {
+                let Some(other) = other else { continue };
+                let (low, high) = (at.min(first), at.max(first));
+                self.weights[low][high - low - 1] = match at < first {
+                    true => weigh(&self.hazards, other, both),
+                    false => weigh(&self.hazards, both, other),
+                };
             }
         }
+        self.parts[first] = both;
+        self.count -= 1;
+        self.best[second] = None;
+        self.best[first] = self.partner(first);
+        for at in (0..second).filter(|at| *at != first) {
+            self.best[at] = match self.best[at] {
+                Some((_, other)) if other == first || other == second => self.partner(at),
+                Some(known) if at < first => {
+                    Some(known.min((self.weights[at][first - at - 1], first)))
+                }
+                known => known,
+            };
+        }
     }
-    parts.into_iter().flatten().collect()
 }
 
-/// The best of those that come after it.
-fn partner(model: &Model<'_>, parts: &[Option<Part>], at: usize) -> Option<(Merge, usize)> {
-    let part = parts[at].as_ref()?;
-    let others = parts.iter().enumerate().skip(at + 1);
-    others
-        .filter_map(|(at, other)| Some((weigh(model, part, other.as_ref()?), at)))
-        .min()
-}
-
-fn weigh(model: &Model<'_>, a: &Part, b: &Part) -> Merge {
+fn weigh(hazards: &Hazards, a: &Part, b: &Part) -> Merge {
     let sent_now = [a, b].into_iter().filter(|part| part.is_unchanged());
-    let sent_now: u64 = sent_now
+    let sent_now = sent_now
         .map(|part| part.group.size)
         .fold(0, u64::saturating_add);
-    let added = model.added_by_merging(&a.group, &b.group);
+    let added = hazards.added_by_merging(&a.group, &b.group);
     let added = added.saturating_add_unsigned(sent_now);
     let is_settled = a.is_unchanged()
         || b.is_unchanged()
@@ -128,7 +176,7 @@ fn weigh(model: &Model<'_>, a: &Part, b: &Part) -> Merge {
     (need, added)
 }
 
-fn together(model: &Model<'_>, a: Part, b: Part) -> Part {
+fn together(hazards: &Hazards, a: Part, b: Part) -> Part {
     let (a, b) = if b.origin < a.origin { (b, a) } else { (a, b) };
     let origin = match a.origin {
         Origin::Previous { place, .. } => Origin::Previous {
@@ -138,7 +186,7 @@ fn together(model: &Model<'_>, a: Part, b: Part) -> Part {
         Origin::New => Origin::New,
     };
     Part {
-        group: model.merged(a.group, b.group),
+        group: hazards.merged(a.group, b.group),
         origin,
     }
 }
@@ -164,7 +212,14 @@ fn neighbours(model: &Model<'_>, parts: Vec<Part>) -> Vec<Part> {
             .windows(2)
             .enumerate()
             .filter(|(_, pair)| pair[0].group.with_app == pair[1].group.with_app)
-            .map(|(at, pair)| (model.added_by_merging(&pair[0].group, &pair[1].group), at))
+            .map(|(at, pair)| {
+                (
+                    model
+                        .hazards()
+                        .added_by_merging(&pair[0].group, &pair[1].group),
+                    at,
+                )
+            })
             .collect();
         pairs.sort_unstable();
         let wanted = (parts.len() - MANY).min(parts.len() / 4).max(1);
@@ -181,7 +236,9 @@ fn neighbours(model: &Model<'_>, parts: Vec<Part>) -> Vec<Part> {
         let mut with_previous = false;
         for (at, part) in parts.into_iter().enumerate() {
             match next.pop() {
-                Some(previous) if with_previous => next.push(together(model, previous, part)),
+                Some(previous) if with_previous => {
+                    next.push(together(model.hazards(), previous, part))
+                }
                 previous => next.extend(previous.into_iter().chain([part])),
             }
             with_previous = joined[at];

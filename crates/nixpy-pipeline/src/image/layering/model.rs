@@ -15,6 +15,8 @@
 //! Left out: bytes that other images could share (a layer of the interpreter alone comes
 //! out alike in all of them, often enough), and compression.
 
+use std::collections::BTreeMap;
+
 use fixedbitset::FixedBitSet;
 use nixpy_nix::StorePath;
 
@@ -32,7 +34,7 @@ const ROUND_TRIPS: f64 = (64 << 10) as f64;
 const FRESH: f64 = 0.05;
 
 /// Memory for closures is bounded by so many bits a path; see [`Graph::columns`].
-const COLUMNS: usize = 4096;
+const COLUMNS: usize = 1 << 14;
 
 /// Hazards are added as whole numbers, since sums of floats depend on their order.
 const UNIT: f64 = (1u64 << 32) as f64;
@@ -42,11 +44,13 @@ pub(super) struct Model<'a> {
     pub(super) graph: Graph<'a>,
     pub(super) roles: Vec<Role>,
     sources: Vec<FixedBitSet>,
-    /// By column of `sources`: -ln(1 - rate), so that chances multiply by adding.
-    hazards: Vec<u64>,
+    hazards: Hazards,
     /// What changes with the app.
     with_app: FixedBitSet,
 }
+
+/// By column of sources: -ln(1 - rate), so that chances multiply by adding.
+pub(super) struct Hazards(Vec<u64>);
 
 /// Paths that may become a layer.
 #[derive(Clone, Debug)]
@@ -81,31 +85,40 @@ impl<'a> Model<'a> {
             graph,
             roles,
             sources,
-            hazards,
+            hazards: Hazards(hazards),
             with_app,
         })
     }
 
     pub(super) fn group(&self, nodes: Vec<usize>) -> Group {
-        let mut sources = FixedBitSet::with_capacity(self.hazards.len());
+        let mut sources = FixedBitSet::with_capacity(self.hazards.0.len());
         for node in &nodes {
             sources.union_with(&self.sources[*node]);
         }
+        let sizes = nodes.iter().map(|node| self.graph.size(*node));
         Group {
-            size: nodes
-                .iter()
-                .map(|node| self.graph.size(*node))
-                .fold(0, u64::saturating_add),
+            size: sizes.fold(0, u64::saturating_add),
             with_app: nodes.iter().any(|node| self.with_app.contains(*node)),
-            hazard: sources.ones().map(|source| self.hazards[source]).sum(),
+            hazard: sources.ones().map(|source| self.hazards.0[source]).sum(),
             sources,
             nodes,
         }
     }
 
+    pub(super) fn hazards(&self) -> &Hazards {
+        &self.hazards
+    }
+
+    /// Whether a change of the path's own source changes the group.
+    pub(super) fn depends(&self, group: &Group, node: usize) -> bool {
+        group.sources.contains(node % self.hazards.0.len())
+    }
+}
+
+impl Hazards {
     /// Both in one; the first one's paths come first.
     pub(super) fn merged(&self, mut first: Group, second: Group) -> Group {
-        first.hazard = self.common_hazard(&first, &second);
+        first.hazard = self.common(&first, &second);
         first.sources.union_with(&second.sources);
         first.size = first.size.saturating_add(second.size);
         first.with_app |= second.with_app;
@@ -116,17 +129,43 @@ impl<'a> Model<'a> {
     /// What merging adds to the cost; below zero if it saves.
     pub(super) fn added_by_merging(&self, a: &Group, b: &Group) -> i64 {
         let size = a.size.saturating_add(b.size);
-        cost(size, self.common_hazard(a, b)) - a.cost() - b.cost()
+        cost(size, self.common(a, b)) - a.cost() - b.cost()
     }
 
-    fn common_hazard(&self, a: &Group, b: &Group) -> u64 {
+    fn common(&self, a: &Group, b: &Group) -> u64 {
         let added = b.sources.difference(&a.sources);
-        a.hazard + added.map(|source| self.hazards[source]).sum::<u64>()
+        a.hazard + added.map(|source| self.0[source]).sum::<u64>()
     }
 
-    /// Whether a change of the path's own source changes the group.
-    pub(super) fn depends(&self, group: &Group, node: usize) -> bool {
-        group.sources.contains(node % self.hazards.len())
+    /// Columns that the same groups have, as one: of hundreds of groups there remain
+    /// hundreds of columns, however many paths there are. What such groups cost, and
+    /// merged ones, is the same as before.
+    pub(super) fn condensed<'g>(&self, groups: impl Iterator<Item = &'g mut Group>) -> Self {
+        let groups: Vec<&mut Group> = groups.collect();
+        let mut holders = vec![FixedBitSet::with_capacity(groups.len()); self.0.len()];
+        for (at, group) in groups.iter().enumerate() {
+            group
+                .sources
+                .ones()
+                .for_each(|source| holders[source].insert(at));
+        }
+        let mut columns: BTreeMap<FixedBitSet, usize> = BTreeMap::new();
+        let mut hazards = Vec::new();
+        let mut column_of = Vec::with_capacity(self.0.len());
+        for (hazard, holders) in self.0.iter().zip(holders) {
+            let column = *columns.entry(holders).or_insert(hazards.len());
+            match hazards.get_mut(column) {
+                Some(sum) => *sum += hazard,
+                None => hazards.push(*hazard),
+            }
+            column_of.push(column);
+        }
+        for group in groups {
+            let mut sources = FixedBitSet::with_capacity(hazards.len());
+            sources.extend(group.sources.ones().map(|source| column_of[source]));
+            group.sources = sources;
+        }
+        Self(hazards)
     }
 }
 
