@@ -26,23 +26,47 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand(run())
+        .subcommand(plan())
         .subcommand(setup())
 }
 
 fn run() -> Command {
     let command = Command::new("run")
         .about("Build a flake for all its systems and publish one image for them")
-        .after_help(EXAMPLES)
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .short('c')
-                .value_name("FILE")
-                .help("Read settings from this file [default: nixpy-ci.yaml, where there is one]"),
+        .after_help(EXAMPLES);
+    with_settings(command, |_| true)
+}
+
+/// Settings that only mean something where something is done.
+const FOR_RUNS: [&str; 5] = ["dry-run", "load", "setup", "summary", "progress"];
+
+fn plan() -> Command {
+    let command = Command::new("plan")
+        .about("Say what `run` would do, and show the layers of each image")
+        .long_about(
+            "Says what `run` would do with the same settings, and touches nothing. Where the outputs are \
+             built, or in a binary cache, it shows the layers of each image, which of them are published \
+             already, and how many bytes would be sent again after a change of the app, of a wheel, of Python.",
+        )
+        .after_help(
+            "Examples:\n  nixpy-ci plan .#app            how would the layers be cut?\n  \
+             nixpy-ci plan -r ghcr.io/acme/api --json   what would be sent, for a program to read",
         );
+    with_settings(command, |setting| !FOR_RUNS.contains(&setting.name))
+}
+
+/// The configuration file, and every wanted setting but secrets.
+fn with_settings(command: Command, wanted: impl Fn(&Setting) -> bool) -> Command {
+    let command = command.arg(
+        Arg::new("config")
+            .long("config")
+            .short('c')
+            .value_name("FILE")
+            .help("Read settings from this file [default: nixpy-ci.yaml, where there is one]"),
+    );
     SETTINGS
         .iter()
-        .filter(|setting| setting.kind != Kind::Secret)
+        .filter(|setting| setting.kind != Kind::Secret && wanted(setting))
         .fold(command, |command, setting| command.arg(argument(setting)))
 }
 

@@ -1,6 +1,5 @@
 //! The report as people read it: text for the terminal, Markdown for a summary.
 
-use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::report::{Outcome, Report};
 
 use crate::render::{failure_lines, size};
@@ -32,29 +31,6 @@ pub fn text(report: &Report) -> String {
     if let Some(loaded) = &report.loaded {
         lines.push(loaded.clone());
     }
-    lines.push(String::new());
-    lines.join("\n")
-}
-
-/// The plan for people.
-pub fn plan_text(plan: &Plan) -> String {
-    let mut lines = vec![format!("{} would be built:", plan.flake)];
-    for job in &plan.jobs {
-        lines.push(format!(
-            "  {:<16} packages.{}.{}, {}",
-            job.platform.to_string(),
-            job.system,
-            job.attribute,
-            job.strategy
-        ));
-        lines.push(format!("  {:<16} {}", "", job.derivation));
-    }
-    lines.push(format!(
-        "and published to {} as {}",
-        plan.destinations.join(", "),
-        plan.tags.join(", ")
-    ));
-    lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines.push(String::new());
     lines.join("\n")
 }

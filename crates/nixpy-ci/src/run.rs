@@ -4,11 +4,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ArgMatches;
-use nixpy_nix::Nix;
+use nixpy_nix::{Nix, NixError};
 use nixpy_pipeline::event::Event;
 use nixpy_pipeline::inputs::{Loader, Target};
+use nixpy_pipeline::preview::{Preview, preview, preview_layers};
 use nixpy_pipeline::report::{Report, told};
-use nixpy_pipeline::run::{self, Finished};
+use nixpy_pipeline::run::{self, Finished, RunError};
 
 use crate::exit::Code;
 use crate::render::{Renderer, line, renderer};
@@ -20,12 +21,7 @@ use crate::{host, load, print, report, setup};
 pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     let resolved = match settings(flags, environment).await {
         Ok(resolved) => resolved,
-        Err(problems) => {
-            // How to show anything is itself a setting.
-            let renderer = renderer(Progress::Auto, environment);
-            problems.iter().for_each(|problem| renderer.error(problem));
-            return Code::Inputs;
-        }
+        Err(problems) => return wrong(&problems, environment),
     };
     if resolved.setup {
         let request = setup::Request {
@@ -45,10 +41,8 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         }
     }
     let renderer = renderer(resolved.output.progress, environment);
-    let nix = match Nix::find(resolved.nix.as_deref()) {
-        Ok(nix) => nix
-            .with_options(resolved.nix_options.clone())
-            .without_variables(secret_variables()),
+    let nix = match nix(&resolved) {
+        Ok(nix) => nix,
         Err(e) => {
             renderer.error(&told(&e));
             return Code::from(&e);
@@ -78,6 +72,39 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
             Code::from(&e)
         }
     }
+}
+
+/// `nixpy-ci plan`: what `run` would do, with the layers of each image.
+pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
+    let resolved = match settings(flags, environment).await {
+        Ok(resolved) => resolved,
+        Err(problems) => return wrong(&problems, environment),
+    };
+    let renderer = renderer(resolved.output.progress, environment);
+    match nix(&resolved) {
+        Ok(nix) => {
+            let preview = preview_layers(&nix, &resolved.inputs, &host::host()).await;
+            print_preview(preview, &resolved, renderer.as_ref())
+        }
+        Err(e) => {
+            renderer.error(&told(&e));
+            Code::from(&e)
+        }
+    }
+}
+
+fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
+    let nix = Nix::find(resolved.nix.as_deref())?;
+    Ok(nix
+        .with_options(resolved.nix_options.clone())
+        .without_variables(secret_variables()))
+}
+
+fn wrong(problems: &[String], environment: &Environment) -> Code {
+    // How to show anything is itself a setting.
+    let renderer = renderer(Progress::Auto, environment);
+    problems.iter().for_each(|problem| renderer.error(problem));
+    Code::Inputs
 }
 
 /// Says, when a run is dropped in the middle, which tags it had moved.
@@ -127,9 +154,18 @@ async fn settings(flags: &ArgMatches, environment: &Environment) -> Result<Resol
 }
 
 async fn dry_run(nix: &Nix, resolved: &Resolved, renderer: &dyn Renderer) -> Code {
-    match run::preview(nix, &resolved.inputs, &host::host()).await {
-        Ok(plan) if resolved.output.json => print(&json(&plan)),
-        Ok(plan) => print(&report::plan_text(&plan)),
+    let preview = preview(nix, &resolved.inputs, &host::host()).await;
+    print_preview(preview, resolved, renderer)
+}
+
+fn print_preview(
+    preview: Result<Preview, RunError>,
+    resolved: &Resolved,
+    renderer: &dyn Renderer,
+) -> Code {
+    match preview {
+        Ok(preview) if resolved.output.json => print(&json(&preview)),
+        Ok(preview) => print(&crate::preview::text(&preview)),
         Err(e) => {
             renderer.error(&told(&e));
             return Code::from(&e);

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use futures_util::future::try_join_all;
+use nixpy_nix::StorePath;
 use nixpy_oci::contents::Content;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{Image, Pushed};
@@ -22,6 +23,7 @@ use nixpy_oci::registry::Registry;
 use crate::event::{Event, OnEvent};
 use crate::index::index;
 use crate::inputs::{Inputs, Target};
+use crate::plan::Job;
 
 /// Where images go, and what is there before.
 pub struct Places {
@@ -38,12 +40,44 @@ impl Places {
     /// # Errors
     /// One cannot be used, cannot be reached, or does not let us in.
     pub async fn open(inputs: &Inputs, platforms: &[Platform]) -> Result<Self, DestinationError> {
+        Self::of(&inputs.targets, inputs, platforms).await
+    }
+
+    /// Reads what is at the destinations, and writes nothing: a layout that is not there
+    /// is left out.
+    ///
+    /// # Errors
+    /// One cannot be read, cannot be reached, or does not let us in.
+    pub async fn look(inputs: &Inputs, platforms: &[Platform]) -> Result<Self, DestinationError> {
+        let is_there = |target: &&Target| match target {
+            Target::Layout(path) => path.join("oci-layout").exists(),
+            Target::Registry { .. } => true,
+        };
+        let targets: Vec<Target> = inputs.targets.iter().filter(is_there).cloned().collect();
+        Self::of(&targets, inputs, platforms).await
+    }
+
+    /// No destination.
+    pub fn nowhere(inputs: &Inputs) -> Self {
+        Self {
+            options: options(inputs, &[]),
+            platforms: Vec::new(),
+            sites: Vec::new(),
+            unread: Vec::new(),
+        }
+    }
+
+    async fn of(
+        targets: &[Target],
+        inputs: &Inputs,
+        platforms: &[Platform],
+    ) -> Result<Self, DestinationError> {
         let ledger = match &inputs.state_dir {
             Some(directory) if !inputs.remake => Ledger::read(directory),
             _ => Ledger::default(),
         };
         let first = inputs.tags.first().filter(|_| !inputs.remake);
-        let open = inputs.targets.iter().map(async |target| {
+        let open = targets.iter().map(async |target| {
             let destination = open(target, inputs, &ledger)?;
             let mut prior = match first {
                 Some(tag) => Prior::read(&destination, tag, platforms).await?,
@@ -68,25 +102,37 @@ impl Places {
         })
     }
 
-    /// What the layers of the image hold that was published before for this platform,
-    /// from the bottom up; nothing if there was none.
+    /// The store layers of the image that was published before for this job's platform,
+    /// from the bottom up.
     ///
     /// # Errors
     /// A destination cannot be read.
     pub async fn partition(
         &mut self,
-        platform: &Platform,
-    ) -> Result<Vec<Vec<Content>>, DestinationError> {
+        job: &Job,
+    ) -> Result<Option<Vec<Vec<StorePath>>>, DestinationError> {
         loop {
-            let mut images = self
-                .sites
-                .iter()
-                .filter_map(|site| site.prior.image(platform));
-            if let Some(image) = images.next() {
-                return Ok(image.contents());
+            let mut sites = self.sites.iter();
+            if let Some(image) = sites.find_map(|site| site.prior.image(&job.platform)) {
+                let contents = image.contents();
+                let layers = contents.iter().map(|layer| store_paths(layer, job));
+                return Ok(Some(layers.filter(|layer| !layer.is_empty()).collect()));
             }
             if !self.read_further().await? {
-                return Ok(Vec::new());
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Which layers of an image were published before, everywhere.
+    ///
+    /// # Errors
+    /// A destination cannot be read.
+    pub async fn published(&mut self, image: &Image) -> Result<Vec<bool>, DestinationError> {
+        loop {
+            let known = self.publisher(&|_| {}).known_layers(image);
+            if known.iter().all(|known| *known) || !self.read_further().await? {
+                return Ok(known);
             }
         }
     }
@@ -206,6 +252,15 @@ impl Places {
             on_layer,
         }
     }
+}
+
+/// What a layer of ours says of itself; what is no path of a store is left out.
+fn store_paths(contents: &[Content], job: &Job) -> Vec<StorePath> {
+    let store_dir = job.output.store_dir();
+    let named = contents.iter().map(|content| &content.name);
+    named
+        .filter_map(|name| StorePath::in_store(store_dir, name).ok())
+        .collect()
 }
 
 fn open(

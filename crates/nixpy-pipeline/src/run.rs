@@ -11,10 +11,11 @@ use nixpy_oci::publish::PublishError;
 use crate::build::build;
 use crate::described::describe;
 use crate::event::{Event, OnEvent, Stage};
-use crate::image::{Closure, Files, ImageError, Made, image};
+use crate::image::{Closure, Files, ImageError, Known, Made, image};
 use crate::inputs::Inputs;
-use crate::offer::{ask, ask_only};
-use crate::plan::{Host, Plan, PlanError, plan};
+use crate::lockfile::LockFile;
+use crate::offer::ask;
+use crate::plan::{Form, Host, Plan, PlanError, plan};
 use crate::publish::{Loadable, Places, loadable};
 use crate::report::{Outcome, PlatformReport, Report, told};
 
@@ -48,15 +49,6 @@ pub struct Finished {
     pub error: Option<RunError>,
 }
 
-/// What a run would do. Not even derivations are written to the store.
-///
-/// # Errors
-/// The flake cannot be evaluated, or lacks something.
-pub async fn preview(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<Plan, RunError> {
-    let offered = ask_only(nix, inputs).await?;
-    plan(inputs, &offered, host).map_err(RunError::Plan)
-}
-
 /// From a flake to a tag. From the plan on, whatever happens is in the report.
 ///
 /// # Errors
@@ -70,7 +62,9 @@ pub async fn run(
     let begun = Instant::now();
     on_event(Event::Started(Stage::Evaluate));
     let offered = ask(nix, inputs, on_event).await?;
-    let plan = plan(inputs, &offered, host).map_err(RunError::Plan)?;
+    let mut plan = plan(inputs, &offered, host).map_err(RunError::Plan)?;
+    let (lock, note) = LockFile::of_project(&inputs.flake);
+    plan.notes.extend(note);
     on_event(Event::Finished(Stage::Evaluate));
     on_event(Event::Planned(&plan));
     let mut work = Work {
@@ -78,6 +72,7 @@ pub async fn run(
         inputs,
         host,
         plan: &plan,
+        lock,
         on_event,
         report: Report::of(&plan),
         loadable: None,
@@ -103,6 +98,7 @@ struct Work<'a> {
     inputs: &'a Inputs,
     host: &'a Host,
     plan: &'a Plan,
+    lock: Option<LockFile>,
     on_event: &'a OnEvent<'a>,
     report: Report,
     loadable: Option<Loadable>,
@@ -192,11 +188,8 @@ impl Work<'_> {
         files: &Files,
         places: &mut Places,
     ) -> Result<Vec<Made>, RunError> {
-        let mut made = Vec::new();
-        for job in &self.plan.jobs {
-            made.push(image(job, closure, files, self.inputs)?);
-        }
-        Ok(made)
+        let lock = self.lock.as_ref();
+        images(self.plan, self.inputs, closure, files, lock, places).await
     }
 
     /// Images, then the index, then the tags.
@@ -240,12 +233,39 @@ impl Work<'_> {
     }
 }
 
+/// Makes the images of all jobs.
+pub(crate) async fn images(
+    plan: &Plan,
+    inputs: &Inputs,
+    closure: &Closure,
+    files: &Files,
+    lock: Option<&LockFile>,
+    places: &mut Places,
+) -> Result<Vec<Made>, RunError> {
+    let mut made = Vec::new();
+    for job in &plan.jobs {
+        // Whoever describes an image has chosen its layers.
+        let previous = match job.form {
+            Form::Closure => places.partition(job).await?,
+            _ => None,
+        };
+        let known = Known {
+            closure,
+            files,
+            previous: previous.as_deref(),
+            lock,
+        };
+        made.push(image(job, &known, inputs)?);
+    }
+    Ok(made)
+}
+
 fn just_images(made: &[Made]) -> Vec<Image> {
     made.iter().map(|made| made.image.clone()).collect()
 }
 
 /// Everything the outputs refer to, with NAR hashes: what layers are known by.
-async fn closure(nix: &Nix, plan: &Plan) -> Result<Closure, NixError> {
+pub(crate) async fn closure(nix: &Nix, plan: &Plan) -> Result<Closure, NixError> {
     let outputs: Vec<StorePath> = plan.jobs.iter().map(|job| job.output.clone()).collect();
     let infos = path_info(nix, &outputs, true).await?;
     Ok(infos

@@ -1,5 +1,6 @@
 //! A small service in the store: interpreter, library, wheel and what starts it,
-//! for one system; the forms in which a flake offers it.
+//! for one system; the forms in which a flake offers it. Paths have few bytes, and are
+//! said to be as large as real ones, since sizes decide about layers.
 
 use nixpy_testkit::archive::{DockerArchive, layer_tar};
 use nixpy_testkit::digest;
@@ -21,7 +22,8 @@ pub struct Closure {
 impl Closure {
     /// One for each system; they share one path.
     pub fn of_every_system(store: &mut FakeStore) -> Vec<Self> {
-        let zones = store.add(Item::named("tzdata-2025b").file("share/zoneinfo/UTC", "TZif2"));
+        let zones = Item::named("tzdata-2025b").said_to_have(2 << 20);
+        let zones = store.add(zones.file("share/zoneinfo/UTC", "TZif2"));
         let each = SYSTEMS.map(|system| Self::new(store, system, &zones));
         each.into()
     }
@@ -29,15 +31,23 @@ impl Closure {
     fn new(store: &mut FakeStore, system: &'static str, zones: &FakePath) -> Self {
         let cpu = cpu(system);
         let libc = Item::named(&format!("glibc-2.36-{cpu}")).refers_to_itself();
-        let libc = store.add(libc.file("lib/libc.so.6", noise(cpu, 64 << 10)));
+        let libc = store.add(
+            libc.said_to_have(30 << 20)
+                .file("lib/libc.so.6", noise(cpu, 64 << 10)),
+        );
         let python = Item::named(&format!("python3-3.12.4-{cpu}")).references([&libc]);
         let python = store.add(
             python
+                .said_to_have(60 << 20)
                 .executable("bin/python3", noise(&format!("python {cpu}"), 16 << 10))
                 .symlink("bin/python", "python3"),
         );
         let wheel = Item::named(&format!("fastapi-0.115.0-{cpu}")).references([&python]);
-        let wheel = store.add(wheel.file("fastapi/__init__.py", format!("# {cpu}\n")));
+        let wheel = store.add(
+            wheel
+                .said_to_have(5 << 20)
+                .file("fastapi/__init__.py", format!("# {cpu}\n")),
+        );
         let zones = zones.clone();
         Self {
             system,

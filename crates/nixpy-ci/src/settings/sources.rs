@@ -105,7 +105,11 @@ fn from_flags(setting: &Setting, flags: &ArgMatches) -> Option<Raw> {
         Kind::Switch => flags
             .get_flag(setting.name)
             .then(|| vec!["true".to_owned()])?,
-        _ => flags.get_many::<String>(setting.name)?.cloned().collect(),
+        _ => flags
+            .try_get_many::<String>(setting.name)
+            .ok()??
+            .cloned()
+            .collect(),
     };
     Some(Raw {
         values,

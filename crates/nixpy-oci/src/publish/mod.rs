@@ -158,6 +158,19 @@ impl Publisher<'_> {
         }
     }
 
+    /// Which layers of a described image were published before, at every site.
+    pub fn known_layers(&self, image: &Image) -> Vec<bool> {
+        match &image.body {
+            Body::Layers { layers, .. } if !self.sites.is_empty() => {
+                let layers = layers.iter();
+                layers
+                    .map(|layer| self.is_known_everywhere(layer))
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether there is anything that further tags could tell about the image.
     pub fn asks_for_more(&self, image: &Image) -> bool {
         let identity = image.identity(self.options.compression);

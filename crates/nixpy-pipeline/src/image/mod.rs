@@ -7,6 +7,7 @@ mod closure;
 mod conf;
 mod config;
 mod files;
+pub mod layering;
 mod root;
 mod script;
 
@@ -23,6 +24,7 @@ use nixpy_oci::layer::Identity;
 use nixpy_oci::manifest::Annotations;
 
 use crate::inputs::Inputs;
+use crate::lockfile::LockFile;
 use crate::plan::{Form, Job};
 
 pub(crate) use conf::customisation_layer as customisation_layer_of;
@@ -31,6 +33,20 @@ pub(crate) use script::conf_of;
 
 /// The closure of everything that was built, by path.
 pub type Closure = BTreeMap<StorePath, PathInfo>;
+
+/// What is known of the outputs that images are made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What they refer to, themselves included.
+    pub closure: &'a Closure,
+    /// Where the files are that say what the images are.
+    pub files: &'a Files,
+    /// The store layers of the image that was published before for this platform,
+    /// from the bottom up.
+    pub previous: Option<&'a [Vec<StorePath>]>,
+    /// That of the Python project.
+    pub lock: Option<&'a LockFile>,
+}
 
 /// A built path cannot become an image.
 #[derive(Debug, thiserror::Error)]
@@ -106,12 +122,8 @@ pub struct Made {
 ///
 /// # Errors
 /// [`ImageError`] says what the built path is not.
-pub fn image(
-    job: &Job,
-    closure: &Closure,
-    files: &Files,
-    inputs: &Inputs,
-) -> Result<Made, ImageError> {
+pub fn image(job: &Job, known: &Known<'_>, inputs: &Inputs) -> Result<Made, ImageError> {
+    let Known { closure, files, .. } = *known;
     let error = |kind, source| ImageError {
         system: job.system.to_string(),
         attribute: job.attribute.clone(),
@@ -128,8 +140,8 @@ pub fn image(
     };
     let (form, body) = match found {
         Found::Directory => {
-            let body = closure::body(job, closure, files, &inputs.image, inputs.max_layers)
-                .map_err(failed)?;
+            let body =
+                closure::body(job, known, &inputs.image, inputs.max_layers).map_err(failed)?;
             (Form::Closure, body)
         }
         // A script is run only where the flake says that it writes an image: any

@@ -14,6 +14,7 @@ pub struct Item {
     entries: Vec<(String, Entry)>,
     pub(super) references: Vec<String>,
     pub(super) refers_to_itself: bool,
+    pub(super) said_size: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +32,15 @@ impl Item {
             entries: Vec::new(),
             references: Vec::new(),
             refers_to_itself: false,
+            said_size: None,
         }
+    }
+
+    /// Nix will say that it has this size, so that a path of a few bytes stands for a
+    /// large one where sizes decide.
+    pub fn said_to_have(mut self, bytes: usize) -> Self {
+        self.said_size = Some(bytes);
+        self
     }
 
     /// With a file. An empty place makes the path itself the file, as with scripts.

@@ -1,8 +1,8 @@
 //! A directory that is laid out like a Nix store, and what Nix would say of it.
 //!
 //! Paths get their hashes from their names alone, so that they are the same in
-//! every run; their NAR hashes and sizes are the true ones. There is no database:
-//! references are what the test says they are.
+//! every run; their NAR hashes are the true ones, and sizes unless a test says others.
+//! There is no database: references are what the test says they are.
 
 mod item;
 mod path_info;
@@ -36,6 +36,7 @@ pub struct FakePath {
     text: String,
     on_disk: PathBuf,
     references: Vec<String>,
+    said_size: Option<usize>,
 }
 
 impl FakeStore {
@@ -80,6 +81,7 @@ impl FakeStore {
             text,
             on_disk,
             references,
+            said_size: item.said_size,
         };
         self.paths.insert(path.text.clone(), path.clone());
         path
@@ -134,9 +136,9 @@ impl FakePath {
         nar_hash(&self.on_disk)
     }
 
-    /// The length of its archive.
+    /// The length of its archive, or what is said of it.
     pub fn nar_size(&self) -> usize {
-        nar(&self.on_disk).len()
+        self.said_size.unwrap_or_else(|| nar(&self.on_disk).len())
     }
 }
 

@@ -91,7 +91,7 @@ impl Publisher<'_> {
         let _end = StopWhenDropped(stop.clone());
         let reader = Reader {
             options: self.options.clone(),
-            known: self.known_layers().await?,
+            known: self.known_by_diff_id().await?,
             finished,
             stop: stop.clone(),
         };
@@ -151,7 +151,7 @@ impl Publisher<'_> {
     /// Layers of the images before, by diff ID, that are still at every site: an
     /// archive is read once, so what is missing cannot be made afterwards. Only
     /// those that would be made with the same bytes now.
-    async fn known_layers(&self) -> Result<HashMap<Digest, Descriptor>, PublishError> {
+    async fn known_by_diff_id(&self) -> Result<HashMap<Digest, Descriptor>, PublishError> {
         let compression = self.options.compression;
         let known = self.sites.iter().flat_map(|site| site.prior.by_diff_id());
         let known: HashMap<Digest, Descriptor> = known

@@ -1,0 +1,186 @@
+//! What a run would do, without doing it: the plan, and as far as the outputs are known
+//! already, the layers of their images and what would be sent again after a change.
+//!
+//! Nothing is built, fetched or written. Outputs that are here, or that binary caches
+//! know of, can be described; of others only the plan is told.
+
+use nixpy_nix::{Nix, StorePath, System};
+use nixpy_oci::image::{Body, Image};
+use nixpy_oci::platform::Platform;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::described::{Described, describe};
+use crate::image::layering::{Partition, Resent, resent};
+use crate::image::{Closure, Files};
+use crate::inputs::Inputs;
+use crate::lockfile::LockFile;
+use crate::offer::ask_only;
+use crate::plan::{Host, Job, Plan, plan};
+use crate::publish::Places;
+use crate::run::{RunError, closure, images};
+
+/// What a run would do. Written as the plan's versioned JSON, with more in it.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// What was decided.
+    #[serde(flatten)]
+    pub plan: Plan,
+    /// One for each job, as far as the outputs are known; else none at all.
+    #[serde(default)]
+    pub images: Vec<PlannedImage>,
+}
+
+/// One platform's image, before it is made.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedImage {
+    /// What it runs on.
+    pub platform: Platform,
+    /// What Nix calls that.
+    pub system: System,
+    /// From the bottom up; none for an archive, which has to be read for it.
+    pub layers: Vec<PlannedLayer>,
+    /// What would be sent again after a change, as far as it can be said.
+    pub resent: Vec<Resent>,
+}
+
+/// A layer, before it is made.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedLayer {
+    /// What is in it.
+    pub paths: Vec<String>,
+    /// For people, where it holds no store path.
+    pub comment: String,
+    /// In bytes, not compressed, as Nix counts them.
+    pub nar_size: u64,
+    /// Whether it was published before: it would be neither made nor sent.
+    pub published: bool,
+}
+
+/// Decides, and touches nothing: not even derivations are written to the store.
+///
+/// # Errors
+/// The flake cannot be evaluated, or lacks something.
+pub async fn preview(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<Preview, RunError> {
+    let offered = ask_only(nix, inputs).await?;
+    let plan = plan(inputs, &offered, host).map_err(RunError::Plan)?;
+    Ok(Preview {
+        plan,
+        images: Vec::new(),
+    })
+}
+
+/// The same with the layers of each image.
+///
+/// # Errors
+/// As [`preview`]. What cannot be said of the images stands in the plan's notes.
+pub async fn preview_layers(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<Preview, RunError> {
+    let mut preview = preview(nix, inputs, host).await?;
+    let known = match closure(nix, &preview.plan).await {
+        Ok(closure) => Some(Described {
+            closure,
+            files: Files::OnDisk,
+        }),
+        Err(_) => describe(nix, &preview.plan).await,
+    };
+    let Some(known) = known else {
+        let note = "the layers are known when the outputs are built, or in a binary cache";
+        preview.plan.notes.push(note.to_owned());
+        return Ok(preview);
+    };
+    let (lock, note) = LockFile::of_project(&inputs.flake);
+    preview.plan.notes.extend(note);
+    let platforms: Vec<_> = preview
+        .plan
+        .jobs
+        .iter()
+        .map(|job| job.platform.clone())
+        .collect();
+    let mut places = match Places::look(inputs, &platforms).await {
+        Ok(places) => places,
+        Err(error) => {
+            let told = crate::report::told(&error);
+            preview
+                .plan
+                .notes
+                .push(format!("what is published is not known: {told}"));
+            Places::nowhere(inputs)
+        }
+    };
+    let Described { closure, files } = &known;
+    let made = images(
+        &preview.plan,
+        inputs,
+        closure,
+        files,
+        lock.as_ref(),
+        &mut places,
+    )
+    .await?;
+    for (job, made) in preview.plan.jobs.iter().zip(&made) {
+        let published = places.published(&made.image).await.unwrap_or_default();
+        let layers = planned(&made.image, &published);
+        preview.images.push(PlannedImage {
+            platform: job.platform.clone(),
+            system: job.system.clone(),
+            resent: resent_of(job, &made.image, closure, lock.as_ref()),
+            layers,
+        });
+    }
+    Ok(preview)
+}
+
+fn planned(image: &Image, published: &[bool]) -> Vec<PlannedLayer> {
+    let Body::Layers { layers, .. } = &image.body else {
+        return Vec::new();
+    };
+    let layers = layers.iter().enumerate().map(|(n, layer)| PlannedLayer {
+        paths: layer
+            .contents
+            .iter()
+            .map(|path| path.name.clone())
+            .collect(),
+        comment: layer.comment.clone(),
+        nar_size: layer.contents.iter().map(|path| path.size).sum(),
+        published: published.get(n).copied().unwrap_or(false),
+    });
+    layers.collect()
+}
+
+fn resent_of(job: &Job, image: &Image, closure: &Closure, lock: Option<&LockFile>) -> Vec<Resent> {
+    let Body::Layers { layers, config, .. } = &image.body else {
+        return Vec::new();
+    };
+    let store_dir = job.output.store_dir();
+    let paths = layers.iter().map(|layer| {
+        let names = layer.contents.iter().map(|path| path.name.as_str());
+        names
+            .filter_map(|name| StorePath::in_store(store_dir, name).ok())
+            .collect::<Vec<_>>()
+    });
+    let paths: Vec<Vec<StorePath>> = paths.filter(|paths| !paths.is_empty()).collect();
+    // A description is no part of its image: what it starts is the app.
+    let app = match paths.iter().flatten().any(|path| *path == job.output) {
+        true => Some(job.output.clone()),
+        false => started(&config.config),
+    };
+    let app = app.or_else(|| paths.last()?.last().cloned());
+    let told = app.and_then(|app| {
+        let partition = Partition::given(&paths, &app, closure, lock).ok()?;
+        resent(&partition, &app, closure, lock).ok()
+    });
+    told.unwrap_or_default()
+}
+
+/// The store path of the program that a container starts.
+fn started(config: &Value) -> Option<StorePath> {
+    let words = ["Entrypoint", "Cmd"]
+        .iter()
+        .filter_map(|key| config.get(key));
+    let words = words.filter_map(Value::as_array).flatten();
+    let mut paths = words.filter_map(|word| StorePath::split(word.as_str()?));
+    paths.next().map(|(path, _)| path)
+}
