@@ -33,8 +33,8 @@ pub enum Body {
     Layers {
         /// From the bottom up.
         layers: Vec<Layer>,
-        /// Everything in the config but the diff IDs.
-        config: ConfigTemplate,
+        /// What becomes of them when a container starts.
+        config: Config,
     },
     /// A docker-archive, of which nothing is known until it is read.
     Archive {
@@ -85,6 +85,38 @@ impl fmt::Debug for Archive {
     }
 }
 
+/// The config of described layers.
+#[derive(Clone, Debug)]
+pub enum Config {
+    /// Written when the layers' diff IDs are known.
+    Template(ConfigTemplate),
+    /// Written already, so every layer must state the diff ID that is in it.
+    Whole {
+        /// What it says of the machine.
+        platform: Platform,
+        /// The document.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Config {
+    /// What the image runs on.
+    pub fn platform(&self) -> &Platform {
+        match self {
+            Self::Template(template) => &template.platform,
+            Self::Whole { platform, .. } => platform,
+        }
+    }
+
+    /// The config of an image with these layers: diff ID and comment of each.
+    pub fn finish<'a>(&self, layers: impl Iterator<Item = (Digest, &'a str)> + Clone) -> Vec<u8> {
+        match self {
+            Self::Template(template) => template.finish(layers),
+            Self::Whole { bytes, .. } => bytes.clone(),
+        }
+    }
+}
+
 /// A config that lacks only the diff IDs.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConfigTemplate {
@@ -128,7 +160,13 @@ impl Image {
                     .iter()
                     .map(|layer| (layer.identity.to_string(), layer.comment.as_str()))
                     .collect();
-                Identity::of("layers/2", &(layers, config))
+                match config {
+                    Config::Template(template) => Identity::of("layers/2", &(layers, template)),
+                    Config::Whole { platform, bytes } => {
+                        let config = Digest::of(bytes);
+                        Identity::of("layers/whole-config/1", &(layers, platform, config))
+                    }
+                }
             }
             Body::Archive { identity, .. } => *identity,
         };

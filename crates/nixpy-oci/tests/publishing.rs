@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nixpy_oci::compress::Compression;
 use nixpy_oci::destination::Destination;
 use nixpy_oci::digest::Digest;
-use nixpy_oci::image::{Archive, Body, ConfigTemplate, How, Image, Pushed};
+use nixpy_oci::image::{Archive, Body, Config, ConfigTemplate, How, Image, Pushed};
 use nixpy_oci::layer::{Entry, Identity, Layer, Source};
 use nixpy_oci::layout::Layout;
 use nixpy_oci::manifest::{Annotations, Index, Manifest, annotation, media_type, to_bytes};
@@ -103,11 +103,11 @@ fn image(body: Body) -> Image {
 
 fn described(contents: &[&str]) -> Image {
     let layers = contents.iter().map(|content| layer(content)).collect();
-    let config = ConfigTemplate {
+    let config = Config::Template(ConfigTemplate {
         created: "1970-01-01T00:00:01+00:00".to_owned(),
         platform: Platform::linux("amd64"),
         config: serde_json::json!({ "Cmd": ["x"] }),
-    };
+    });
     image(Body::Layers { layers, config })
 }
 
@@ -196,11 +196,11 @@ async fn another_compression_is_another_layer() {
 async fn a_stated_diff_id_that_is_wrong_is_refused() {
     let mut wrong = layer("one");
     wrong.stated_diff_id = Some(Digest::of(b"something else"));
-    let config = ConfigTemplate {
+    let config = Config::Template(ConfigTemplate {
         created: String::new(),
         platform: Platform::linux("amd64"),
         config: serde_json::Value::Null,
-    };
+    });
     let layers = vec![wrong];
     let result = Place::new()
         .publish(&image(Body::Layers { layers, config }))

@@ -11,8 +11,8 @@ use super::{PublishError, Publisher};
 use crate::blob::{self, Blob};
 use crate::compress::Compression;
 use crate::digest::Digest;
-use crate::image::{ConfigTemplate, How, Image, Pushed};
-use crate::layer::{Identity, Layer};
+use crate::image::{Config, How, Image, Pushed};
+use crate::layer::{Identity, Layer, Source};
 use crate::manifest::{Descriptor, annotation};
 use crate::prior::diff_id;
 
@@ -29,7 +29,7 @@ impl Publisher<'_> {
         image: &Image,
         identity: Identity,
         layers: &[Layer],
-        config: &ConfigTemplate,
+        config: &Config,
     ) -> Result<Pushed, PublishError> {
         let known = self.prior.by_identity();
         let mut placed: HashMap<usize, Placed> = layers
@@ -72,7 +72,7 @@ impl Publisher<'_> {
         image: &Image,
         identity: Identity,
         layers: &[Layer],
-        config: &ConfigTemplate,
+        config: &Config,
         placed: &HashMap<usize, Placed>,
     ) -> Result<(Vec<u8>, Digest), PublishError> {
         let steps = layers.iter().enumerate();
@@ -90,7 +90,7 @@ impl Publisher<'_> {
     /// A layer that the image published before has.
     fn recognise(&self, layer: &Layer, known: &HashMap<String, Descriptor>) -> Option<Placed> {
         let descriptor = known.get(&self.annotated(layer))?;
-        let usable = descriptor.media_type == self.options.compression.media_type();
+        let usable = descriptor.media_type == layer.source.media_type(self.options.compression);
         let diff_id = diff_id(descriptor)?;
         let as_stated = layer.stated_diff_id.is_none_or(|stated| stated == diff_id);
         (usable && as_stated).then(|| Placed {
@@ -146,7 +146,7 @@ impl Publisher<'_> {
         let compression = self.options.compression;
         let spool_dir = self.options.spool_dir.clone();
         let mut blob = spawn_blocking(move || {
-            let blob = blob::make(|out| source.write_tar(out), compression, &spool_dir);
+            let blob = blob::of(&source, compression, &spool_dir);
             drop(turn);
             blob
         })
@@ -167,7 +167,11 @@ impl Publisher<'_> {
     }
 
     fn annotated(&self, layer: &Layer) -> String {
-        compressed(&layer.identity.to_string(), self.options.compression)
+        let made_from = layer.identity.to_string();
+        match layer.source {
+            Source::Blob(_) => Identity::of("layer/1", &(made_from, "as it is")).to_string(),
+            _ => compressed(&made_from, self.options.compression),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use nixpy_nix::StorePath;
-use nixpy_oci::image::{Body, ConfigTemplate};
+use nixpy_oci::image::{Body, Config, ConfigTemplate};
 use nixpy_oci::layer::{Entry, Identity, Layer, Source};
 use nixpy_oci::tarball::Stamp;
 use serde_json::{Value, json};
@@ -37,11 +37,11 @@ pub(super) fn body(
         .map(|paths| store_layer(paths, &directories, &stamp, closure))
         .collect::<Result<Vec<_>, _>>()?;
     layers.insert(0, base);
-    let config = ConfigTemplate {
+    let config = Config::Template(ConfigTemplate {
         created: EPOCH.to_owned(),
         platform: job.platform.clone(),
         config: config(job, settings)?,
-    };
+    });
     Ok(Body::Layers { layers, config })
 }
 

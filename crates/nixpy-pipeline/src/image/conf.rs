@@ -14,7 +14,7 @@ use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 use jiff::{Timestamp, Zoned};
 use nixpy_nix::StorePath;
-use nixpy_oci::image::{Body, ConfigTemplate};
+use nixpy_oci::image::{Body, Config, ConfigTemplate};
 use nixpy_oci::layer::{Identity, Layer, Source};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::tarball::Stamp;
@@ -154,7 +154,7 @@ fn understood(
         layers.push(store_layer(paths, &directories, &stamp, closure)?);
     }
     layers.push(customisation_layer(&conf.customisation_layer, closure)?);
-    let config = ConfigTemplate {
+    let config = Config::Template(ConfigTemplate {
         created,
         platform: Platform {
             architecture: conf.architecture,
@@ -162,7 +162,7 @@ fn understood(
             variant: None,
         },
         config: conf.config,
-    };
+    });
     Ok(Some(Body::Layers { layers, config }))
 }
 
