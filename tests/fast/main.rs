@@ -14,6 +14,7 @@ mod credentials;
 mod failing_builds;
 mod formats;
 mod github;
+mod nix2container;
 mod scenario;
 mod settings;
 mod telling;
