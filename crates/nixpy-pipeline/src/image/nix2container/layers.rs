@@ -19,7 +19,7 @@ use super::description::{self, Options, Perm};
 use super::error::{DescriptionError, LayerFault};
 
 /// Each takes memory when it is compiled, and people write a handful.
-const MAX_PATTERNS: usize = 1000;
+const MAX_PATTERNS: usize = 500;
 
 pub(super) fn layers(
     described: &[description::Layer],
