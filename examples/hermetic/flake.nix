@@ -18,7 +18,7 @@
     in
     {
       packages = eachSystem (set: {
-        inherit (set) app image stream;
+        inherit (set) app image nix2container stream;
         default = set.image;
       });
 

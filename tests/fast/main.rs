@@ -15,6 +15,7 @@ mod destinations;
 mod failing_builds;
 mod formats;
 mod github;
+mod nix2container;
 mod scenario;
 mod settings;
 mod telling;

@@ -68,6 +68,30 @@ fn an_image_is_loaded_into_podman_and_runs() {
     );
 }
 
+/// The digests in the description are the example's own: Python's, of what Go would
+/// write. That nothing differs from them is seen when the layers are made.
+#[test]
+fn an_image_that_nix2container_describes_runs() {
+    let (here, podman) = (Workplace::new(), Podman::new());
+    let mut load = here.command([
+        &example().flake("nix2container"),
+        "--system",
+        &own_system(),
+        "--load",
+        "podman",
+        "--json",
+    ]);
+    podman.offer_to(&mut load);
+    let report = run(&mut load).succeeded().json();
+    assert_eq!(report["platforms"][0]["form"], "nix2container");
+    let name = report["loaded"].as_str().unwrap();
+    let name = name.strip_prefix("podman ").unwrap();
+    assert_eq!(
+        podman.answer_of(name),
+        json!({ "message": "Hello from Nix" })
+    );
+}
+
 #[test]
 fn an_image_that_goes_to_a_registry_is_loaded_as_well() {
     let (here, podman, registry) = (Workplace::new(), Podman::new(), Registry::start());

@@ -14,7 +14,7 @@ use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::compress::{Compression, Encoder};
 use crate::digest::{Digest, Hashing};
-use crate::layer::LayerError;
+use crate::layer::{LayerError, Source};
 use crate::manifest::{Annotations, Descriptor, annotation};
 
 /// Larger blobs wait on disk.
@@ -89,6 +89,18 @@ pub struct Blob {
     pub diff_id: Digest,
     /// The compressed bytes.
     pub content: Content,
+}
+
+/// Makes the blob of a layer, unless it is finished already.
+///
+/// # Errors
+/// The layer cannot be read, or a finished one is not what was stated; those of the
+/// temporary file.
+pub fn of(source: &Source, compression: Compression, spool_dir: &Path) -> Result<Blob, LayerError> {
+    match source {
+        Source::Blob(finished) => finished.blob(),
+        source => make(|out| source.write_tar(out), compression, spool_dir),
+    }
 }
 
 /// Makes a blob from what `write` writes. Large blobs wait in `spool_dir`.

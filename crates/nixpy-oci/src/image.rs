@@ -35,8 +35,8 @@ pub enum Body {
         base: Option<Base>,
         /// From the bottom up.
         layers: Vec<Layer>,
-        /// Everything in the config but the diff IDs.
-        config: ConfigTemplate,
+        /// What becomes of them when a container starts.
+        config: Config,
     },
     /// A docker-archive, of which nothing is known until it is read.
     Archive {
@@ -95,6 +95,48 @@ impl Archive {
 impl fmt::Debug for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.name().fmt(f)
+    }
+}
+
+/// The config of described layers.
+#[derive(Clone, Debug)]
+pub enum Config {
+    /// Written when the layers' diff IDs are known.
+    Template(ConfigTemplate),
+    /// Written already, so every layer must state the diff ID that is in it.
+    Whole {
+        /// What it says of the machine.
+        platform: Platform,
+        /// The document.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Config {
+    /// What the image runs on.
+    pub fn platform(&self) -> &Platform {
+        match self {
+            Self::Template(template) => &template.platform,
+            Self::Whole { platform, .. } => platform,
+        }
+    }
+
+    /// The config of an image with these layers: diff ID and comment of each.
+    pub fn finish(&self, layers: &[(Digest, String)]) -> Vec<u8> {
+        match self {
+            Self::Template(template) => template.finish(layers),
+            Self::Whole { bytes, .. } => bytes.clone(),
+        }
+    }
+
+    /// The same over a base with this config. One that is written already has been
+    /// written for its base.
+    #[must_use]
+    pub fn over(&self, base: &[u8]) -> Self {
+        match self {
+            Self::Template(template) => Self::Template(template.over(base)),
+            whole @ Self::Whole { .. } => whole.clone(),
+        }
     }
 }
 
@@ -181,7 +223,15 @@ impl Image {
                     .iter()
                     .map(|layer| (layer.identity.to_string(), layer.comment.as_str()))
                     .collect();
-                Identity::of("layers/3", &(base, layers, config))
+                match config {
+                    Config::Template(template) => {
+                        Identity::of("layers/3", &(base, layers, template))
+                    }
+                    Config::Whole { platform, bytes } => {
+                        let config = Digest::of(bytes);
+                        Identity::of("layers/whole-config/1", &(layers, platform, config))
+                    }
+                }
             }
             Body::Archive { identity, .. } => *identity,
         };

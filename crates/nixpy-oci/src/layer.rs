@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::compress::Compression;
 use crate::contents::Content;
 use crate::digest::Digest;
-use crate::tarball::{Stamp, TarWriter, TreeError, write_tree};
+use crate::finished::Finished;
+use crate::tarball::mapped::{MapError, MappedTree, write_mapped};
+use crate::tarball::{Dialect, Stamp, TarWriter, TreeError, write_tree};
 
 /// Names the bytes of a layer by what they are made from. Equal identities
 /// mean equal tars; whoever makes one must put everything into it that can
@@ -71,8 +74,12 @@ pub enum Source {
         /// For every entry.
         stamp: Stamp,
     },
+    /// Trees of files under other names, written as Go writes them.
+    Mapped(Vec<MappedTree>),
     /// A file that is a layer's tar already.
     Tar(PathBuf),
+    /// A file that is a layer's blob already: it goes out as it is, compressed as it is.
+    Blob(Finished),
 }
 
 /// An entry of [`Source::Entries`].
@@ -92,13 +99,29 @@ pub enum LayerError {
     /// One file of it.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// A ready tar.
+    /// Several files of it.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// A ready tar, or a finished blob.
     #[error("cannot read the layer {path}")]
     Tar {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A finished blob is another one.
+    #[error(
+        "the layer {path} has the digest {found}, but {stated} was stated: \
+         it is damaged or was changed"
+    )]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// Stated.
+        stated: Digest,
+        /// Of the file.
+        found: Digest,
     },
     /// Where the layer goes.
     #[error("cannot write a layer")]
@@ -120,8 +143,9 @@ impl LayerError {
     pub(crate) fn blame_full_disk(self, dir: &Path) -> Self {
         let kind = match &self {
             Self::Tree(error) => error.kind(),
+            Self::Map(error) => error.kind(),
             Self::Tar { source, .. } | Self::Write(source) => source.kind(),
-            Self::DiskFull { .. } => return self,
+            Self::Digest { .. } | Self::DiskFull { .. } => return self,
         };
         if kind == io::ErrorKind::StorageFull {
             return Self::DiskFull {
@@ -133,6 +157,14 @@ impl LayerError {
 }
 
 impl Source {
+    /// The media type of its blob in a run with this compression.
+    pub fn media_type(&self, compression: Compression) -> &'static str {
+        match self {
+            Self::Blob(finished) => finished.packing.media_type(),
+            _ => compression.media_type(),
+        }
+    }
+
     /// Writes the uncompressed tar.
     ///
     /// # Errors
@@ -144,29 +176,37 @@ impl Source {
                 trees,
                 stamp,
             } => {
-                let mut tar = TarWriter::new(out, stamp.clone());
+                let mut tar = TarWriter::new(out, Dialect::Python);
                 for (name, mode) in directories {
-                    tar.directory(name.as_bytes(), *mode)?;
+                    tar.directory(name.as_bytes(), *mode, stamp)?;
                 }
                 for tree in trees {
-                    write_tree(&mut tar, tree)?;
+                    write_tree(&mut tar, tree, stamp)?;
                 }
                 tar.finish()?;
             }
             Self::Entries { entries, stamp } => {
-                let mut tar = TarWriter::new(out, stamp.clone());
+                let mut tar = TarWriter::new(out, Dialect::Python);
                 for entry in entries {
                     match entry {
-                        Entry::Directory(name, mode) => tar.directory(name.as_bytes(), *mode)?,
+                        Entry::Directory(name, mode) => {
+                            tar.directory(name.as_bytes(), *mode, stamp)?;
+                        }
                         Entry::File(name, mode, content) => {
                             let size = content.len() as u64;
-                            tar.file(name.as_bytes(), *mode, size, &mut content.as_bytes())?;
+                            let content = &mut content.as_bytes();
+                            tar.file(name.as_bytes(), *mode, size, content, stamp)?;
                         }
                         Entry::Symlink(name, target) => {
-                            tar.symlink(name.as_bytes(), 0o777, target.as_bytes())?;
+                            tar.symlink(name.as_bytes(), 0o777, target.as_bytes(), stamp)?;
                         }
                     }
                 }
+                tar.finish()?;
+            }
+            Self::Mapped(trees) => {
+                let mut tar = TarWriter::new(out, Dialect::Go);
+                write_mapped(&mut tar, trees)?;
                 tar.finish()?;
             }
             Self::Tar(path) => {
@@ -177,6 +217,7 @@ impl Source {
                 let mut file = fs::File::open(path).map_err(blame)?;
                 io::copy(&mut file, out).map_err(blame)?;
             }
+            Self::Blob(finished) => finished.write_tar(out)?,
         }
         Ok(())
     }

@@ -6,8 +6,9 @@
 //! |---|---|
 //! | [`digest`], [`name`], [`platform`] | the words of the trade, parsed once |
 //! | [`manifest`] | config, manifest and index documents with stable bytes |
-//! | [`tarball`] | layer tars, byte for byte as Python's `tarfile` writes them |
+//! | [`tarball`] | layer tars, byte for byte as Python's and Go's libraries write them |
 //! | [`image`], [`layer`], [`contents`], [`compress`], [`blob`] | what an image and its layers are made from, and the making |
+//! | [`finished`] | layers that somebody else has packed |
 //! | [`archive`] | docker-archives, read in one pass |
 //! | [`destination`], [`layout`], [`registry`] | where an image can go |
 //! | [`prior`], [`ledger`], [`publish`] | sending only what is not there yet |
@@ -19,6 +20,7 @@ pub mod compress;
 pub mod contents;
 pub mod destination;
 pub mod digest;
+pub mod finished;
 pub mod image;
 pub mod layer;
 pub mod layout;

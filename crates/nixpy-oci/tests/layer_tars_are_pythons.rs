@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nixpy_oci::layer::Source;
-use nixpy_oci::tarball::{Stamp, TarWriter};
+use nixpy_oci::tarball::{Dialect, Stamp, TarWriter};
 
 /// Writes a layer as `streamLayeredImage` does: `/nix` and `/nix/store`, then
 /// each path and all below it in the order of `pathlib`.
@@ -265,8 +265,9 @@ fn every_stamp() {
 fn the_header_of_a_file_of_more_than_8_gib() {
     for size in [(1_u64 << 33) - 1, 1 << 33, 1 << 40] {
         let mut ours = Vec::new();
-        let mut tar = TarWriter::new(&mut ours, Stamp::root());
-        tar.file(b"/nix/store/big", 0o444, size, &mut std::io::empty())
+        let mut tar = TarWriter::new(&mut ours, Dialect::Python);
+        let content = &mut std::io::empty();
+        tar.file(b"/nix/store/big", 0o444, size, content, &Stamp::root())
             .expect_err("there is no content");
         let program = format!(
             "import sys, tarfile\n\

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use nixpy_oci::compress::Compression;
 use nixpy_oci::destination::Destination;
 use nixpy_oci::digest::Digest;
-use nixpy_oci::image::{Archive, Body, ConfigTemplate, How, Image, Pushed};
+use nixpy_oci::finished::{Finished, Packing};
+use nixpy_oci::image::{Archive, Body, Config, ConfigTemplate, How, Image, Pushed};
 use nixpy_oci::layer::{Entry, Identity, Layer, Source};
 use nixpy_oci::layout::Layout;
 use nixpy_oci::manifest::{Annotations, Index, Manifest, annotation, media_type, to_bytes};
@@ -103,11 +104,11 @@ fn image(body: Body) -> Image {
 
 fn described(contents: &[&str]) -> Image {
     let layers = contents.iter().map(|content| layer(content)).collect();
-    let config = ConfigTemplate {
+    let config = Config::Template(ConfigTemplate {
         created: "1970-01-01T00:00:01+00:00".to_owned(),
         platform: Platform::linux("amd64"),
         config: serde_json::json!({ "Cmd": ["x"] }),
-    };
+    });
     image(Body::Layers {
         base: None,
         layers,
@@ -201,11 +202,11 @@ async fn another_compression_is_another_layer() {
 async fn a_stated_diff_id_that_is_wrong_is_refused() {
     let mut wrong = layer("one");
     wrong.stated_diff_id = Some(Digest::of(b"something else"));
-    let config = ConfigTemplate {
+    let config = Config::Template(ConfigTemplate {
         created: String::new(),
         platform: Platform::linux("amd64"),
         config: serde_json::Value::Null,
-    };
+    });
     let layers = vec![wrong];
     let result = Place::new()
         .publish(&image(Body::Layers {
@@ -218,6 +219,98 @@ async fn a_stated_diff_id_that_is_wrong_is_refused() {
         matches!(result, Err(PublishError::DiffId { .. })),
         "{result:?}"
     );
+}
+
+/// An image of one finished blob, after a change of it.
+fn finished(path: &Path, blob: &[u8], packing: Packing, change: impl Fn(&mut Layer)) -> Image {
+    let finished = Finished {
+        path: path.to_owned(),
+        packing,
+        digest: Digest::of(blob),
+    };
+    let mut layer = Layer {
+        identity: Identity::of("test/blob", &finished.digest),
+        source: Source::Blob(finished),
+        stated_diff_id: Some(Digest::of(TAR)),
+        ..layer("finished")
+    };
+    change(&mut layer);
+    let config = Config::Whole {
+        platform: Platform::linux("amd64"),
+        bytes: b"{}".to_vec(),
+    };
+    image(Body::Layers {
+        base: None,
+        layers: vec![layer],
+        config,
+    })
+}
+
+const TAR: &[u8] = &[0; 1024];
+
+#[tokio::test]
+async fn a_finished_blob_is_published_as_it_is_and_known_again_in_every_run() {
+    for (packing, how, media_type) in [
+        (Packing::None, "none", media_type::LAYER_TAR),
+        (Packing::Gzip, "gzip", media_type::LAYER_GZIP),
+        (Packing::Zstd, "zstd", media_type::LAYER_ZSTD),
+    ] {
+        let mut place = Place::compressing(Compression::Gzip(6));
+        let blob = compressed(TAR, how);
+        let path = place.file("blob", &blob);
+        let image = finished(&path, &blob, packing, |_| {});
+        let pushed = place.publish(&image).await.unwrap();
+        let [layer] = &place.manifest(&pushed).layers[..] else {
+            panic!("one layer")
+        };
+        assert_eq!(
+            (layer.digest, layer.media_type.as_str()),
+            (Digest::of(&blob), media_type)
+        );
+        assert_eq!(fs::read(place.blob(layer.digest)).unwrap(), blob);
+        assert_eq!(pushed.image_id, Digest::of(b"{}"));
+
+        fs::remove_file(&path).unwrap();
+        place.compression = Compression::Zstd(3);
+        let pushed = place.publish(&image).await.unwrap();
+        assert_eq!(pushed.layers[0].how, How::Described);
+    }
+}
+
+#[tokio::test]
+async fn a_finished_blob_that_is_not_what_was_stated_is_refused() {
+    let mut place = Place::new();
+    let blob = compressed(TAR, "gzip");
+    let path = place.file("blob", &blob);
+    let cut = place.file("cut", &blob[..blob.len() / 2]);
+    let gone = place.dir.path().join("gone");
+    let mut refused = async |path: &Path, blob: &[u8], packing, change: &dyn Fn(&mut Layer)| {
+        let image = finished(path, blob, packing, change);
+        place.publish(&image).await.unwrap_err().to_string()
+    };
+    let other = refused(&path, b"another", Packing::Gzip, &|_| {}).await;
+    assert!(
+        other.contains("has the digest") && other.contains("damaged"),
+        "{other}"
+    );
+    let wrong = |layer: &mut Layer| layer.stated_diff_id = Some(Digest::of(b"another"));
+    let other = refused(&path, &blob, Packing::Gzip, &wrong).await;
+    assert!(
+        other.contains("diff ID") && other.contains("damaged"),
+        "{other}"
+    );
+
+    for (path, blob, packing) in [
+        (&cut, &blob[..blob.len() / 2], Packing::Gzip),
+        (&path, &blob[..], Packing::Zstd),
+        (&gone, &blob[..], Packing::Gzip),
+    ] {
+        let error = refused(path, blob, packing, &|_| {}).await;
+        assert!(
+            error.contains(&format!("cannot read the layer {}", path.display())),
+            "{error}"
+        );
+    }
 }
 
 fn two_layers() -> DockerArchive {

@@ -67,6 +67,10 @@ async fn files_of(nix: &Nix, job: &Job, known: &KnownClosure) -> Option<FetchedF
                 (checksum, Fetched::Text(stated)),
             ])
         }
+        Form::Nix2container => {
+            let description = known.read(nix, &job.output, output).await?;
+            Some(vec![(output.to_owned(), Fetched::Text(description))])
+        }
         // Known, if at all, as a whole, by its NAR hash.
         Form::Archive => Some(Vec::new()),
     }

@@ -84,6 +84,8 @@ pub enum Form {
     Stream,
     /// A docker-archive.
     Archive,
+    /// A description of `nix2container`.
+    Nix2container,
     /// A package: the image is made from its closure.
     Closure,
 }
@@ -263,12 +265,15 @@ fn job(system: System, platform: Platform, offer: &Offer, offered: &Offered, hos
     }
 }
 
-/// dockerTools gives every image an `imageName`; its scripts are called `stream-…`.
+/// dockerTools and nix2container give every image an `imageName`; scripts of the former
+/// are called `stream-…`, descriptions of the latter `image-….json`.
 pub(crate) fn form_of(offer: &Offer) -> Form {
     if offer.image_name.is_none() {
         Form::Closure
     } else if offer.name.starts_with("stream-") {
         Form::Stream
+    } else if offer.name.starts_with("image-") && offer.name.ends_with(".json") {
+        Form::Nix2container
     } else {
         Form::Archive
     }

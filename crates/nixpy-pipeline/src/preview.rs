@@ -154,6 +154,7 @@ fn resent_of(job: &Job, image: &Image, closure: &Closure, lock: Option<&LockFile
     let Body::Layers { layers, config, .. } = &image.body else {
         return Vec::new();
     };
+    let config: Value = serde_json::from_slice(&config.finish(&[])).unwrap_or_default();
     let store_dir = job.output.store_dir();
     let paths = layers.iter().map(|layer| {
         let names = layer.contents.iter().map(|path| path.name.as_str());
@@ -165,7 +166,7 @@ fn resent_of(job: &Job, image: &Image, closure: &Closure, lock: Option<&LockFile
     // A description is no part of its image: what it starts is the app.
     let app = match paths.iter().flatten().any(|path| *path == job.output) {
         true => Some(job.output.clone()),
-        false => started(&config.config),
+        false => started(&config["config"]),
     };
     let app = app.or_else(|| paths.last()?.last().cloned());
     let told = app.and_then(|app| {

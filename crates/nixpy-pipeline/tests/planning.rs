@@ -123,11 +123,13 @@ fn a_system_that_nothing_here_can_build_is_tried_with_a_word_of_warning() {
 }
 
 #[test]
-fn the_form_is_guessed_from_what_docker_tools_leaves_in_a_derivation() {
+fn the_form_is_guessed_from_what_image_tools_leave_in_a_derivation() {
     let host = on("x86_64-linux", &["aarch64-linux"]);
     for (name, image_name, form) in [
         ("stream-api", Some("api"), Form::Stream),
         ("api.tar.gz", Some("api"), Form::Archive),
+        ("image-api.json", Some("api"), Form::Nix2container),
+        ("image-api.json", None, Form::Closure),
         ("api-1.0", None, Form::Closure),
     ] {
         let made = plan(&inputs(&[]), &both(name, image_name), &host).unwrap();

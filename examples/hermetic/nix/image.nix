@@ -1,6 +1,7 @@
 # The container image, with the shape and the attributes of dockerTools:
 # `stream` is what streamLayeredImage gives, `image` what buildLayeredImage
-# gives.  Tools that know the one know the other.
+# gives.  Tools that know the one know the other.  `nix2container` is what
+# nix2container's buildImage gives.
 { platform, builders, busybox, python, runShell, runPython, app, cacert }:
 let
   imageName = app.pname;
@@ -71,5 +72,19 @@ let
     buildCommand = "${stream} | ${pigz}/bin/pigz -nT > $out";
     inherit imageName;
   } // { inherit imageTag stream; };
+  # What nix2container calls copyToRoot.
+  root = runShell (builtins.toFile "root.sh" ''
+    $busybox/bin/busybox mkdir -p $out/bin $out/etc $out/tmp
+    $busybox/bin/busybox ln -s $app/bin/* $out/bin/
+    echo "app:x:1000:1000:app:/tmp:/noshell" > $out/etc/passwd
+  '') {
+    name = "base-api-root";
+    inherit busybox app;
+  };
+
+  nix2container = runPython python (builder "nix2container_image.py") {
+    name = "image-base-api.json";
+    inherit conf root;
+  } // { inherit imageName imageTag; };
 in
-{ inherit customisationLayer conf stream image; }
+{ inherit customisationLayer conf stream image nix2container; }

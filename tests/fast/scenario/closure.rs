@@ -7,6 +7,7 @@ use nixpy_testkit::digest;
 use nixpy_testkit::store::{FakePath, FakeStore, Item};
 use serde_json::{Value, json};
 
+use super::nix2container::Layers;
 use super::{SYSTEMS, conf};
 
 /// What the service needs, apart from itself.
@@ -115,6 +116,22 @@ impl Closure {
                 .executable("", text)
                 .references([&conf]),
         )
+    }
+
+    /// The service as a description of `nix2container`.
+    pub fn description(
+        &self,
+        store: &mut FakeStore,
+        name: &str,
+        change: &impl Fn(&mut Value),
+    ) -> FakePath {
+        let app = self.app(store, "0.1.0");
+        let layers = Layers {
+            stores: [&[&self.python, &self.libc], &[&self.wheel, &self.zones]],
+            root: &app,
+        };
+        let name = format!("{name}-{}", self.cpu());
+        layers.describe(store, &name, self.architecture(), change)
     }
 
     /// The service as a docker-archive.

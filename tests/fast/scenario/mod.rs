@@ -8,6 +8,7 @@ mod closure;
 mod ended;
 mod image;
 pub mod nix;
+mod nix2container;
 mod run;
 
 use std::fs;
@@ -96,6 +97,25 @@ impl Scenario {
         });
         scenario.offers = archives.collect();
         scenario
+    }
+
+    /// `packages.<system>.image`, as `nix2container.buildImage` makes it, after a change
+    /// of its description.
+    pub fn nix2container(change: impl Fn(&mut Value)) -> Self {
+        let mut scenario = Self::new();
+        scenario.describe("base-api", change);
+        scenario
+    }
+
+    /// Another description of the same service in the same flake.
+    pub fn describe(&mut self, name: &str, change: impl Fn(&mut Value)) {
+        let store = &mut self.store;
+        let closures = self.closures.iter();
+        let descriptions = closures.map(|closure| {
+            let description = closure.description(store, name, &change);
+            Offer::of(closure.system, "image", &description).image_name("base-api")
+        });
+        self.offers = descriptions.collect();
     }
 
     /// Where Nix refuses to say anything: this is on its standard error, and its exit code 1.

@@ -12,8 +12,8 @@ use crate::blob::{self, Blob};
 use crate::compress::Compression;
 use crate::contents;
 use crate::digest::Digest;
-use crate::image::{Base, ConfigTemplate, How, Image, Pushed};
-use crate::layer::{Identity, Layer};
+use crate::image::{Base, Config, How, Image, Pushed};
+use crate::layer::{Identity, Layer, Source};
 use crate::manifest::{Annotations, Descriptor, annotation};
 use crate::prior::diff_id;
 
@@ -41,7 +41,7 @@ impl Publisher<'_> {
         identity: Identity,
         base: Option<&Base>,
         layers: &[Layer],
-        config: &ConfigTemplate,
+        config: &Config,
     ) -> Result<Pushed, PublishError> {
         let below = match base {
             Some(base) => Some(self.bring_archive(&base.archive).await?),
@@ -138,7 +138,7 @@ impl Publisher<'_> {
             sites.find_map(|site| site.prior.elsewhere.get(&identity).map(|(_, layer)| layer))
         };
         let descriptor = here.iter().flatten().copied().next().or_else(beside)?;
-        let usable = descriptor.media_type == self.options.compression.media_type();
+        let usable = descriptor.media_type == layer.source.media_type(self.options.compression);
         let diff_id = diff_id(descriptor)?;
         let as_stated = layer.stated_diff_id.is_none_or(|stated| stated == diff_id);
         if !usable || !as_stated {
@@ -219,7 +219,7 @@ impl Publisher<'_> {
         let compression = self.options.compression;
         let spool_dir = self.options.spool_dir.clone();
         let mut blob = spawn_blocking(move || {
-            let blob = blob::make(|out| source.write_tar(out), compression, &spool_dir);
+            let blob = blob::of(&source, compression, &spool_dir);
             drop(turn);
             blob
         })
@@ -257,7 +257,11 @@ impl Publisher<'_> {
     }
 
     fn annotated(&self, layer: &Layer) -> String {
-        compressed(&layer.identity.to_string(), self.options.compression)
+        let made_from = layer.identity.to_string();
+        match layer.source {
+            Source::Blob(_) => Identity::of("layer/1", &(made_from, "as it is")).to_string(),
+            _ => compressed(&made_from, self.options.compression),
+        }
     }
 }
 

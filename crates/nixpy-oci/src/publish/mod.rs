@@ -117,11 +117,11 @@ impl Publisher<'_> {
     pub async fn publish(&self, image: &Image) -> Result<Pushed, PublishError> {
         // What an archive is for is only known when it has been read.
         if let Body::Layers { config, .. } = &image.body
-            && !config.platform.matches(&image.platform)
+            && !config.platform().matches(&image.platform)
         {
             return Err(PublishError::Platform {
                 wanted: image.platform.clone(),
-                found: config.platform.clone(),
+                found: config.platform().clone(),
             });
         }
         let identity = image.identity(self.options.compression);

@@ -1,29 +1,57 @@
-//! Layer tars, byte for byte as Python's `tarfile` writes them in its default
-//! format: POSIX.1-2001 ("pax") with the fields it leaves empty left empty.
+//! Layer tars, byte for byte as the tools write them whose images come to us.
 //!
 //! The digest of these bytes is the layer's diff ID. nixpkgs' image scripts
-//! write layers with `tarfile`, so that whoever has published with them keeps
-//! every diff ID, and with it every layer their users have pulled. This is also
-//! why the `tar` crate does not write here: it fills fields in another way.
+//! write layers with Python's `tarfile`, nix2container with Go's `archive/tar`:
+//! each is a [`Dialect`], so that whoever has published with them keeps every
+//! diff ID, and with it every layer their users have pulled. This is also why
+//! the `tar` crate does not write here: it fills fields in a way of its own.
 //!
 //! Grammar of an entry: an optional pax header (a header block of type `x`,
 //! then its records, padded to 512 bytes) when a field does not fit; a 512-byte
-//! ustar header; the content, padded. At the end two zero blocks, padded to a
-//! record of 10,240 bytes.
-//! Source: Python's documentation of `tarfile.PAX_FORMAT`, and POSIX `pax`.
+//! ustar header; the content, padded. At the end two zero blocks, and what the
+//! dialect pads the whole with.
+//!
+//! [`write_tree`] writes a tree of files under its own name, [`mapped`] several trees
+//! merged under other names.
 
-mod header;
+mod go;
+pub mod mapped;
+mod python;
 mod tree;
+mod ustar;
 
 use std::io::{self, Read, Write};
 
-use header::{Entry, Kind};
 pub use tree::{TreeError, write_tree};
+use ustar::{BLOCK, Entry, Kind};
 
-const BLOCK: usize = 512;
-const RECORD: u64 = 20 * BLOCK as u64;
+/// Whose bytes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Those of `tarfile` in its default format.
+    Python,
+    /// Those of `archive/tar` for headers without a format.
+    Go,
+}
 
-/// What every entry of a layer has in common.
+impl Dialect {
+    fn header(self, entry: &Entry<'_>) -> Vec<u8> {
+        match self {
+            Self::Python => python::header(entry),
+            Self::Go => go::header(entry),
+        }
+    }
+
+    /// A tar's length is a multiple of this.
+    fn record(self) -> u64 {
+        match self {
+            Self::Python => 20 * BLOCK as u64,
+            Self::Go => BLOCK as u64,
+        }
+    }
+}
+
+/// Who owns an entry, and when it was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Seconds since the epoch.
@@ -54,40 +82,56 @@ impl Stamp {
 /// Writes one tar. Call [`TarWriter::finish`], or the end is missing.
 pub struct TarWriter<W> {
     out: W,
+    dialect: Dialect,
     written: u64,
-    stamp: Stamp,
     buffer: Vec<u8>,
 }
 
 impl<W: Write> TarWriter<W> {
-    /// A tar whose entries all bear this stamp.
-    pub fn new(out: W, stamp: Stamp) -> Self {
+    /// An empty tar.
+    pub fn new(out: W, dialect: Dialect) -> Self {
         Self {
             out,
+            dialect,
             written: 0,
-            stamp,
             buffer: vec![0; 128 * 1024],
         }
     }
 
-    /// A directory; a slash is put behind its name.
+    /// A directory.
     ///
     /// # Errors
     /// Those of the stream.
-    pub fn directory(&mut self, name: &[u8], mode: u32) -> io::Result<()> {
-        let mut name = name.to_vec();
-        if !name.ends_with(b"/") {
-            name.push(b'/');
-        }
-        self.header(&name, Kind::Directory, mode, 0, b"")
+    pub fn directory(&mut self, name: &[u8], mode: u32, stamp: &Stamp) -> io::Result<()> {
+        self.header(&Entry {
+            name,
+            kind: Kind::Directory,
+            mode,
+            size: 0,
+            target: b"",
+            stamp,
+        })
     }
 
     /// A symbolic link.
     ///
     /// # Errors
     /// Those of the stream.
-    pub fn symlink(&mut self, name: &[u8], mode: u32, target: &[u8]) -> io::Result<()> {
-        self.header(name, Kind::Symlink, mode, 0, target)
+    pub fn symlink(
+        &mut self,
+        name: &[u8],
+        mode: u32,
+        target: &[u8],
+        stamp: &Stamp,
+    ) -> io::Result<()> {
+        self.header(&Entry {
+            name,
+            kind: Kind::Symlink,
+            mode,
+            size: 0,
+            target,
+            stamp,
+        })
     }
 
     /// A regular file of exactly `size` bytes.
@@ -101,8 +145,16 @@ impl<W: Write> TarWriter<W> {
         mode: u32,
         size: u64,
         content: &mut impl Read,
+        stamp: &Stamp,
     ) -> io::Result<()> {
-        self.header(name, Kind::Regular, mode, size, b"")?;
+        self.header(&Entry {
+            name,
+            kind: Kind::Regular,
+            mode,
+            size,
+            target: b"",
+            stamp,
+        })?;
         let mut left = size;
         while left > 0 {
             let wanted = self
@@ -127,26 +179,12 @@ impl<W: Write> TarWriter<W> {
     pub fn finish(mut self) -> io::Result<W> {
         self.out.write_all(&[0; 2 * BLOCK])?;
         self.written += 2 * BLOCK as u64;
-        self.pad_to(RECORD)?;
+        self.pad_to(self.dialect.record())?;
         Ok(self.out)
     }
 
-    fn header(
-        &mut self,
-        name: &[u8],
-        kind: Kind,
-        mode: u32,
-        size: u64,
-        target: &[u8],
-    ) -> io::Result<()> {
-        let bytes = Entry {
-            name,
-            kind,
-            mode,
-            size,
-            target,
-        }
-        .header(&self.stamp);
+    fn header(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        let bytes = self.dialect.header(entry);
         self.written += bytes.len() as u64;
         self.out.write_all(&bytes)
     }

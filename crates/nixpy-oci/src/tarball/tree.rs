@@ -7,13 +7,13 @@
 
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::TarWriter;
+use super::{Stamp, TarWriter};
 
 /// A file of a tree could not be put into the tar.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,13 @@ pub struct TreeError {
 }
 
 impl TreeError {
+    pub(super) fn of(path: &Path, source: io::Error) -> Self {
+        Self {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     pub(crate) fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
@@ -36,33 +43,48 @@ impl TreeError {
 /// # Errors
 /// [`TreeError`] names the file: unreadable, changed meanwhile, or of a type
 /// that no store path has; or it was the stream that failed.
-pub fn write_tree<W: Write>(tar: &mut TarWriter<W>, path: &Path) -> Result<(), TreeError> {
-    let blame = |source| TreeError {
-        path: path.to_owned(),
-        source,
-    };
-    let name = path.as_os_str().as_bytes();
-    let metadata = fs::symlink_metadata(path).map_err(blame)?;
-    let mode = metadata.permissions().mode();
-    if metadata.is_dir() {
-        tar.directory(name, mode).map_err(blame)?;
-        for child in sorted_names(path).map_err(blame)? {
-            write_tree(tar, &path.join(child))?;
+pub fn write_tree<W: Write>(
+    tar: &mut TarWriter<W>,
+    path: &Path,
+    stamp: &Stamp,
+) -> Result<(), TreeError> {
+    let found = write_one(tar, path, path.as_os_str().as_bytes(), None, stamp)?;
+    if found.is_dir() {
+        for child in sorted_names(path).map_err(|e| TreeError::of(path, e))? {
+            write_tree(tar, &path.join(child), stamp)?;
         }
-        Ok(())
-    } else if metadata.is_symlink() {
-        let target = fs::read_link(path).map_err(blame)?;
-        tar.symlink(name, mode, target.as_os_str().as_bytes())
-            .map_err(blame)
-    } else if metadata.is_file() {
-        let mut file = fs::File::open(path).map_err(blame)?;
-        tar.file(name, mode, metadata.len(), &mut file)
-            .map_err(blame)
-    } else {
-        Err(blame(io::Error::other(
-            "it is neither a file, a directory nor a symbolic link",
-        )))
     }
+    Ok(())
+}
+
+/// Writes one file, directory or link under a name, with the mode that it has
+/// unless another one is given.
+pub(super) fn write_one<W: Write>(
+    tar: &mut TarWriter<W>,
+    path: &Path,
+    name: &[u8],
+    mode: Option<u32>,
+    stamp: &Stamp,
+) -> Result<Metadata, TreeError> {
+    let mut write = || -> io::Result<Metadata> {
+        let found = fs::symlink_metadata(path)?;
+        let mode = mode.unwrap_or(found.permissions().mode() & 0o7777);
+        if found.is_dir() {
+            tar.directory(name, mode, stamp)?;
+        } else if found.is_symlink() {
+            let target = fs::read_link(path)?;
+            tar.symlink(name, mode, target.as_os_str().as_bytes(), stamp)?;
+        } else if found.is_file() {
+            let mut file = fs::File::open(path)?;
+            tar.file(name, mode, found.len(), &mut file, stamp)?;
+        } else {
+            return Err(io::Error::other(
+                "it is neither a file, a directory nor a symbolic link",
+            ));
+        }
+        Ok(found)
+    };
+    write().map_err(|source| TreeError::of(path, source))
 }
 
 fn sorted_names(directory: &Path) -> io::Result<Vec<OsString>> {

@@ -4,7 +4,7 @@
 //!
 //! Which path lies in which layer is decided by [`super::layering`].
 
-use nixpy_oci::image::{Body, ConfigTemplate};
+use nixpy_oci::image::{Body, Config, ConfigTemplate};
 use nixpy_oci::tarball::Stamp;
 
 use super::conf::{EPOCH, store_directories, store_layer};
@@ -36,11 +36,11 @@ pub(super) fn body(
     for layer in &partition.layers {
         layers.push(store_layer(&layer.paths, &directories, &stamp, closure)?);
     }
-    let config = ConfigTemplate {
+    let config = Config::Template(ConfigTemplate {
         created: EPOCH.to_owned(),
         platform: job.platform.clone(),
         config: config(job, files, settings)?,
-    };
+    });
     Ok(Body::Layers {
         base: None,
         layers,

@@ -14,7 +14,7 @@ use jiff::tz::Offset;
 use jiff::{Timestamp, Zoned};
 use nixpy_nix::StorePath;
 use nixpy_oci::contents::Content;
-use nixpy_oci::image::{Archive, Base, Body, ConfigTemplate};
+use nixpy_oci::image::{Archive, Base, Body, Config, ConfigTemplate};
 use nixpy_oci::layer::{Identity, Layer, Source};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::tarball::Stamp;
@@ -159,7 +159,7 @@ fn understood(
         layers.push(store_layer(paths, &directories, &stamp, closure)?);
     }
     layers.push(top_layer(&conf.customisation_layer, closure, files)?);
-    let config = ConfigTemplate {
+    let config = Config::Template(ConfigTemplate {
         created,
         platform: Platform {
             architecture: conf.architecture,
@@ -167,7 +167,7 @@ fn understood(
             variant: None,
         },
         config: Value::Object(conf.config),
-    };
+    });
     Ok(Some(Body::Layers {
         base: base.transpose()?,
         layers,
@@ -215,7 +215,10 @@ pub(super) fn store_layer(
 }
 
 /// As a later run finds it in the manifest.
-fn contents(paths: &[StorePath], closure: &Closure) -> Result<Vec<Content>, ImageErrorKind> {
+pub(super) fn contents(
+    paths: &[StorePath],
+    closure: &Closure,
+) -> Result<Vec<Content>, ImageErrorKind> {
     let named = paths.iter().map(|path| {
         Ok(Content {
             name: path.base_name().to_owned(),

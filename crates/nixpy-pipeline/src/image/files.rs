@@ -2,9 +2,12 @@
 //! fetched one by one from a cache that holds the paths they are in.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+/// A description has some kilobytes for a hundred store paths.
+const LARGEST: u64 = 64 << 20;
 
 /// Where the files are read.
 #[derive(Debug)]
@@ -27,7 +30,15 @@ pub enum Fetched {
 impl Files {
     pub(super) fn read(&self, file: &Path) -> io::Result<String> {
         match self {
-            Self::OnDisk => fs::read_to_string(file),
+            Self::OnDisk => {
+                let mut text = String::new();
+                let mut bounded = File::open(file)?.take(LARGEST + 1);
+                bounded.read_to_string(&mut text)?;
+                match text.len() as u64 > LARGEST {
+                    true => Err(io::ErrorKind::FileTooLarge.into()),
+                    false => Ok(text),
+                }
+            }
             Self::Fetched(files) => match files.get(file) {
                 Some(Fetched::Text(text)) => Ok(text.clone()),
                 _ => Err(io::ErrorKind::NotFound.into()),

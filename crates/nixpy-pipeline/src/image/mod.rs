@@ -8,6 +8,7 @@ mod conf;
 mod config;
 mod files;
 pub mod layering;
+mod nix2container;
 mod root;
 mod script;
 
@@ -66,13 +67,15 @@ pub(crate) enum ImageErrorKind {
     Unreadable,
     #[error(
         "it is a single file, but neither an image archive nor a script that makes one; \
-         give a package with programs in bin/, or an image of dockerTools"
+         give a package with programs in bin/, or an image of dockerTools or nix2container"
     )]
     NotAnImage,
     #[error("it is a symbolic link; offer what it points to")]
     Link,
     #[error("{0} is not what streamLayeredImage writes: {1}")]
     Conf(String, String),
+    #[error(transparent)]
+    Nix2container(#[from] nix2container::DescriptionError),
     #[error(
         "it has no program to start: set `entrypoint`, or `meta.mainProgram` in the flake{found}",
         found = programs(.0)
@@ -103,10 +106,11 @@ impl ImageError {
     /// Whether what was built is damaged, rather than another thing than was wanted.
     pub fn is_damage(&self) -> bool {
         use ImageErrorKind as Kind;
-        matches!(
-            *self.kind,
-            Kind::Unreadable | Kind::Conf(..) | Kind::UnknownPath(_)
-        )
+        match &*self.kind {
+            Kind::Unreadable | Kind::Conf(..) | Kind::UnknownPath(_) => true,
+            Kind::Nix2container(error) => error.is_damage(),
+            _ => false,
+        }
     }
 }
 
@@ -155,6 +159,10 @@ pub fn image(job: &Job, known: &Known<'_>, inputs: &Inputs) -> Result<Made, Imag
             let archive = Archive::File(output.to_owned());
             (Form::Archive, Body::Archive { archive, identity })
         }
+        Found::Object => match description_body(job, closure, files).map_err(failed)? {
+            Some(body) => (Form::Nix2container, body),
+            None => return Err(failed(ImageErrorKind::NotAnImage)),
+        },
         Found::Link => return Err(failed(ImageErrorKind::Link)),
         Found::Script => return Err(failed(ImageErrorKind::NotAnImage)),
         Found::Other => return Err(failed(ImageErrorKind::NotAnImage)),
@@ -195,11 +203,31 @@ fn script_body(
     })
 }
 
+/// The image that a JSON file describes, if one does. What begins like JSON and is
+/// none may be anything, unless the flake calls it a description.
+fn description_body(
+    job: &Job,
+    closure: &Closure,
+    files: &Files,
+) -> Result<Option<Body>, ImageErrorKind> {
+    use ImageErrorKind::Nix2container;
+    match nix2container::body(job.output.as_path(), closure, files) {
+        Err(Nix2container(nix2container::DescriptionError::Json(error)))
+            if error.is_syntax() && job.form != Form::Nix2container =>
+        {
+            Ok(None)
+        }
+        result => result,
+    }
+}
+
 enum Found {
     Directory,
     Link,
     Script,
     Archive,
+    /// Of JSON, by its first letter.
+    Object,
     Other,
 }
 
@@ -211,6 +239,7 @@ impl Found {
             Form::Stream => Self::Script,
             Form::Archive => Self::Archive,
             Form::Closure => Self::Directory,
+            Form::Nix2container => Self::Object,
         }
     }
 }
@@ -233,6 +262,7 @@ fn look(output: &Path) -> io::Result<Found> {
             Found::Archive
         }
         _ if is_tar => Found::Archive,
+        [b'{', ..] => Found::Object,
         _ => Found::Other,
     })
 }
