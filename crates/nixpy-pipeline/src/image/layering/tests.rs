@@ -268,29 +268,110 @@ fn a_newer_python_keeps_every_path_in_its_place() {
 }
 
 #[test]
-fn a_wheel_that_is_new_gets_a_layer_and_moves_nothing() {
-    let (_, mut closure, before) = hermetic();
+fn a_wheel_that_is_new_gets_a_layer_and_moves_nothing_however_small_it_is() {
+    let (_, closure, before) = hermetic();
     let env = path("base-api-env");
     let numpy = path("python3.11-numpy-1.26.4");
     let python = path("python3-3.11.2-6+deb12u9");
-    closure.insert(
-        numpy.clone(),
-        fixture::info(numpy.clone(), 90 << 20, vec![python]),
-    );
-    if let Some(env) = closure.get_mut(&env) {
-        env.references.push(numpy);
+    for size in [4 << 10, 90 << 20] {
+        let mut closure = closure.clone();
+        let numpy_info = fixture::info(numpy.clone(), size, vec![python.clone()]);
+        closure.insert(numpy.clone(), numpy_info);
+        if let Some(env) = closure.get_mut(&env) {
+            env.references.push(numpy.clone());
+        }
+        let closure = rebuilt(&closure, &env, "base-api-env", 1);
+        let (decided, sent) = after("base-api-0.1.0", &closure, &before);
+        assert_eq!(decided, Decided::Kept);
+        assert_eq!(
+            sent,
+            [
+                vec!["python3.11-numpy-1.26.4"],
+                vec!["base-api-env", "python3.11-base-api-0.1.0"],
+                vec!["base-api-0.1.0"]
+            ]
+        );
+    }
+}
+
+#[test]
+fn small_wheels_that_are_new_share_a_layer() {
+    let (_, mut closure, before) = hermetic();
+    let env = path("base-api-env");
+    for name in ["python3.11-a-1.0", "python3.11-b-1.0"] {
+        let python = path("python3-3.11.2-6+deb12u9");
+        closure.insert(path(name), fixture::info(path(name), 9000, vec![python]));
+        if let Some(env) = closure.get_mut(&env) {
+            env.references.push(path(name));
+        }
     }
     let closure = rebuilt(&closure, &env, "base-api-env", 1);
-    let (decided, sent) = after("base-api-0.1.0", &closure, &before);
-    assert_eq!(decided, Decided::Kept);
-    assert_eq!(
-        sent,
-        [
-            vec!["python3.11-numpy-1.26.4"],
-            vec!["base-api-env", "python3.11-base-api-0.1.0"],
-            vec!["base-api-0.1.0"]
-        ]
-    );
+    let (_, sent) = after("base-api-0.1.0", &closure, &before);
+    assert_eq!(sent.len(), 3);
+    assert_eq!(sent[0], ["python3.11-a-1.0", "python3.11-b-1.0"]);
+}
+
+#[test]
+fn without_a_previous_image_a_rebuild_finds_the_same_layers() {
+    let (_, closure, before) = hermetic();
+    let types = path("python3.11-annotated-types-0.8.0");
+    let closure = rebuilt(&closure, &types, types.name(), 1);
+    let now = layers(&built("base-api-0.1.0", 1), &closure, FRESH).expect("all paths are known");
+    assert_eq!(names(&now), names(&before));
+}
+
+#[test]
+fn what_would_not_pay_for_being_sent_is_not_renewed() {
+    let closure = closure(&[
+        ("glibc-2.40-66", 30 << 20, &[]),
+        ("openssl-3.0.14", 10 << 20, &["glibc-2.40-66"]),
+        ("server-1.0", 20, &["openssl-3.0.14"]),
+    ]);
+    let output = path("server-1.0");
+    let libraries = ["glibc-2.40-66", "openssl-3.0.14"].map(path);
+    // Nearly twice as dear as one by one; but 60 KiB a push do not pay for 40 MiB.
+    let together = [libraries.to_vec(), vec![output.clone()]];
+    let wishes = Wishes {
+        previous: Some(&together),
+        ..FRESH
+    };
+    let partition = layers(&output, &closure, wishes).expect("all paths are known");
+    assert_eq!(paths(&partition), together);
+}
+
+#[test]
+fn what_is_hardly_better_is_not_renewed() {
+    let closure = closure(&[
+        ("python3-3.12.4", 9 << 20, &[]),
+        ("python3.12-a-1.0", 5 << 20, &["python3-3.12.4"]),
+        ("python3.12-b-1.0", 5 << 20, &["python3-3.12.4"]),
+        ("python3.12-shop-1.0", 100 << 20, &["python3-3.12.4"]),
+        (
+            "shop-1.0",
+            20,
+            &[
+                "python3.12-a-1.0",
+                "python3.12-b-1.0",
+                "python3.12-shop-1.0",
+            ],
+        ),
+    ]);
+    let output = path("shop-1.0");
+    let wheels = ["python3.12-a-1.0", "python3.12-b-1.0"].map(path);
+    let [python, shop] = ["python3-3.12.4", "python3.12-shop-1.0"].map(path);
+    // Apart they would pay in a hundred pushes, which send ten thousand MiB of the app.
+    let together = [
+        vec![python],
+        wheels.to_vec(),
+        vec![shop],
+        vec![output.clone()],
+    ];
+    let wishes = Wishes {
+        previous: Some(&together),
+        ..FRESH
+    };
+    let partition = layers(&output, &closure, wishes).expect("all paths are known");
+    assert_eq!(paths(&partition), together);
 }
 
 #[test]
