@@ -341,29 +341,22 @@ fn what_would_not_pay_for_being_sent_is_not_renewed() {
 
 #[test]
 fn what_is_hardly_better_is_not_renewed() {
+    let wheels = ["python3.12-a-1.0", "python3.12-b-1.0", "python3.12-c-1.0"];
+    let [python, shop] = ["python3-3.12.4", "python3.12-shop-1.0"];
     let closure = closure(&[
-        ("python3-3.12.4", 9 << 20, &[]),
-        ("python3.12-a-1.0", 5 << 20, &["python3-3.12.4"]),
-        ("python3.12-b-1.0", 5 << 20, &["python3-3.12.4"]),
-        ("python3.12-shop-1.0", 100 << 20, &["python3-3.12.4"]),
-        (
-            "shop-1.0",
-            20,
-            &[
-                "python3.12-a-1.0",
-                "python3.12-b-1.0",
-                "python3.12-shop-1.0",
-            ],
-        ),
+        (python, 9 << 20, &[]),
+        (wheels[0], 5 << 20, &[python]),
+        (wheels[1], 5 << 20, &[python]),
+        (wheels[2], 5 << 20, &[python]),
+        (shop, 100 << 20, &wheels),
+        ("shop-1.0", 20, &[shop]),
     ]);
     let output = path("shop-1.0");
-    let wheels = ["python3.12-a-1.0", "python3.12-b-1.0"].map(path);
-    let [python, shop] = ["python3-3.12.4", "python3.12-shop-1.0"].map(path);
-    // Apart they would pay in a hundred pushes, which send ten thousand MiB of the app.
+    // Apart they would pay in fifty pushes, in which the app sends thousands of MiB.
     let together = [
-        vec![python],
-        wheels.to_vec(),
-        vec![shop],
+        vec![path(python)],
+        wheels.map(path).to_vec(),
+        vec![path(shop)],
         vec![output.clone()],
     ];
     let wishes = Wishes {
@@ -372,6 +365,30 @@ fn what_is_hardly_better_is_not_renewed() {
     };
     let partition = layers(&output, &closure, wishes).expect("all paths are known");
     assert_eq!(paths(&partition), together);
+}
+
+#[test]
+fn what_is_new_does_not_join_what_is_in_the_registry() {
+    let [a, b] = ["python3.12-a-1.0", "python3.12-b-1.0"];
+    let closure = closure(&[
+        ("python3-3.12.4", 60 << 20, &[]),
+        (a, 5000, &["python3-3.12.4"]),
+        (b, 5000, &["python3-3.12.4"]),
+        ("shop-1.0", 20, &[a, b]),
+    ]);
+    let output = path("shop-1.0");
+    let fresh = layers(&output, &closure, FRESH).expect("all paths are known");
+    assert_eq!(names(&fresh)[1], [a, b]);
+    let previous = [vec![path("python3-3.12.4")], vec![path(a)]];
+    let wishes = Wishes {
+        previous: Some(&previous),
+        ..FRESH
+    };
+    let partition = layers(&output, &closure, wishes).expect("all paths are known");
+    assert_eq!(
+        names(&partition),
+        [["python3-3.12.4"], [a], [b], ["shop-1.0"]]
+    );
 }
 
 #[test]
