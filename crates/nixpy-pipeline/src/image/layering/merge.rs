@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use super::model::{Group, Hazards, Model};
 
 /// Groups of which all pairs are looked at.
-const MANY: usize = 256;
+const MANY: usize = 192;
 
 /// A group, and what it has to do with the previous image.
 #[derive(Clone, Debug)]
