@@ -8,7 +8,9 @@
 //! | [`manifest`] | config, manifest and index documents with stable bytes |
 //! | [`tarball`] | layer tars, byte for byte as Python's `tarfile` writes them |
 //! | [`image`], [`layer`], [`compress`], [`blob`] | what an image and its layers are made from, and the making |
+//! | [`config`] | what has to be known of a configuration that somebody else has written |
 //! | [`archive`] | docker-archives, read in one pass |
+//! | [`stored`] | finished images in a layout, a directory or a tar, taken as they are |
 //! | [`destination`], [`layout`], [`registry`] | where an image can go |
 //! | [`prior`], [`publish`] | sending only what is not there yet |
 //! | [`load`] | the docker-archive that `docker load` and `podman load` take |
@@ -16,6 +18,7 @@
 pub mod archive;
 pub mod blob;
 pub mod compress;
+pub mod config;
 pub mod destination;
 pub mod digest;
 pub mod image;
@@ -28,4 +31,5 @@ pub mod platform;
 pub mod prior;
 pub mod publish;
 pub mod registry;
+pub mod stored;
 pub mod tarball;

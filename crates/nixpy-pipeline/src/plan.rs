@@ -81,6 +81,8 @@ pub enum Form {
     Stream,
     /// A docker-archive.
     Archive,
+    /// An OCI image layout, a directory or a tar.
+    Layout,
     /// A package: the image is made from its closure.
     Closure,
 }
@@ -263,6 +265,7 @@ fn job(system: System, platform: Platform, offer: &Offer, offered: &Offered, hos
 }
 
 /// dockerTools gives every image an `imageName`; its scripts are called `stream-…`.
+/// Nothing tells a layout before it is built.
 pub(crate) fn form_of(offer: &Offer) -> Form {
     if offer.image_name.is_none() {
         Form::Closure

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use futures_util::future::try_join_all;
 use nixpy_nix::path_info::path_info;
 use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
 use nixpy_oci::destination::DestinationError;
@@ -151,11 +152,8 @@ async fn put(
     finished: &mut Finished,
     on_event: &OnEvent<'_>,
 ) -> Result<(), RunError> {
-    let made = plan
-        .jobs
-        .iter()
-        .map(|job| image(job, closure, inputs))
-        .collect::<Result<Vec<Made>, _>>()?;
+    let made = plan.jobs.iter().map(|job| image(job, closure, inputs));
+    let made: Vec<Made> = try_join_all(made).await?;
     let images: Vec<Image> = made.iter().map(|made| made.image.clone()).collect();
     let pushed = place.publish(&images, inputs, on_event).await?;
     let report = &mut finished.report;

@@ -7,6 +7,7 @@
 
 mod archive;
 mod layers;
+mod stored;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use crate::layer::{Identity, LayerError};
 use crate::manifest::{Annotations, Descriptor, Manifest, annotation, media_type, to_bytes};
 use crate::platform::Platform;
 use crate::prior::{Prior, PriorImage};
+use crate::stored::StoredError;
 
 /// How, and how much at once.
 #[derive(Clone, Debug)]
@@ -65,6 +67,14 @@ pub enum PublishError {
         path: PathBuf,
         /// Why.
         source: ArchiveError,
+    },
+    /// An image layout.
+    #[error("the image layout {path} cannot be used")]
+    Stored {
+        /// The directory or the tar.
+        path: PathBuf,
+        /// Why.
+        source: StoredError,
     },
     /// A layer is not what somebody has said it is.
     #[error(
@@ -126,7 +136,7 @@ impl Publisher<'_> {
     /// # Errors
     /// [`PublishError`]; nothing that could be seen has changed then.
     pub async fn publish(&self, image: &Image) -> Result<Pushed, PublishError> {
-        // What an archive is for is only known when it has been read.
+        // What an archive or a layout is for is only known when it has been read.
         if let Body::Layers { config, .. } = &image.body
             && !config.platform.matches(&image.platform)
         {
@@ -147,6 +157,7 @@ impl Publisher<'_> {
                 self.publish_layers(image, identity, layers, config).await
             }
             Body::Archive { archive, .. } => self.publish_archive(image, identity, archive).await,
+            Body::Stored { layout, .. } => self.publish_stored(image, identity, layout).await,
         }
     }
 

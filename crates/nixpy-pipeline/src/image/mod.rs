@@ -1,5 +1,5 @@
 //! From what was built to an image: whatever form the flake has, it becomes a
-//! config and an ordered list of layers, or an archive that holds them.
+//! config and an ordered list of layers, or an archive or a layout that holds them.
 //!
 //! The plan has guessed the form from names; the built path itself decides.
 
@@ -15,9 +15,12 @@ use std::time::SystemTime;
 
 use nixpy_nix::StorePath;
 use nixpy_nix::path_info::PathInfo;
+use nixpy_oci::archive::{Kind, kind};
 use nixpy_oci::image::{Archive, Body, Image};
 use nixpy_oci::layer::Identity;
 use nixpy_oci::manifest::Annotations;
+use nixpy_oci::stored;
+use tokio::task::spawn_blocking;
 
 use crate::inputs::Inputs;
 use crate::plan::{Form, Job};
@@ -91,7 +94,7 @@ pub struct Made {
 ///
 /// # Errors
 /// [`ImageError`] says what the built path is not.
-pub fn image(job: &Job, closure: &Closure, inputs: &Inputs) -> Result<Made, ImageError> {
+pub async fn image(job: &Job, closure: &Closure, inputs: &Inputs) -> Result<Made, ImageError> {
     let error = |kind, source| ImageError {
         system: job.system.to_string(),
         attribute: job.attribute.clone(),
@@ -102,7 +105,11 @@ pub fn image(job: &Job, closure: &Closure, inputs: &Inputs) -> Result<Made, Imag
     let failed = |kind| error(kind, None);
     let output = job.output.as_path();
     let unreadable = |e| error(ImageErrorKind::Unreadable, Some(e));
-    let (form, body) = match look(output).map_err(unreadable)? {
+    let path = output.to_owned();
+    // The names in a compressed tar may take a while, in which a user may interrupt.
+    let looked = spawn_blocking(move || look(&path)).await;
+    let found = looked.map_err(io::Error::other).and_then(|found| found);
+    let (form, body) = match found.map_err(unreadable)? {
         Found::Directory => {
             let body =
                 closure::body(job, closure, &inputs.image, inputs.max_layers).map_err(failed)?;
@@ -118,6 +125,14 @@ pub fn image(job: &Job, closure: &Closure, inputs: &Inputs) -> Result<Made, Imag
             let identity = identity_of(&job.output, "docker-archive", closure).map_err(failed)?;
             let archive = Archive::File(output.to_owned());
             (Form::Archive, Body::Archive { archive, identity })
+        }
+        Found::Layout => {
+            let identity = identity_of(&job.output, "oci-layout", closure).map_err(failed)?;
+            let layout = stored::Source {
+                path: output.to_owned(),
+                within: Path::new(job.output.store_dir()).to_owned(),
+            };
+            (Form::Layout, Body::Stored { layout, identity })
         }
         Found::Link => return Err(failed(ImageErrorKind::Link)),
         Found::Script => return Err(failed(ImageErrorKind::NotAnImage)),
@@ -159,6 +174,7 @@ enum Found {
     Link,
     Script,
     Archive,
+    Layout,
     Other,
 }
 
@@ -169,7 +185,11 @@ fn look(output: &Path) -> io::Result<Found> {
         return Ok(Found::Link);
     }
     if fs::metadata(output)?.is_dir() {
-        return Ok(Found::Directory);
+        return Ok(if output.join("oci-layout").is_file() {
+            Found::Layout
+        } else {
+            Found::Directory
+        });
     }
     let mut head = Vec::new();
     File::open(output)?.take(512).read_to_end(&mut head)?;
@@ -177,10 +197,17 @@ fn look(output: &Path) -> io::Result<Found> {
     Ok(match head.as_slice() {
         [b'#', b'!', ..] => Found::Script,
         [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            Found::Archive
+            in_tar(output)?
         }
-        _ if is_tar => Found::Archive,
+        _ if is_tar => in_tar(output)?,
         _ => Found::Other,
+    })
+}
+
+fn in_tar(output: &Path) -> io::Result<Found> {
+    Ok(match kind(output)? {
+        Kind::DockerArchive => Found::Archive,
+        Kind::Layout => Found::Layout,
     })
 }
 
