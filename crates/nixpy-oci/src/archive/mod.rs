@@ -12,20 +12,22 @@
 //! A tar that is an image layout and no docker-archive ([`kind`]) is read by
 //! [`crate::stored`], with the same walker and the same decompressors.
 
+mod compressed;
 mod documents;
 mod entries;
 mod kind;
 mod plain;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read, Seek as _};
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::config::Config;
 use crate::digest::Digest;
+use compressed::is_compressed;
+pub(crate) use compressed::{begins_compressed, decompress};
 use documents::Documents;
 pub(crate) use documents::MAX_DOCUMENT;
 pub(crate) use entries::{Entries, Entry};
@@ -35,8 +37,6 @@ pub(crate) use plain::{PlainFile, Source};
 /// containerd takes 127 layers; this leaves room for archives nobody can run.
 pub(crate) const MAX_LAYERS: usize = 1024;
 pub(crate) const MAX_ENTRIES: usize = 16 * 1024;
-/// Of a decompressor: `xz -9` needs 65 MiB.
-const MAX_DICTIONARY: u64 = 256 << 20;
 
 /// What an archive says, with what was made of each layer.
 #[derive(Debug)]
@@ -302,41 +302,7 @@ fn resolve_link(from: &str, target: &str) -> String {
 
 /// What tells a layer from a document: a tar's first header.
 const HEAD: u64 = 512;
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z'];
-
 /// A tar, or something compressed: no document is.
 fn begins_like_a_layer(head: &[u8]) -> bool {
     entries::is_header(head) || is_compressed(head)
-}
-
-fn is_compressed(head: &[u8]) -> bool {
-    [GZIP, ZSTD, XZ].iter().any(|magic| head.starts_with(magic))
-}
-
-/// Whether a file has to be decompressed; it is at its beginning afterwards.
-pub(crate) fn begins_compressed(file: &mut File) -> io::Result<bool> {
-    let mut head = Vec::new();
-    file.take(XZ.len() as u64).read_to_end(&mut head)?;
-    file.rewind()?;
-    Ok(is_compressed(&head))
-}
-
-/// Looks at the first bytes, not at the name: in a store an archive may be
-/// called anything, and so may a layer in an archive.
-pub(crate) fn decompress<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut source = BufReader::with_capacity(1 << 17, source);
-    let head = source.fill_buf()?;
-    Ok(if head.starts_with(GZIP) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(source))
-    } else if head.starts_with(ZSTD) {
-        Box::new(zstd::Decoder::with_buffer(source)?)
-    } else if head.starts_with(XZ) {
-        let flags = liblzma::stream::CONCATENATED;
-        let stream = liblzma::stream::Stream::new_stream_decoder(MAX_DICTIONARY, flags)?;
-        Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
-    } else {
-        Box::new(source)
-    })
 }

@@ -24,8 +24,8 @@ use crate::layer::LayerError;
 /// Of what a compressed tar may be unpacked to: what is declared is believed only so far.
 const MAX_UNPACKED: u64 = 64 << 30;
 
-/// Where the content of an entry begins, and how many bytes it has.
-type Span = (u64, u64);
+/// Where the content of each entry begins, and how many bytes it has, by name.
+type Spans = Vec<(String, (u64, u64))>;
 
 /// The regular files of a tar, by name.
 pub(super) fn read(tar: &Path, spool_dir: &Path) -> Result<BTreeMap<String, Bytes>, StoredError> {
@@ -61,7 +61,7 @@ pub(super) fn read(tar: &Path, spool_dir: &Path) -> Result<BTreeMap<String, Byte
 fn unpack<R: Source>(
     entries: Entries<R>,
     spool_dir: &Path,
-) -> Result<(Arc<File>, Vec<(String, Span)>), StoredError> {
+) -> Result<(Arc<File>, Spans), StoredError> {
     let blame = |e| LayerError::Write(e).blame_full_disk(spool_dir);
     let mut spool = tempfile::tempfile_in(spool_dir).map_err(blame)?;
     let mut end = 0_u64;
@@ -85,7 +85,7 @@ fn unpack<R: Source>(
 fn walk<R: Source>(
     mut entries: Entries<R>,
     mut place: impl FnMut(&mut Entries<R>, &Entry) -> Result<u64, StoredError>,
-) -> Result<Vec<(String, Span)>, StoredError> {
+) -> Result<Spans, StoredError> {
     let mut found = Vec::new();
     while let Some(entry) = entries.next()? {
         if found.len() >= MAX_ENTRIES {
