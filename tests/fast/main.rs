@@ -16,6 +16,7 @@ mod formats;
 mod github;
 mod scenario;
 mod settings;
+mod stored;
 mod telling;
 mod to_layout;
 mod to_registry;

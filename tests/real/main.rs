@@ -17,4 +17,5 @@ mod layouts;
 mod machines;
 mod pushes;
 mod refusals;
+mod stored;
 mod telling;
