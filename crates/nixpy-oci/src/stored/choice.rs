@@ -5,7 +5,7 @@
 //! the only one is taken, whatever it is for; who publishes it compares that with
 //! what was built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::StoredError;
 use super::documents::{self, Index, MAX_IMAGES, Manifest, Reference};
@@ -32,8 +32,9 @@ pub(super) struct Chosen {
 /// The image for this platform.
 pub(super) fn choose(place: &Place, wanted: &Platform) -> Result<Chosen, StoredError> {
     let index: Index = documents::read(place, INDEX)?;
-    let mut images = BTreeMap::new();
-    collect(place, index, INDEX, 1, &mut images)?;
+    let mut named = Named::default();
+    named.collect(place, index, INDEX, 1)?;
+    let images = named.images;
     if let [only] = images.values().collect::<Vec<_>>()[..] {
         return open(place, only)?.ok_or(StoredError::NoImage);
     }
@@ -63,30 +64,42 @@ pub(super) fn choose(place: &Place, wanted: &Platform) -> Result<Chosen, StoredE
     }
 }
 
-/// Everything that may be an image, by the digest of its manifest: one that has two
-/// names is one.
-fn collect(
-    place: &Place,
-    index: Index,
-    name: &str,
-    depth: usize,
-    images: &mut BTreeMap<Digest, Reference>,
-) -> Result<(), StoredError> {
-    if depth > MAX_DEPTH {
-        return Err(limit("indexes within each other", MAX_DEPTH as u64));
-    }
-    for entry in index.entries()? {
-        if entry.is_index() {
-            let (_, inner): (_, Index) = entry.read(place, name)?;
-            collect(place, inner, &entry.digest, depth + 1, images)?;
-        } else if entry.may_be_image() {
-            images.insert(entry.digest(name)?, entry);
+/// What the indexes of a layout name.
+#[derive(Default)]
+struct Named {
+    /// Everything that may be an image, by the digest of its manifest: one that has
+    /// two names is one.
+    images: BTreeMap<Digest, Reference>,
+    /// Indexes that have been read: few that name each other many times are many paths.
+    indexes: BTreeSet<Digest>,
+}
+
+impl Named {
+    fn collect(
+        &mut self,
+        place: &Place,
+        index: Index,
+        name: &str,
+        depth: usize,
+    ) -> Result<(), StoredError> {
+        if depth > MAX_DEPTH {
+            return Err(limit("indexes within each other", MAX_DEPTH as u64));
         }
-        if images.len() > MAX_IMAGES {
-            return Err(limit("images", MAX_IMAGES as u64));
+        for entry in index.entries()? {
+            if entry.is_index() {
+                if self.indexes.insert(entry.digest(name)?) {
+                    let (_, inner): (_, Index) = entry.read(place, name)?;
+                    self.collect(place, inner, &entry.digest, depth + 1)?;
+                }
+            } else if entry.may_be_image() {
+                self.images.insert(entry.digest(name)?, entry);
+            }
+            if self.images.len() + self.indexes.len() > MAX_IMAGES {
+                return Err(limit("images", MAX_IMAGES as u64));
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// `None` for an artifact that has the form of an image, such as a signature.

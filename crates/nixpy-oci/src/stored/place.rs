@@ -75,7 +75,7 @@ impl Place {
         spool_dir: &Path,
     ) -> Result<Self, StoredError> {
         let unreadable = |source| StoredError::Read {
-            file: "top".to_owned(),
+            file: "directory".to_owned(),
             source,
         };
         if !fs::metadata(layout).map_err(unreadable)?.is_dir() {

@@ -113,6 +113,12 @@ fn two_contents_under_one_name_are_refused() {
     let told = refused(&archive_of(|tar| link(tar, &layer, "manifest.json")));
     says(&told, &["two entries", &layer]);
 
+    let told = refused(&archive_of(|tar| {
+        link(tar, "a", &layer);
+        link(tar, "a", "manifest.json");
+    }));
+    says(&told, &["two entries", "\"a\"", "differ"]);
+
     // Base images have the same empty layer several times, and archivers pack it each time.
     let twice = archive_of(|tar| named(tar, &layer, EntryType::Regular, &sound));
     let pushed = promptly(|| async move { Place::layout().publish(&twice).await });

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod layout;
+mod links;
 #[path = "../archives/place.rs"]
 #[allow(
     dead_code,

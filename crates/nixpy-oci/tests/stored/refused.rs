@@ -1,8 +1,5 @@
 //! Layouts whose documents are wrong: told in a line, and nothing is published.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-
 use nixpy_oci::digest::Digest;
 use nixpy_oci::manifest::media_type;
 use nixpy_oci::publish::PublishError;
@@ -114,6 +111,18 @@ fn an_index_without_the_platform_tells_which_there_are() {
 }
 
 #[test]
+fn an_attestation_is_no_second_image() {
+    let mut files = Files::empty();
+    let image = files.add(&Image::of("arm64"));
+    let mut attestation = files.add(&Image::of("s390x"));
+    attestation["platform"] = json!({ "architecture": "unknown", "os": "unknown" });
+    files.index(&[image, attestation]);
+    let error = promptly(move || async move { Place::layout().take_files(&files).await });
+    let error = error.unwrap_err();
+    assert!(matches!(error, PublishError::Platform { .. }), "{error}");
+}
+
+#[test]
 fn two_images_of_one_platform_are_not_chosen_between() {
     let (one, mut other) = (Image::small(), Image::small());
     other.config["created"] = json!("2026-01-01T00:00:00Z");
@@ -139,6 +148,33 @@ fn indexes_within_indexes_come_to_an_end() {
     }
     files.index(&[entry]);
     refused(&files, &["more than 4 indexes within each other"]);
+}
+
+/// A thousand million ways to one image.
+#[test]
+fn an_index_that_is_named_many_times_is_read_once() {
+    let mut files = Files::empty();
+    let mut entry = files.add(&Image::of("arm64"));
+    for _ in 0..3 {
+        entry = files.add_index(&vec![entry; 1000]);
+    }
+    files.index(&vec![entry; 1000]);
+    let error = promptly(move || async move { Place::layout().take_files(&files).await });
+    let error = error.unwrap_err();
+    assert!(matches!(error, PublishError::Platform { .. }), "{error}");
+}
+
+#[test]
+fn images_of_many_indexes_are_too_many_together() {
+    let mut files = Files::empty();
+    let entry = |n: u32| {
+        let digest = Digest::of(&n.to_be_bytes());
+        json!({ "mediaType": media_type::MANIFEST, "digest": digest, "size": 5 })
+    };
+    let two = [0, 600].map(|first| (first..first + 600).map(entry).collect::<Vec<_>>());
+    let indexes = two.map(|entries| files.add_index(&entries));
+    files.index(&indexes);
+    refused(&files, &["more than 1024 images"]);
 }
 
 /// A digest cannot stand in the bytes it is of: whoever says so is found out at once.
@@ -257,43 +293,4 @@ fn a_layout_without_an_index_is_refused() {
     let mut files = Files::of(&Image::small());
     files.0.remove("index.json");
     refused(&files, &["has no index.json"]);
-}
-
-/// Replaces a file of the layout, and tells what becomes of that.
-fn with_file(replace: impl FnOnce(&std::path::Path) + Send + 'static) -> String {
-    let (error, published) = promptly(move || async move {
-        let place = Place::layout();
-        let image = Image::small();
-        let layout = Files::of(&image).directory(&place.dir.path().join("store/image"));
-        let layer = layout.join(blob(image.layer_digests()[0]));
-        fs::rename(&layer, place.dir.path().join("outside")).unwrap();
-        replace(&layer);
-        (place.take(&layout).await.unwrap_err(), place.published())
-    });
-    assert_eq!(published, 0);
-    told(&error)
-}
-
-#[test]
-fn a_link_that_leads_out_of_the_store_is_not_followed() {
-    // To the very bytes: it is the place that is wrong.
-    let told = with_file(|layer| symlink("../../../../outside", layer).unwrap());
-    assert!(told.contains("neither in it nor in the store"), "{told}");
-    let told = with_file(|layer| symlink("/dev/zero", layer).unwrap());
-    assert!(told.contains("/dev/zero"), "{told}");
-}
-
-#[test]
-fn a_link_in_a_circle_is_refused() {
-    let told = with_file(|layer| symlink(layer.file_name().unwrap(), layer).unwrap());
-    assert!(told.contains("cannot be read"), "{told}");
-}
-
-#[test]
-fn a_pipe_is_not_waited_for() {
-    let told = with_file(|layer| {
-        let made = std::process::Command::new("mkfifo").arg(layer).status();
-        assert!(made.unwrap().success());
-    });
-    assert!(told.contains("not a regular file"), "{told}");
 }
