@@ -18,6 +18,7 @@ mod github;
 mod nix2container;
 mod scenario;
 mod settings;
+mod stored;
 mod telling;
 mod to_layout;
 mod to_registry;

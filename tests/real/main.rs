@@ -18,4 +18,5 @@ mod machines;
 mod metadata;
 mod pushes;
 mod refusals;
+mod stored;
 mod telling;

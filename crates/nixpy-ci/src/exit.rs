@@ -4,6 +4,7 @@ use nixpy_nix::{NixError, NixErrorKind};
 use nixpy_oci::destination::DestinationError;
 use nixpy_oci::layer::LayerError;
 use nixpy_oci::publish::PublishError;
+use nixpy_oci::stored::StoredError;
 use nixpy_pipeline::report::{Outcome, Report};
 use nixpy_pipeline::run::RunError;
 
@@ -36,6 +37,11 @@ impl From<&RunError> for Code {
                 PublishError::Destination(error) => error.into(),
                 PublishError::Platform { .. } => Self::Inputs,
                 PublishError::Layer(LayerError::DiskFull { .. }) => Self::Machine,
+                PublishError::Stored { source, .. } => match source {
+                    StoredError::NoPlatform { .. } => Self::Inputs,
+                    StoredError::Spool(LayerError::DiskFull { .. }) => Self::Machine,
+                    _ => Self::Failed,
+                },
                 _ => Self::Failed,
             },
         }

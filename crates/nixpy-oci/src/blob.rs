@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek as _, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tempfile::{SpooledData, SpooledTempFile};
@@ -27,6 +28,15 @@ pub enum Content {
     Memory(Bytes),
     /// A large one, its size, and its path if it has a name.
     File(File, u64),
+    /// One of several in a file.
+    Section {
+        /// The file.
+        file: Arc<File>,
+        /// Where it begins.
+        start: u64,
+        /// The number of its bytes.
+        size: u64,
+    },
 }
 
 impl Content {
@@ -34,7 +44,7 @@ impl Content {
     pub fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::File(_, size) => *size,
+            Self::File(_, size) | Self::Section { size, .. } => *size,
         }
     }
 
@@ -60,6 +70,11 @@ impl Content {
             Self::File(file, _) => {
                 let mut buffer = vec![0; length];
                 file.read_exact_at(&mut buffer, offset)?;
+                Ok(buffer.into())
+            }
+            Self::Section { file, start, .. } => {
+                let mut buffer = vec![0; length];
+                file.read_exact_at(&mut buffer, start.saturating_add(offset))?;
                 Ok(buffer.into())
             }
         }

@@ -14,6 +14,7 @@ use crate::digest::Digest;
 use crate::layer::{Identity, Layer};
 use crate::manifest::{Annotations, Descriptor};
 use crate::platform::Platform;
+use crate::stored;
 
 /// One platform's image to be.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct Image {
     pub annotations: Annotations,
 }
 
-/// The two ways in which an image comes to us.
+/// The ways in which an image comes to us.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Described: every layer can be made, or recognised, by itself.
@@ -42,6 +43,13 @@ pub enum Body {
     Archive {
         /// The archive.
         archive: Archive,
+        /// Names its content.
+        identity: Identity,
+    },
+    /// Finished, in an image layout: its blobs are taken as they are.
+    Stored {
+        /// The layout.
+        layout: stored::Source,
         /// Names its content.
         identity: Identity,
     },
@@ -233,11 +241,15 @@ impl Image {
                     }
                 }
             }
-            Body::Archive { identity, .. } => *identity,
+            Body::Archive { identity, .. } | Body::Stored { identity, .. } => *identity,
+        };
+        let compression = match &self.body {
+            Body::Layers { .. } | Body::Archive { .. } => Some(compression.id()),
+            Body::Stored { .. } => None,
         };
         let parts = (
             body.to_string(),
-            compression.id(),
+            compression,
             &self.platform,
             &self.annotations,
         );
@@ -307,10 +319,10 @@ pub struct PushedLayer {
 pub enum How {
     /// Known from the image published before: neither read nor made nor sent.
     Described,
-    /// Made, and found to be there.
+    /// Made, or finished from the beginning, and found to be there.
     Present,
     /// Taken over by the registry from another of its repositories.
     Mounted,
-    /// Made and sent.
+    /// Sent.
     Sent,
 }

@@ -8,8 +8,10 @@
 //! | [`manifest`] | config, manifest and index documents with stable bytes |
 //! | [`tarball`] | layer tars, byte for byte as Python's and Go's libraries write them |
 //! | [`image`], [`layer`], [`contents`], [`compress`], [`blob`] | what an image and its layers are made from, and the making |
+//! | [`config`] | what has to be known of a configuration that somebody else has written |
 //! | [`finished`] | layers that somebody else has packed |
 //! | [`archive`] | docker-archives, read in one pass |
+//! | [`stored`] | finished images in a layout, a directory or a tar, taken as they are |
 //! | [`destination`], [`layout`], [`registry`] | where an image can go |
 //! | [`prior`], [`ledger`], [`publish`] | sending only what is not there yet |
 //! | [`load`] | the docker-archive that `docker load` and `podman load` take |
@@ -17,6 +19,7 @@
 pub mod archive;
 pub mod blob;
 pub mod compress;
+pub mod config;
 pub mod contents;
 pub mod destination;
 pub mod digest;
@@ -32,4 +35,5 @@ pub mod platform;
 pub mod prior;
 pub mod publish;
 pub mod registry;
+pub mod stored;
 pub mod tarball;

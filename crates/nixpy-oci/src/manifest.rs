@@ -37,6 +37,8 @@ pub mod media_type {
 
 /// Annotations of this project's own.
 pub mod annotation {
+    /// How all of their names begin.
+    pub const OURS: &str = "dev.nixpy-ci.";
     /// On a layer, and on a manifest: what it was made from ([`crate::layer::Identity`]).
     pub const IDENTITY: &str = "dev.nixpy-ci.identity";
     /// On a layer: the digest of its uncompressed tar, so that a config can be

@@ -72,6 +72,6 @@ async fn files_of(nix: &Nix, job: &Job, known: &KnownClosure) -> Option<FetchedF
             Some(vec![(output.to_owned(), Fetched::Text(description))])
         }
         // Known, if at all, as a whole, by its NAR hash.
-        Form::Archive => Some(Vec::new()),
+        Form::Archive | Form::Layout => Some(Vec::new()),
     }
 }

@@ -86,6 +86,8 @@ pub enum Form {
     Archive,
     /// A description of `nix2container`.
     Nix2container,
+    /// An OCI image layout, a directory or a tar.
+    Layout,
     /// A package: the image is made from its closure.
     Closure,
 }
@@ -266,7 +268,8 @@ fn job(system: System, platform: Platform, offer: &Offer, offered: &Offered, hos
 }
 
 /// dockerTools and nix2container give every image an `imageName`; scripts of the former
-/// are called `stream-…`, descriptions of the latter `image-….json`.
+/// are called `stream-…`, descriptions of the latter `image-….json`. Nothing tells a
+/// layout before it is built.
 pub(crate) fn form_of(offer: &Offer) -> Form {
     if offer.image_name.is_none() {
         Form::Closure

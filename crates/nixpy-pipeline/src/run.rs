@@ -151,7 +151,9 @@ impl Work<'_> {
         (self.on_event)(Event::Finished(Stage::Build));
         match self.publish(&made, places).await {
             // The registry has lost a layer meanwhile: it has to be made.
-            Err(RunError::Publish(PublishError::Layer(_))) => Ok(false),
+            Err(RunError::Publish(
+                PublishError::Layer(_) | PublishError::Archive { .. } | PublishError::Stored { .. },
+            )) => Ok(false),
             published => {
                 published?;
                 self.report.from_metadata = true;
@@ -255,7 +257,7 @@ pub(crate) async fn images(
             previous: previous.as_deref(),
             lock,
         };
-        made.push(image(job, &known, inputs)?);
+        made.push(image(job, &known, inputs).await?);
     }
     Ok(made)
 }

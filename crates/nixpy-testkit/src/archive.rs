@@ -94,6 +94,33 @@ impl DockerArchive {
         config.to_string().into_bytes()
     }
 
+    /// The files of an OCI image layout with the same image, undamaged, as skopeo
+    /// writes it: one manifest, without a platform.
+    pub fn layout(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files = vec![(
+            "oci-layout".to_owned(),
+            br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(),
+        )];
+        let mut blob = |kind: &str, bytes: Vec<u8>| {
+            let digest = digest(&bytes);
+            let kind = format!("application/vnd.oci.image.{kind}");
+            let descriptor = json!({ "mediaType": kind, "digest": digest, "size": bytes.len() });
+            files.push((format!("blobs/sha256/{}", hex_of(&bytes)), bytes));
+            descriptor
+        };
+        let layers: Vec<Value> = self
+            .layers
+            .iter()
+            .map(|layer| blob("layer.v1.tar", layer.clone()))
+            .collect();
+        let config = blob("config.v1+json", self.config_bytes());
+        let manifest = json!({ "schemaVersion": 2, "config": config, "layers": layers });
+        let manifest = blob("manifest.v1+json", manifest.to_string().into_bytes());
+        let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
+        files.push(("index.json".to_owned(), index.to_string().into_bytes()));
+        files
+    }
+
     /// The archive.
     pub fn build(&self) -> Vec<u8> {
         let mut entries: Vec<(String, Vec<u8>)> = Vec::new();

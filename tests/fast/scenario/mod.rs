@@ -118,6 +118,21 @@ impl Scenario {
         self.offers = descriptions.collect();
     }
 
+    /// `packages.<system>.image`, an OCI layout; `pack` gets the files of one, and
+    /// makes them a store path.
+    pub fn stored(pack: impl Fn(&mut FakeStore, Item, Vec<(String, Vec<u8>)>) -> FakePath) -> Self {
+        let mut scenario = Self::new();
+        let store = &mut scenario.store;
+        let closures = scenario.closures.iter();
+        let layouts = closures.map(|closure| {
+            let item = Item::named(&format!("oci-base-api-{}", closure.cpu()));
+            let layout = pack(store, item, closure.archive().layout());
+            Offer::of(closure.system, "image", &layout)
+        });
+        scenario.offers = layouts.collect();
+        scenario
+    }
+
     /// Where Nix refuses to say anything: this is on its standard error, and its exit code 1.
     pub fn where_nix_says(error: &str) -> Self {
         Self::app().on(Replay::of(["eval"]).stderr(nix::error(error)).exit(1))

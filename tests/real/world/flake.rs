@@ -2,7 +2,7 @@
 //! a line of shell.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
@@ -10,6 +10,7 @@ use nixpy_testkit::archive::DockerArchive;
 use tempfile::TempDir;
 
 use super::example::example;
+use super::program::output_of;
 
 /// What nixpy-ci calls this machine's system.
 pub fn own_system() -> String {
@@ -54,6 +55,17 @@ impl Flake {
     pub fn with_archive(bytes: &[u8]) -> Self {
         let flake = Self::built_by("cat $archive > $out");
         fs::write(flake.dir.path().join(own_system()).join("archive"), bytes).unwrap();
+        flake
+    }
+
+    /// Whose images, for several systems, are copies of this file or folder.
+    pub fn with_copies(systems: &[&str], of: &Path) -> Self {
+        let flake = Self::for_systems(systems, "cp -r $archive $out");
+        for system in systems {
+            let place = flake.dir.path().join(system).join("archive");
+            fs::remove_file(&place).unwrap();
+            output_of("cp", [Path::new("-r"), of, &place]);
+        }
         flake
     }
 

@@ -13,7 +13,7 @@ use super::{ArchiveError, limit};
 use crate::layer::LayerError;
 
 /// Larger files are no documents.
-const MAX_DOCUMENT: u64 = 8 << 20;
+pub(crate) const MAX_DOCUMENT: u64 = 8 << 20;
 /// All documents together.
 const MAX_DOCUMENTS: u64 = 64 << 20;
 /// More than this waits on disk.
@@ -43,20 +43,40 @@ impl Documents {
         size: u64,
         content: &mut impl Read,
     ) -> Result<(), ArchiveError> {
+        let known = self.places.get(&name).copied();
         if size > MAX_DOCUMENT {
-            self.places.insert(name, None);
-            return Ok(());
+            self.places.insert(name.clone(), None);
+            return match known {
+                Some(Some(_)) => Err(ArchiveError::Twice(name)),
+                _ => Ok(()),
+            };
         }
         if self.end + size > MAX_DOCUMENTS {
             return Err(limit("bytes of documents", MAX_DOCUMENTS));
         }
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes).map_err(ArchiveError::Tar)?;
-        let write = self.spool.write_all(&bytes);
-        write.map_err(|e| LayerError::Write(e).blame_full_disk(&self.spool_dir))?;
+        match known {
+            None => self.append(name, &bytes),
+            Some(Some(_)) if self.get(&name)? == Some(bytes) => Ok(()),
+            Some(_) => Err(ArchiveError::Twice(name)),
+        }
+    }
+
+    fn append(&mut self, name: String, bytes: &[u8]) -> Result<(), ArchiveError> {
+        let mut write = || {
+            self.spool.seek(SeekFrom::Start(self.end))?;
+            self.spool.write_all(bytes)
+        };
+        write().map_err(|e| LayerError::Write(e).blame_full_disk(&self.spool_dir))?;
+        let size = bytes.len() as u64;
         self.places.insert(name, Some((self.end, size)));
         self.end += size;
         Ok(())
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.places.keys()
     }
 
     /// `None` when there was no such file, or a layer's.

@@ -11,6 +11,7 @@ use std::io::{self, Read};
 
 use tar::{EntryType, Header, PaxExtensions};
 
+use super::plain::Source;
 use super::{ArchiveError, MAX_ENTRIES, limit};
 
 const BLOCK: u64 = 512;
@@ -24,7 +25,7 @@ const MAX_NAME: usize = 1024;
 const MAX_FILLING: u64 = 1 << 20;
 
 /// A tar on its way.
-pub(super) struct Entries<R> {
+pub(crate) struct Entries<R> {
     source: R,
     headers: usize,
     /// Of the present entry's content, not read yet.
@@ -34,7 +35,7 @@ pub(super) struct Entries<R> {
 }
 
 /// What a header says.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub name: String,
     pub kind: EntryType,
     pub size: u64,
@@ -50,8 +51,8 @@ struct Ahead {
     size: Option<u64>,
 }
 
-impl<R: Read> Entries<R> {
-    pub(super) fn of(source: R) -> Self {
+impl<R: Source> Entries<R> {
+    pub(crate) fn of(source: R) -> Self {
         Self {
             source,
             headers: 0,
@@ -60,8 +61,13 @@ impl<R: Read> Entries<R> {
         }
     }
 
+    /// What it is read from.
+    pub(crate) fn source(&self) -> &R {
+        &self.source
+    }
+
     /// Goes on to the next entry, whose content can then be read from here.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
         let mut ahead = Ahead::default();
         loop {
             self.skip().map_err(ArchiveError::Tar)?;
@@ -137,7 +143,7 @@ impl<R: Read> Entries<R> {
     fn skip(&mut self) -> io::Result<()> {
         let rest = self.left.saturating_add(self.padding);
         self.expect(0);
-        let skipped = io::copy(&mut self.source.by_ref().take(rest), &mut io::sink())?;
+        let skipped = self.source.pass(rest)?;
         if skipped < rest {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -164,7 +170,7 @@ impl<R: Read> Entries<R> {
     /// Reads what follows the last entry: a decompressor has its checksum there,
     /// and a program that writes the archive tells at the end whether it failed.
     fn drain(&mut self) -> io::Result<()> {
-        io::copy(&mut self.source.by_ref().take(MAX_FILLING), &mut io::sink())?;
+        self.source.pass(MAX_FILLING)?;
         Ok(())
     }
 
@@ -188,7 +194,7 @@ impl<R: Read> Entries<R> {
 }
 
 /// The content of the present entry; that it ends too early is an error.
-impl<R: Read> Read for Entries<R> {
+impl<R: Source> Read for Entries<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let most = buf
             .len()

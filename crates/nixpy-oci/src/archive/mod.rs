@@ -9,25 +9,34 @@
 //! layer is handed out as one when it passes, others are kept, and the manifest is
 //! applied afterwards. Archives are untrusted: sizes and counts are bounded,
 //! memory does not depend on them, and nothing in one names a path on this machine.
+//! A tar that is an image layout and no docker-archive ([`kind`]) is read by
+//! [`crate::stored`], with the same walker and the same decompressors.
 
+mod compressed;
 mod documents;
 mod entries;
+mod kind;
+mod plain;
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::digest::{Digest, InvalidDigest};
+use crate::config::Config;
+use crate::digest::Digest;
+use compressed::is_compressed;
+pub(crate) use compressed::{begins_compressed, decompress};
 use documents::Documents;
-use entries::Entries;
+pub(crate) use documents::MAX_DOCUMENT;
+pub(crate) use entries::{Entries, Entry};
+pub use kind::{Kind, kind};
+pub(crate) use plain::{PlainFile, Source};
 
 /// containerd takes 127 layers; this leaves room for archives nobody can run.
-const MAX_LAYERS: usize = 1024;
-const MAX_ENTRIES: usize = 16 * 1024;
-/// Of a decompressor: `xz -9` needs 65 MiB.
-const MAX_DICTIONARY: u64 = 256 << 20;
+pub(crate) const MAX_LAYERS: usize = 1024;
+pub(crate) const MAX_ENTRIES: usize = 16 * 1024;
 
 /// What an archive says, with what was made of each layer.
 #[derive(Debug)]
@@ -44,6 +53,9 @@ pub struct Archive<L> {
     pub names: Vec<String>,
     /// What was made of the layers, by name.
     pub made: BTreeMap<String, L>,
+    /// What was made of entries whose name occurs again later: whoever knows what
+    /// they hold sees to it that it is the same ([`ArchiveError::Twice`]).
+    pub repeated: Vec<(String, L)>,
 }
 
 /// An archive is not what it should be.
@@ -74,9 +86,21 @@ pub enum ArchiveError {
         /// In the config.
         diff_ids: usize,
     },
-    /// A digest in the config is none.
-    #[error("its config states a diff ID that is none")]
-    DiffId(#[from] InvalidDigest),
+    /// A name that no file of an archive has: nothing is unpacked, but who writes
+    /// it has something else in mind than an image.
+    #[error("its entry {0:?} leads out of it: it is refused")]
+    Escape(String),
+    /// A link instead of a layer.
+    #[error("its link {from:?} leads to {to:?}, which is no layer in it")]
+    Link {
+        /// The link.
+        from: String,
+        /// As far as it could be followed.
+        to: String,
+    },
+    /// Programs that unpack it take the first or the last: nobody can tell which is meant.
+    #[error("it has two entries {0:?} that differ: it is refused")]
+    Twice(String),
     /// Too large or too many.
     #[error("it has more than {limit} {what}: it is refused")]
     Limit {
@@ -100,6 +124,7 @@ impl<L> Archive<L> {
             layers: self.layers,
             names: self.names,
             made,
+            repeated: Vec::new(),
         }
     }
 }
@@ -109,20 +134,6 @@ impl<L> Archive<L> {
 struct ManifestEntry {
     config: String,
     layers: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Config {
-    architecture: String,
-    os: String,
-    #[serde(default)]
-    variant: Option<String>,
-    rootfs: RootFs,
-}
-
-#[derive(Deserialize)]
-struct RootFs {
-    diff_ids: Vec<String>,
 }
 
 /// Reads an archive. `on_layer` gets each layer's uncompressed tar as it passes
@@ -139,6 +150,7 @@ pub fn read<L>(
     let mut documents = Documents::new(spool_dir);
     let mut links = BTreeMap::new();
     let mut made = BTreeMap::new();
+    let mut repeated = Vec::new();
     let mut number = 0;
     while let Some(entry) = entries.next()? {
         number += 1;
@@ -146,6 +158,9 @@ pub fn read<L>(
             return Err(limit("entries", MAX_ENTRIES as u64));
         }
         let name = plain(&entry.name).to_owned();
+        if leads_out(&name) {
+            return Err(ArchiveError::Escape(name));
+        }
         match (entry.kind, entry.target) {
             (tar::EntryType::Regular, _) => {
                 let mut head = Vec::new();
@@ -153,23 +168,31 @@ pub fn read<L>(
                 first.read_to_end(&mut head).map_err(ArchiveError::Tar)?;
                 let mut content = head.as_slice().chain(&mut entries);
                 if name.ends_with(".tar") || begins_like_a_layer(&head) {
-                    if made.len() >= MAX_LAYERS {
+                    if made.len() + repeated.len() >= MAX_LAYERS {
                         return Err(limit("layers", MAX_LAYERS as u64));
                     }
                     let mut tar = decompress(content).map_err(ArchiveError::Tar)?;
                     let layer = on_layer(&name, &mut tar)?;
-                    made.insert(name, layer);
+                    if let Some(before) = made.insert(name.clone(), layer) {
+                        repeated.push((name, before));
+                    }
                 } else {
                     documents.keep(name, entry.size, &mut content)?;
                 }
             }
             (tar::EntryType::Symlink | tar::EntryType::Link, Some(target)) => {
                 let target = resolve_link(&name, &target);
-                links.insert(name, target);
+                if links
+                    .insert(name.clone(), target.clone())
+                    .is_some_and(|t| t != target)
+                {
+                    return Err(ArchiveError::Twice(name));
+                }
             }
             _ => {}
         }
     }
+    no_two_kinds(&made, &documents, &links)?;
 
     let (_, images): (_, Vec<ManifestEntry>) = parse(&mut documents, "manifest.json")?;
     let count = images.len();
@@ -177,24 +200,24 @@ pub fn read<L>(
         return Err(ArchiveError::Images(count));
     };
     let (config_bytes, config): (_, Config) = parse(&mut documents, plain(&image.config))?;
-    let diff_ids = config
-        .rootfs
-        .diff_ids
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<Vec<Digest>, _>>()?;
+    let diff_ids = config.rootfs.diff_ids;
     if image.layers.len() > MAX_LAYERS {
         return Err(limit("layers", MAX_LAYERS as u64));
     }
     let mut layers = Vec::new();
     for name in &image.layers {
-        let name = plain(name).to_owned();
-        let name = links.get(&name).cloned().unwrap_or(name);
+        let named = plain(name).to_owned();
+        let link = links.get(&named);
+        let name = link.cloned().unwrap_or_else(|| named.clone());
         // An empty tar is all zeros: if it is not called `*.tar`, it was kept.
         if !made.contains_key(&name) {
-            let bytes = documents
-                .get(&name)?
-                .ok_or_else(|| ArchiveError::Missing(format!("layer {name:?}")))?;
+            let bytes = documents.get(&name)?.ok_or_else(|| match link {
+                Some(to) => ArchiveError::Link {
+                    from: named,
+                    to: to.clone(),
+                },
+                None => ArchiveError::Missing(format!("layer {name:?}")),
+            })?;
             let layer = on_layer(&name, &mut bytes.as_slice())?;
             made.insert(name.clone(), layer);
         }
@@ -207,20 +230,33 @@ pub fn read<L>(
         });
     }
     Ok(Archive {
-        platform: crate::platform::Platform {
-            architecture: config.architecture,
-            os: config.os,
-            variant: config.variant,
-        },
+        platform: config.platform,
         config: config_bytes,
         diff_ids,
         layers,
         names: image.layers,
         made,
+        repeated,
     })
 }
 
-fn limit(what: &'static str, limit: u64) -> ArchiveError {
+/// That no name is that of a layer, of a document or of a link at once.
+fn no_two_kinds<L>(
+    made: &BTreeMap<String, L>,
+    documents: &Documents,
+    links: &BTreeMap<String, String>,
+) -> Result<(), ArchiveError> {
+    let names = made.keys().chain(documents.names()).chain(links.keys());
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(ArchiveError::Twice(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn limit(what: &'static str, limit: u64) -> ArchiveError {
     ArchiveError::Limit { what, limit }
 }
 
@@ -240,8 +276,13 @@ fn parse<T: for<'de> Deserialize<'de>>(
 }
 
 /// Names are keys here, never paths: only a leading `./` is taken off.
-fn plain(name: &str) -> &str {
+pub(crate) fn plain(name: &str) -> &str {
     name.strip_prefix("./").unwrap_or(name)
+}
+
+/// Whether a program that unpacks would have to write elsewhere.
+pub(crate) fn leads_out(name: &str) -> bool {
+    name.starts_with('/') || name.split('/').any(|part| part == "..")
 }
 
 /// `a/layer.tar` → `../b/layer.tar` is `b/layer.tar`: what `docker save` wrote.
@@ -265,29 +306,7 @@ fn resolve_link(from: &str, target: &str) -> String {
 
 /// What tells a layer from a document: a tar's first header.
 const HEAD: u64 = 512;
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z'];
-
 /// A tar, or something compressed: no document is.
 fn begins_like_a_layer(head: &[u8]) -> bool {
-    entries::is_header(head) || [GZIP, ZSTD, XZ].iter().any(|magic| head.starts_with(magic))
-}
-
-/// Looks at the first bytes, not at the name: in a store an archive may be
-/// called anything, and so may a layer in an archive.
-fn decompress<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut source = BufReader::with_capacity(1 << 17, source);
-    let head = source.fill_buf()?;
-    Ok(if head.starts_with(GZIP) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(source))
-    } else if head.starts_with(ZSTD) {
-        Box::new(zstd::Decoder::with_buffer(source)?)
-    } else if head.starts_with(XZ) {
-        let flags = liblzma::stream::CONCATENATED;
-        let stream = liblzma::stream::Stream::new_stream_decoder(MAX_DICTIONARY, flags)?;
-        Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
-    } else {
-        Box::new(source)
-    })
+    entries::is_header(head) || is_compressed(head)
 }

@@ -8,6 +8,7 @@
 mod archive;
 mod layers;
 mod site;
+mod stored;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ use crate::layer::{Identity, LayerError};
 use crate::manifest::{Annotations, Descriptor, Manifest, annotation, media_type, to_bytes};
 use crate::platform::Platform;
 use crate::prior::PriorImage;
+use crate::stored::StoredError;
 
 pub use site::Site;
 
@@ -66,6 +68,14 @@ pub enum PublishError {
         path: PathBuf,
         /// Why.
         source: ArchiveError,
+    },
+    /// An image layout.
+    #[error("the image layout {path} cannot be used")]
+    Stored {
+        /// The directory or the tar.
+        path: PathBuf,
+        /// Why.
+        source: StoredError,
     },
     /// A layer is not what somebody has said it is.
     #[error(
@@ -115,7 +125,7 @@ impl Publisher<'_> {
     /// # Errors
     /// [`PublishError`]; nothing that could be seen has changed then.
     pub async fn publish(&self, image: &Image) -> Result<Pushed, PublishError> {
-        // What an archive is for is only known when it has been read.
+        // What an archive or a layout is for is only known when it has been read.
         if let Body::Layers { config, .. } = &image.body
             && !config.platform().matches(&image.platform)
         {
@@ -141,6 +151,7 @@ impl Publisher<'_> {
                     .await
             }
             Body::Archive { archive, .. } => self.publish_archive(image, identity, archive).await,
+            Body::Stored { layout, .. } => self.publish_stored(image, identity, layout).await,
         }
     }
 

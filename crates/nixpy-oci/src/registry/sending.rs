@@ -70,6 +70,11 @@ pub(super) fn share(content: &Content) -> io::Result<Arc<Content>> {
     Ok(Arc::new(match content {
         Content::Memory(bytes) => Content::Memory(bytes.clone()),
         Content::File(file, size) => Content::File(file.try_clone()?, *size),
+        Content::Section { file, start, size } => Content::Section {
+            file: Arc::clone(file),
+            start: *start,
+            size: *size,
+        },
     }))
 }
 

@@ -1,5 +1,5 @@
 //! From what was built to an image: whatever form the flake has, it becomes a
-//! config and an ordered list of layers, or an archive that holds them.
+//! config and an ordered list of layers, or an archive or a layout that holds them.
 //!
 //! The plan has guessed the form from names; the built path itself decides.
 
@@ -20,9 +20,12 @@ use std::time::SystemTime;
 
 use nixpy_nix::StorePath;
 use nixpy_nix::path_info::PathInfo;
+use nixpy_oci::archive::{Kind, kind};
 use nixpy_oci::image::{Archive, Body, Image};
 use nixpy_oci::layer::Identity;
 use nixpy_oci::manifest::Annotations;
+use nixpy_oci::stored;
+use tokio::task::spawn_blocking;
 
 use crate::inputs::Inputs;
 use crate::lockfile::LockFile;
@@ -126,7 +129,7 @@ pub struct Made {
 ///
 /// # Errors
 /// [`ImageError`] says what the built path is not.
-pub fn image(job: &Job, known: &Known<'_>, inputs: &Inputs) -> Result<Made, ImageError> {
+pub async fn image(job: &Job, known: &Known<'_>, inputs: &Inputs) -> Result<Made, ImageError> {
     let Known { closure, files, .. } = *known;
     let error = |kind, source| ImageError {
         system: job.system.to_string(),
@@ -139,7 +142,7 @@ pub fn image(job: &Job, known: &Known<'_>, inputs: &Inputs) -> Result<Made, Imag
     let output = job.output.as_path();
     let unreadable = |e| error(ImageErrorKind::Unreadable, Some(e));
     let found = match files {
-        Files::OnDisk => look(output).map_err(unreadable)?,
+        Files::OnDisk => look_at(output).await.map_err(unreadable)?,
         Files::Fetched(_) => Found::expected(job.form),
     };
     let (form, body) = match found {
@@ -163,6 +166,14 @@ pub fn image(job: &Job, known: &Known<'_>, inputs: &Inputs) -> Result<Made, Imag
             Some(body) => (Form::Nix2container, body),
             None => return Err(failed(ImageErrorKind::NotAnImage)),
         },
+        Found::Layout => {
+            let identity = identity_of(&job.output, "oci-layout", closure).map_err(failed)?;
+            let layout = stored::Source {
+                path: output.to_owned(),
+                within: Path::new(job.output.store_dir()).to_owned(),
+            };
+            (Form::Layout, Body::Stored { layout, identity })
+        }
         Found::Link => return Err(failed(ImageErrorKind::Link)),
         Found::Script => return Err(failed(ImageErrorKind::NotAnImage)),
         Found::Other => return Err(failed(ImageErrorKind::NotAnImage)),
@@ -228,6 +239,7 @@ enum Found {
     Archive,
     /// Of JSON, by its first letter.
     Object,
+    Layout,
     Other,
 }
 
@@ -240,8 +252,16 @@ impl Found {
             Form::Archive => Self::Archive,
             Form::Closure => Self::Directory,
             Form::Nix2container => Self::Object,
+            Form::Layout => Self::Layout,
         }
     }
+}
+
+/// The names in a compressed tar may take a while, in which a user may interrupt.
+async fn look_at(output: &Path) -> io::Result<Found> {
+    let path = output.to_owned();
+    let looked = spawn_blocking(move || look(&path)).await;
+    looked.map_err(io::Error::other)?
 }
 
 /// Tells by content: names in a store are free.
@@ -251,7 +271,11 @@ fn look(output: &Path) -> io::Result<Found> {
         return Ok(Found::Link);
     }
     if fs::metadata(output)?.is_dir() {
-        return Ok(Found::Directory);
+        return Ok(if output.join("oci-layout").is_file() {
+            Found::Layout
+        } else {
+            Found::Directory
+        });
     }
     let mut head = Vec::new();
     File::open(output)?.take(512).read_to_end(&mut head)?;
@@ -259,11 +283,18 @@ fn look(output: &Path) -> io::Result<Found> {
     Ok(match head.as_slice() {
         [b'#', b'!', ..] => Found::Script,
         [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            Found::Archive
+            in_tar(output)?
         }
-        _ if is_tar => Found::Archive,
+        _ if is_tar => in_tar(output)?,
         [b'{', ..] => Found::Object,
         _ => Found::Other,
+    })
+}
+
+fn in_tar(output: &Path) -> io::Result<Found> {
+    Ok(match kind(output)? {
+        Kind::DockerArchive => Found::Archive,
+        Kind::Layout => Found::Layout,
     })
 }
 

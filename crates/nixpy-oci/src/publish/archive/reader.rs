@@ -59,9 +59,16 @@ impl Reader {
         })?;
         let made = std::mem::take(&mut archive.made);
         let mut passed = BTreeMap::new();
-        for (name, maker) in made {
+        for (name, maker) in made
+            .into_iter()
+            .chain(std::mem::take(&mut archive.repeated))
+        {
             let layer = join(maker).ok_or_else(|| ArchiveError::Tar(stopped()))?;
-            passed.insert(name, layer);
+            let diff_id = layer.diff_id;
+            let first = passed.entry(name.clone()).or_insert(layer);
+            if first.diff_id != diff_id {
+                return Err(ArchiveError::Twice(name));
+            }
         }
         Ok(archive.with(passed))
     }
