@@ -16,6 +16,7 @@ mod failing_builds;
 mod formats;
 mod github;
 mod nix2container;
+mod planning;
 mod scenario;
 mod settings;
 mod stored;

@@ -28,7 +28,7 @@ pub struct Preview {
     #[serde(flatten)]
     pub plan: Plan,
     /// One for each job, as far as the outputs are known; else none at all.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<PlannedImage>,
 }
 

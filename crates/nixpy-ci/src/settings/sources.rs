@@ -93,6 +93,7 @@ impl RawInputs {
     }
 }
 
+/// A command that has no such flag was not given it.
 fn from_flags(setting: &Setting, flags: &ArgMatches) -> Option<Raw> {
     if setting.kind == Kind::Secret {
         return None;
@@ -102,9 +103,10 @@ fn from_flags(setting: &Setting, flags: &ArgMatches) -> Option<Raw> {
         name => format!("--{name}"),
     };
     let values = match setting.kind {
-        Kind::Switch => flags
-            .get_flag(setting.name)
-            .then(|| vec!["true".to_owned()])?,
+        Kind::Switch => {
+            let switched = flags.try_get_one::<bool>(setting.name).ok()??;
+            switched.then(|| vec!["true".to_owned()])?
+        }
         _ => flags
             .try_get_many::<String>(setting.name)
             .ok()??
