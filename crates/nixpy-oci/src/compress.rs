@@ -1,28 +1,34 @@
 //! Compressing layers on all processors, with the same bytes whatever their
 //! number.
 //!
-//! A tar is cut into pieces of 512 KiB. Each is compressed by itself, as a gzip
-//! member or a zstd frame, and the results follow one another: both formats
-//! define that as one stream (RFC 1952 section 2.2, RFC 8878 section 3), and
-//! every client reads it. Where the cuts are depends on the tar alone.
+//! A tar is cut into pieces. Each is compressed by itself, as a gzip member or a zstd
+//! frame, and the results follow one another: both formats define that as one
+//! stream (RFC 1952 section 2.2, RFC 8878 section 3), and every client reads it.
+//! Where the cuts are depends on the tar alone.
 //!
 //! Pieces let gzip be made by libdeflate, which wants its input whole and is
-//! several times quicker than what compresses streams.
+//! several times quicker than what compresses streams. Gzip looks back 32 KiB, zstd a
+//! megabyte and more, so that its pieces have to be larger for a cut to cost little.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use libdeflater::{CompressionLvl, Compressor};
+use zstd::bulk::Compressor as ZstdCompressor;
 
 use crate::manifest::media_type;
 
-/// Large enough that cutting costs about one part in a hundred.
-const PIECE: usize = 512 << 10;
+/// Bytes of all pieces of one layer that are compressed, or wait to be written, at a
+/// time; their compressed forms come on top.
+const UNDER_WAY: usize = 4 << 20;
 
-/// Pieces of one layer that are compressed, or wait to be written, at a time.
-/// With both sides of a piece in memory this bounds what a layer needs to 4 MiB.
-const UNDER_WAY: usize = 4;
+thread_local! {
+    /// What a compressor has in memory is made once a thread, not once a piece.
+    static GZIP: RefCell<Option<(u8, Compressor)>> = const { RefCell::new(None) };
+    static ZSTD: RefCell<Option<(u8, ZstdCompressor<'static>)>> = const { RefCell::new(None) };
+}
 
 /// How layers are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,33 +52,61 @@ impl Compression {
     }
 
     /// Names everything that the compressed bytes depend on but the tar; a part
-    /// of a layer's identity. A change of compressor or of [`PIECE`] needs a new
-    /// name here.
+    /// of a layer's identity. A change of compressor or of [`Compression::piece`] needs a
+    /// new name here.
     pub fn id(self) -> String {
         match self {
             Self::None => "none".to_owned(),
             Self::Gzip(level) => format!("gzip-{level}/libdeflate/512k"),
-            Self::Zstd(level) => format!("zstd-{level}/libzstd/512k"),
+            Self::Zstd(level) => format!("zstd-{level}/libzstd/1m"),
+        }
+    }
+
+    /// How large the pieces are: a cut costs less than one part in a hundred.
+    fn piece(self) -> usize {
+        match self {
+            Self::Gzip(_) => 512 << 10,
+            Self::Zstd(_) | Self::None => 1 << 20,
         }
     }
 
     fn compress(self, piece: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::None => Ok(piece.to_vec()),
-            Self::Gzip(level) => {
-                let level = CompressionLvl::new(level.into())
-                    .map_err(|_| io::Error::other("the gzip level is not from 1 to 12"))?;
-                let mut compressor = Compressor::new(level);
-                let mut out = vec![0; compressor.gzip_compress_bound(piece.len())];
-                let size = compressor
-                    .gzip_compress(piece, &mut out)
-                    .map_err(|_| io::Error::other("libdeflate found its own bound too small"))?;
-                out.truncate(size);
-                Ok(out)
-            }
-            Self::Zstd(level) => zstd::bulk::compress(piece, level.into()),
+            Self::Gzip(level) => GZIP.with_borrow_mut(|kept| gzip(kept, level, piece)),
+            Self::Zstd(level) => ZSTD.with_borrow_mut(|kept| zstd(kept, level, piece)),
         }
     }
+}
+
+fn gzip(kept: &mut Option<(u8, Compressor)>, level: u8, piece: &[u8]) -> io::Result<Vec<u8>> {
+    let compressor = match kept.take().filter(|(of, _)| *of == level) {
+        Some((_, compressor)) => compressor,
+        None => {
+            let level = CompressionLvl::new(level.into())
+                .map_err(|_| io::Error::other("the gzip level is not from 1 to 12"))?;
+            Compressor::new(level)
+        }
+    };
+    let (_, compressor) = kept.insert((level, compressor));
+    let mut out = vec![0; compressor.gzip_compress_bound(piece.len())];
+    let size = compressor
+        .gzip_compress(piece, &mut out)
+        .map_err(|_| io::Error::other("libdeflate found its own bound too small"))?;
+    out.truncate(size);
+    Ok(out)
+}
+
+fn zstd(
+    kept: &mut Option<(u8, ZstdCompressor<'static>)>,
+    level: u8,
+    piece: &[u8],
+) -> io::Result<Vec<u8>> {
+    let compressor = match kept.take().filter(|(of, _)| *of == level) {
+        Some((_, compressor)) => compressor,
+        None => ZstdCompressor::new(level.into())?,
+    };
+    kept.insert((level, compressor)).1.compress(piece)
 }
 
 /// Compresses what is written to it, in order, on the processors' common pool.
@@ -105,7 +139,7 @@ impl<W: Write> Encoder<W> {
     }
 
     fn send_piece(&mut self) -> io::Result<()> {
-        if self.under_way.len() == UNDER_WAY {
+        if self.under_way.len() * self.compression.piece() >= UNDER_WAY {
             self.write_first()?;
         }
         let piece = std::mem::take(&mut self.piece);
@@ -136,11 +170,11 @@ impl<W: Write> Write for Encoder<W> {
             return self.out.write(buf);
         }
         if self.piece.capacity() == 0 {
-            self.piece.reserve_exact(PIECE);
+            self.piece.reserve_exact(self.compression.piece());
         }
-        let taken = buf.len().min(PIECE - self.piece.len());
+        let taken = buf.len().min(self.compression.piece() - self.piece.len());
         self.piece.extend_from_slice(&buf[..taken]);
-        if self.piece.len() == PIECE {
+        if self.piece.len() == self.compression.piece() {
             self.send_piece()?;
         }
         Ok(taken)
@@ -174,6 +208,8 @@ mod tests {
             .for_each(|part| encoder.write_all(part).unwrap());
         encoder.finish().unwrap()
     }
+
+    const PIECE: usize = 1 << 20;
 
     #[test]
     fn pieces_read_as_one_stream() {

@@ -51,7 +51,10 @@ pub(super) fn root_layer(
         },
         size_hint: 0,
         stated_diff_id: None,
-        comment: "/etc/passwd, /etc/group, /tmp and links into the package".to_owned(),
+        comment: match settings.contents.is_empty() {
+            true => "/etc/passwd, /etc/group and /tmp".to_owned(),
+            false => "/etc/passwd, /etc/group, /tmp and links into the package".to_owned(),
+        },
         contents: Vec::new(),
     })
 }
