@@ -25,9 +25,18 @@ use crate::manifest::media_type;
 const UNDER_WAY: usize = 4 << 20;
 
 thread_local! {
-    /// What a compressor has in memory is made once a thread, not once a piece.
-    static GZIP: RefCell<Option<(u8, Compressor)>> = const { RefCell::new(None) };
-    static ZSTD: RefCell<Option<(u8, ZstdCompressor<'static>)>> = const { RefCell::new(None) };
+    /// What compressing takes in memory is made once a thread, not once a piece: pages
+    /// that are fresh each time cost as much as the checksums.
+    static WORKBENCH: RefCell<Workbench> = RefCell::default();
+}
+
+/// A thread's compressors, for the level they were used with last, and room for what
+/// they write.
+#[derive(Default)]
+struct Workbench {
+    gzip: Option<(u8, Compressor)>,
+    zstd: Option<(u8, ZstdCompressor<'static>)>,
+    room: Vec<u8>,
 }
 
 /// How layers are compressed.
@@ -73,40 +82,48 @@ impl Compression {
     fn compress(self, piece: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::None => Ok(piece.to_vec()),
-            Self::Gzip(level) => GZIP.with_borrow_mut(|kept| gzip(kept, level, piece)),
-            Self::Zstd(level) => ZSTD.with_borrow_mut(|kept| zstd(kept, level, piece)),
+            Self::Gzip(level) => WORKBENCH.with_borrow_mut(|bench| bench.gzip(level, piece)),
+            Self::Zstd(level) => WORKBENCH.with_borrow_mut(|bench| bench.zstd(level, piece)),
         }
     }
 }
 
-fn gzip(kept: &mut Option<(u8, Compressor)>, level: u8, piece: &[u8]) -> io::Result<Vec<u8>> {
-    let compressor = match kept.take().filter(|(of, _)| *of == level) {
-        Some((_, compressor)) => compressor,
-        None => {
-            let level = CompressionLvl::new(level.into())
-                .map_err(|_| io::Error::other("the gzip level is not from 1 to 12"))?;
-            Compressor::new(level)
-        }
-    };
-    let (_, compressor) = kept.insert((level, compressor));
-    let mut out = vec![0; compressor.gzip_compress_bound(piece.len())];
-    let size = compressor
-        .gzip_compress(piece, &mut out)
-        .map_err(|_| io::Error::other("libdeflate found its own bound too small"))?;
-    out.truncate(size);
-    Ok(out)
+impl Workbench {
+    fn gzip(&mut self, level: u8, piece: &[u8]) -> io::Result<Vec<u8>> {
+        let compressor = match self.gzip.take().filter(|(of, _)| *of == level) {
+            Some((_, compressor)) => compressor,
+            None => {
+                let level = CompressionLvl::new(level.into())
+                    .map_err(|_| io::Error::other("the gzip level is not from 1 to 12"))?;
+                Compressor::new(level)
+            }
+        };
+        let (_, compressor) = self.gzip.insert((level, compressor));
+        let room = grown(&mut self.room, compressor.gzip_compress_bound(piece.len()));
+        let size = compressor
+            .gzip_compress(piece, room)
+            .map_err(|_| io::Error::other("libdeflate found its own bound too small"))?;
+        Ok(room[..size].to_vec())
+    }
+
+    fn zstd(&mut self, level: u8, piece: &[u8]) -> io::Result<Vec<u8>> {
+        let compressor = match self.zstd.take().filter(|(of, _)| *of == level) {
+            Some((_, compressor)) => compressor,
+            None => ZstdCompressor::new(level.into())?,
+        };
+        let (_, compressor) = self.zstd.insert((level, compressor));
+        let room = grown(&mut self.room, zstd::zstd_safe::compress_bound(piece.len()));
+        let size = compressor.compress_to_buffer(piece, room)?;
+        Ok(room[..size].to_vec())
+    }
 }
 
-fn zstd(
-    kept: &mut Option<(u8, ZstdCompressor<'static>)>,
-    level: u8,
-    piece: &[u8],
-) -> io::Result<Vec<u8>> {
-    let compressor = match kept.take().filter(|(of, _)| *of == level) {
-        Some((_, compressor)) => compressor,
-        None => ZstdCompressor::new(level.into())?,
-    };
-    kept.insert((level, compressor)).1.compress(piece)
+/// At least so much room; what was in it does not matter.
+fn grown(room: &mut Vec<u8>, size: usize) -> &mut [u8] {
+    if room.len() < size {
+        room.resize(size, 0);
+    }
+    room
 }
 
 /// Compresses what is written to it, in order, on the processors' common pool.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use nixpy_nix::cache::{Caches, KnownClosure};
 use nixpy_nix::{Nix, StorePath};
 
-use crate::image::{Closure, Fetched, Files, conf_of, customisation_layer_of};
+use crate::image::{Closure, Fetched, Files, conf_of, customisation_layer_of, programs_of};
 use crate::plan::{Form, Job, Plan};
 
 /// What is known of the outputs without having them.
@@ -61,11 +61,18 @@ async fn files_of(nix: &Nix, job: &Job, known: &KnownClosure) -> Option<FetchedF
             let layer = customisation_layer_of(&description)?;
             let checksum = layer.as_path().join("checksum");
             let stated = known.read(nix, &layer, &checksum).await?;
-            Some(vec![
-                (output.to_owned(), Fetched::Text(script)),
+            let mut files = vec![
                 (conf.as_path().to_owned(), Fetched::Text(description)),
                 (checksum, Fetched::Text(stated)),
-            ])
+            ];
+            for program in programs_of(&script, job.output.store_dir()) {
+                let path: StorePath = program.to_str()?.parse().ok()?;
+                if let Some(text) = known.read(nix, &path, &program).await {
+                    files.push((program, Fetched::Text(text)));
+                }
+            }
+            files.push((output.to_owned(), Fetched::Text(script)));
+            Some(files)
         }
         Form::Nix2container => {
             let description = known.read(nix, &job.output, output).await?;

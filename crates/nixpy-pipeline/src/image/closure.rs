@@ -31,7 +31,7 @@ pub(super) fn body(
     let partition = layering::layers(&job.output, closure, wishes)
         .map_err(|unknown| ImageErrorKind::UnknownPath(unknown.0))?;
     let stamp = Stamp::root();
-    let directories = store_directories();
+    let directories = store_directories(0o755);
     let mut layers = vec![root_layer(&job.output, files, settings, &stamp)?];
     for layer in &partition.layers {
         layers.push(store_layer(&layer.paths, &directories, &stamp, closure)?);

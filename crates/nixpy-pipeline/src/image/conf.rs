@@ -74,6 +74,14 @@ fn root() -> String {
     "root".to_owned()
 }
 
+/// What a description leaves to whoever makes the image.
+pub(super) struct Making {
+    /// The time of the run.
+    pub now: SystemTime,
+    /// Of `/nix` and `/nix/store`.
+    pub store_mode: u32,
+}
+
 /// What a description came to.
 pub(super) enum Described {
     /// The image.
@@ -97,14 +105,14 @@ pub(super) fn body(
     path: &Path,
     closure: &Closure,
     files: &Files,
-    now: SystemTime,
+    making: &Making,
 ) -> Result<Described, ImageErrorKind> {
     let wrong = |why: String| ImageErrorKind::Conf(path.display().to_string(), why);
     let text = files.read(path).map_err(|e| wrong(e.to_string()))?;
     // JSON that is none is an error; JSON of another kind is the script's affair.
     let value: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     let dated_now = ["created", "mtime"].iter().any(|key| value[*key] == NOW);
-    let understood = || understood(value, closure, files, now);
+    let understood = || understood(value, closure, files, making);
     Ok(match understood()? {
         Some(body) => Described::Body(body),
         None => Described::ForTheScript { dated_now },
@@ -124,7 +132,7 @@ fn understood(
     value: Value,
     closure: &Closure,
     files: &Files,
-    now: SystemTime,
+    making: &Making,
 ) -> Result<Option<Body>, ImageErrorKind> {
     let Ok(mut conf) = serde_json::from_value::<Conf>(value) else {
         return Ok(None);
@@ -137,7 +145,7 @@ fn understood(
         .flatten()
     {
         if time == NOW {
-            *time = isoformat_of(now);
+            *time = isoformat_of(making.now);
         }
     }
     let mtime = conf.mtime.as_ref().unwrap_or(&conf.created);
@@ -153,7 +161,7 @@ fn understood(
         uname: conf.uname,
         gname: conf.gname,
     };
-    let directories = store_directories();
+    let directories = store_directories(making.store_mode);
     let mut layers = Vec::new();
     for paths in &conf.store_layers {
         layers.push(store_layer(paths, &directories, &stamp, closure)?);
@@ -257,9 +265,9 @@ fn base(path: &StorePath, closure: &Closure) -> Result<Base, ImageErrorKind> {
 
 /// `/nix` and `/nix/store` come first, as docker's own tools do it; the script
 /// writes these two wherever the store is.
-pub(super) fn store_directories() -> Vec<(String, u32)> {
+pub(super) fn store_directories(mode: u32) -> Vec<(String, u32)> {
     ["/nix", "/nix/store"]
-        .map(|name| (name.to_owned(), 0o755))
+        .map(|name| (name.to_owned(), mode))
         .to_vec()
 }
 

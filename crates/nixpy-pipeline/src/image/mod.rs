@@ -33,7 +33,7 @@ use crate::plan::{Form, Job};
 
 pub(crate) use conf::customisation_layer as customisation_layer_of;
 pub use files::{Fetched, Files};
-pub(crate) use script::conf_of;
+pub(crate) use script::{conf_of, programs_of};
 
 /// The closure of everything that was built, by path.
 pub type Closure = BTreeMap<StorePath, PathInfo>;
@@ -198,8 +198,13 @@ fn script_body(
 ) -> Result<Body, ImageErrorKind> {
     let output = job.output.as_path();
     let text = files.read(output).map_err(|_| ImageErrorKind::Unreadable)?;
-    let described = match script::conf_of(&text, job.output.store_dir()) {
-        Some(path) => conf::body(&path, closure, files, now)?,
+    let store_dir = job.output.store_dir();
+    let making = conf::Making {
+        now,
+        store_mode: script::store_mode(&text, store_dir, files),
+    };
+    let described = match script::conf_of(&text, store_dir) {
+        Some(path) => conf::body(&path, closure, files, &making)?,
         None => conf::Described::not_understood(),
     };
     let date = match described {
