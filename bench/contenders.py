@@ -24,8 +24,9 @@ Peer = Callable[[str], Push]
 class Workshop:
     """The binary, the flakes, and a place for everything that is written."""
 
-    def __init__(self, binary: str, root: str, scratch: str) -> None:
-        self.binary, self.root, self.scratch = binary, root, scratch
+    def __init__(self, binary: str, root: str, scratch: str, invited: tuple[str, ...] = ("",)) -> None:
+        # Peers take part whose name begins with one of `invited`.
+        self.binary, self.root, self.scratch, self.invited = binary, root, scratch, invited
         self.prefetch = f"{root}/examples/hermetic/prefetch"
         self.hermetic = self.copy("examples/hermetic")
         self.closures = self.copy("bench/closure", hermetic_within=True)
@@ -99,7 +100,7 @@ class Workshop:
                 "skopeo copy zstd": lambda archive: self.skopeo(archive, "--format=oci", "--dest-compress-format=zstd"),
                 "podman load, push zstd": lambda archive: self.podman(archive, "--format=oci", "--compression-format=zstd"),
             }
-        return peers
+        return {name: peer for name, peer in peers.items() if name.startswith(self.invited)}
 
     def skopeo(self, archive: str, *options: str) -> Push:
         return lambda registry: self.forgetful(
