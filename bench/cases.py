@@ -3,12 +3,11 @@ one, write a function and name it in CASES."""
 
 import contextlib
 import itertools
-import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
 
 import measure
 from contenders import Push, Workshop
+from figures import Figure, against_best, compared, details, median, megabytes
 from measure import Run
 
 NATIVE = ("--system", "x86_64-linux")
@@ -16,43 +15,6 @@ NATIVE = ("--system", "x86_64-linux")
 LEVELS = {"gzip": 2, "zstd": 3}
 # Of `large` and `wheels`, in rounds: a minute each.
 ROUNDS = 3
-
-
-@dataclass
-class Figure:
-    """One line of the table."""
-    case: str
-    # What nixpy-ci took, and the peer, in the unit.
-    ours: float
-    unit: str
-    peer: str = ""
-    theirs: float | None = None
-    # "times" is theirs / ours, "share" is ours / theirs, "added" is ours - theirs, "at most" is ours.
-    compared: str = "times"
-    goal: float = 0
-    # For each contender every sample, and medians of what explains them.
-    details: dict[str, dict] = field(default_factory=dict)
-
-    @property
-    def of(self) -> str:
-        """What the contenders have done, whichever of them the figure is about."""
-        return self.case.partition(":")[0]
-
-    @property
-    def value(self) -> float:
-        return {
-            "times": lambda: self.theirs / max(self.ours, 1e-9),
-            "share": lambda: self.ours / max(self.theirs, 1e-9),
-            "added": lambda: self.ours - self.theirs,
-            "at most": lambda: self.ours,
-        }[self.compared]()
-
-    @property
-    def met(self) -> bool:
-        return self.value >= self.goal if self.compared == "times" else self.value <= self.goal
-
-    def as_json(self) -> dict:
-        return asdict(self) | {"value": self.value, "met": self.met}
 
 
 def start(shop: Workshop, runs: int) -> list[Figure]:
@@ -98,7 +60,8 @@ def small(shop: Workshop, runs: int) -> list[Figure]:
     ours["image"] = shop.nixpy(shop.hermetic, *NATIVE, "--attribute", "image", "--build-archive")
     figures = []
     whole_way = {name: shop.whole_way(script, peer) for name, peer in shop.peers().items()}
-    results = race(runs, {f"nixpy-ci {form}": shop.cold(push) for form, push in ours.items()}, cold_each(shop, whole_way))
+    named = {f"nixpy-ci {form}": push for form, push in ours.items()}
+    results = race(runs, cold_each(shop, named), cold_each(shop, whole_way))
     figures += [against_best(f"small, cold: {form}", results, f"nixpy-ci {form}", whole_way, 1) for form in ours]
 
     archive = shop.archive(script, "hermetic")
@@ -115,6 +78,8 @@ def cold(shop: Workshop, runs: int) -> list[Figure]:
     """A closure of 1 GB to an empty registry, gzip: the whole way from the store."""
     figures, results = cold_with(shop, runs, "gzip", 6)
     for form in ("app", "stream"):
+        if "skopeo copy" not in results:
+            continue
         ours, theirs = (megabytes(results[name], "stored_bytes") for name in (f"nixpy-ci {form}", "skopeo copy"))
         figures.append(Figure(f"cold, gzip: {form}, size", ours, "MB", "skopeo copy", theirs, "share", 1.05))
     return figures
@@ -282,34 +247,6 @@ def race(
     runs: int, ours: dict[str, Callable[[], Run]], peers: dict[str, Callable[[], Run]], uncounted: int = 1
 ) -> dict[str, list[Run]]:
     return measure.in_turn(runs, ours | peers, uncounted, tuple(peers))
-
-
-def against_best(case: str, results: dict[str, list[Run]], ours: str, peers: Iterable[str], goal: float) -> Figure:
-    best = min(peers, key=lambda peer: measure.median(results[peer]))
-    return compared(case, results, ours, best, "times", goal)
-
-
-def compared(
-    case: str, results: dict[str, list[Run]], ours: str, theirs: str, how: str, goal: float
-) -> Figure:
-    scale, unit = (1e3, "ms") if how == "added" else (1, "s")
-    return Figure(
-        case, measure.median(results[ours]) * scale, unit, theirs, measure.median(results[theirs]) * scale,
-        how, goal, {name: details(runs) for name, runs in results.items()},
-    )
-
-
-def details(runs: list[Run]) -> dict:
-    notes = {key: median(runs, key) for key in runs[0].notes}
-    return {"seconds": [round(run.seconds, 5) for run in runs]} | notes
-
-
-def median(runs: list[Run], note: str) -> float:
-    return statistics.median(run.notes[note] for run in runs)
-
-
-def megabytes(runs: list[Run], note: str) -> float:
-    return median(runs, note) / 1e6
 
 
 Case = Callable[[Workshop, int], list[Figure]]
