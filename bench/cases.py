@@ -1,44 +1,20 @@
 """What is measured. A case prepares, measures, and returns its figures; to add
 one, write a function and name it in CASES."""
 
-import statistics
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable
 
 import measure
 from contenders import Push, Workshop
+from figures import Figure, against_best, compared, details, median, megabytes
 from measure import Run
 
 NATIVE = ("--system", "x86_64-linux")
-
-
-@dataclass
-class Figure:
-    """One line of the table."""
-    case: str
-    # What nixpy-ci took, and the peer, in the unit.
-    ours: float
-    unit: str
-    peer: str = ""
-    theirs: float | None = None
-    # "times" is theirs / ours, "added" is ours - theirs, "at most" is ours.
-    compared: str = "times"
-    goal: float = 0
-    # For each contender every sample, and medians of what explains them.
-    details: dict[str, dict] = field(default_factory=dict)
-
-    @property
-    def value(self) -> float:
-        if self.compared == "times":
-            return self.theirs / self.ours
-        return self.ours - self.theirs if self.compared == "added" else self.ours
-
-    @property
-    def met(self) -> bool:
-        return self.value >= self.goal if self.compared == "times" else self.value < self.goal
-
-    def as_json(self) -> dict:
-        return asdict(self) | {"value": self.value, "met": self.met}
+# nixpy-ci's own defaults, for the program that measures the limit.
+LEVELS = {"gzip": 2, "zstd": 3}
+# Of `large` and `wheels`, in rounds: a minute each.
+ROUNDS = 3
 
 
 def start(shop: Workshop, runs: int) -> list[Figure]:
@@ -76,99 +52,215 @@ def nothing_to_do_in(flake: str, case: str, shop: Workshop, runs: int) -> Figure
     return compared(case, results, "nixpy-ci", "nix build", "added", 150)
 
 
-def cold(shop: Workshop, runs: int) -> list[Figure]:
-    """x86_64 of examples/hermetic from the store to an empty registry."""
+def small(shop: Workshop, runs: int) -> list[Figure]:
+    """x86_64 of examples/hermetic from the store to an empty registry, and once more."""
     [script, _] = shop.build(shop.hermetic, "packages.x86_64-linux.stream", "packages.x86_64-linux.image")
+    ours = {form: shop.nixpy(shop.hermetic, *NATIVE, "--attribute", form) for form in ("app", "stream")}
+    # Without the option the script that makes the archive would be read in its place.
+    ours["image"] = shop.nixpy(shop.hermetic, *NATIVE, "--attribute", "image", "--build-archive")
+    figures = []
+    whole_way = {name: shop.whole_way(script, peer) for name, peer in shop.peers().items()}
+    named = {f"nixpy-ci {form}": push for form, push in ours.items()}
+    results = race(runs, cold_each(shop, named), cold_each(shop, whole_way))
+    figures += [against_best(f"small, cold: {form}", results, f"nixpy-ci {form}", whole_way, 1) for form in ours]
+
     archive = shop.archive(script, "hermetic")
-    return pushes(shop, runs, "cold push", shop.hermetic, archive, script, ("stream", "app", "image"))
+    alone = {name: peer(archive) for name, peer in shop.peers().items()}
+    with contextlib.ExitStack() as registries:
+        def again(push: Push) -> Callable[[], Run]:
+            return registries.enter_context(shop.one_after_another(itertools.repeat(push)))
+
+        results = race(runs, {"nixpy-ci app": again(ours["app"])}, {name: again(push) for name, push in alone.items()})
+    return figures + [against_best("small, nothing changed", results, "nixpy-ci app", alone, 1)]
 
 
-def cold_large(shop: Workshop, runs: int) -> list[Figure]:
-    """The same with 1 GB in 20 paths."""
-    [script, _] = shop.build(shop.closures, "many-stream", "many-image")
-    archive = shop.archive(script, "many")
-    runs = min(runs, 3)
-    return pushes(shop, runs, "cold push, 1 GB", shop.closures, archive, script, ("many-stream", "many-image"))
+def cold(shop: Workshop, runs: int) -> list[Figure]:
+    """A closure of 1 GB to an empty registry, gzip: the whole way from the store."""
+    figures, results = cold_with(shop, runs, "gzip", 6)
+    for form in ("app", "stream"):
+        if "skopeo copy" not in results:
+            continue
+        ours, theirs = (megabytes(results[name], "stored_bytes") for name in (f"nixpy-ci {form}", "skopeo copy"))
+        figures.append(Figure(f"cold, gzip: {form}, size", ours, "MB", "skopeo copy", theirs, "share", 1.05))
+    return figures
 
 
-def pushes(
-    shop: Workshop, runs: int, case: str, flake: str, archive: str, script: str, attributes: tuple[str, ...]
-) -> list[Figure]:
-    contenders: dict[str, Push] = {}
-    for attribute in attributes:
-        # Else the script that makes the archive would be read in its place, as with `stream`.
-        archive_itself = ["--build-archive"] if attribute.endswith("image") else []
-        contenders[f"nixpy-ci {attribute}"] = shop.nixpy(flake, *NATIVE, "--attribute", attribute, *archive_itself)
-    contenders[f"nixpy-ci {attributes[0]} zstd"] = shop.nixpy(
-        flake, *NATIVE, "--attribute", attributes[0], "--compression", "zstd"
-    )
-    contenders["skopeo copy"] = shop.skopeo(archive)
-    contenders["script, skopeo copy"] = shop.script_first(script)
-    results = measure.in_turn(runs, {name: shop.cold(push) for name, push in contenders.items()})
-    peers = ("skopeo copy", "script, skopeo copy")
-    return [
-        compared(f"{case}, {name.removeprefix('nixpy-ci ')}", results, name, peer, "times", 1)
-        for name in contenders
-        if name not in peers
-        for peer in peers
-    ]
+def cold_zstd(shop: Workshop, runs: int) -> list[Figure]:
+    """The same with zstd, which two of the peers have as well."""
+    figures, _ = cold_with(shop, runs, "zstd", 8)
+    return figures
 
 
-def nothing_changed(shop: Workshop, runs: int) -> list[Figure]:
-    """The same push a second time, on a machine that remembers nothing."""
-    [script] = shop.build(shop.hermetic, "packages.x86_64-linux.stream")
-    archive = shop.archive(script, "hermetic")
-    results = measure.in_turn(runs, {
-        "nixpy-ci": shop.again(shop.nixpy(shop.hermetic, *NATIVE)),
-        "skopeo copy": shop.again(shop.skopeo(archive)),
-    })
-    return [compared("nothing changed, registry", results, "nixpy-ci", "skopeo copy", "times", 1)]
+def cold_with(shop: Workshop, runs: int, compression: str, goal: float) -> tuple[list[Figure], dict[str, list[Run]]]:
+    script = gigabyte(shop)["stream"]
+    ours = {f"nixpy-ci {form}": wheels(shop, form, "--compression", compression) for form in ("app", "stream")}
+    peers = {name: shop.whole_way(script, peer) for name, peer in shop.peers(compression).items()}
+    results = race(min(runs, ROUNDS), cold_each(shop, ours), cold_each(shop, peers), uncounted=0)
+    case = f"cold, {compression}"
+    return [against_best(f"{case}: {name.split()[-1]}", results, name, peers, goal) for name in ours], results
+
+
+def archive(shop: Workshop, runs: int) -> list[Figure]:
+    """A docker-archive of 1 GB that is there already, not gzip'd, to an empty registry, gzip."""
+    file = gigabyte(shop)["archive"]
+    ours = {"nixpy-ci archive": wheels(shop, "archive", "--build-archive")}
+    peers = {name: peer(file) for name, peer in shop.peers().items()}
+    results = race(min(runs, ROUNDS), cold_each(shop, ours), cold_each(shop, peers), uncounted=0)
+    return [against_best("cold, archive", results, "nixpy-ci archive", peers, 3)]
+
+
+def unchanged(shop: Workshop, runs: int) -> list[Figure]:
+    """1 GB once more to the registry that has it, from a machine that remembers nothing;
+    peers from an archive that is there already."""
+    file = gigabyte(shop)["archive"]
+    ours = {f"nixpy-ci {form}": wheels(shop, form) for form in ("app", "stream")}
+    peers = {name: peer(file) for name, peer in shop.peers().items()}
+    with contextlib.ExitStack() as registries:
+        def again(pushes: dict[str, Push]) -> dict[str, Callable[[], Run]]:
+            return {
+                name: registries.enter_context(shop.one_after_another(itertools.repeat(push)))
+                for name, push in pushes.items()
+            }
+        results = race(min(runs, ROUNDS), again(ours), again(peers), uncounted=0)
+    figures = []
+    for name in ours:
+        case = f"nothing changed: {name.split()[-1]}"
+        figures += [
+            against_best(case, results, name, peers, 100),
+            Figure(f"{case}, requests", median(results[name], "requests"), "requests", compared="at most", goal=8),
+            Figure(f"{case}, layers sent", megabytes(results[name], "sent_bytes"), "MB", compared="at most", goal=0),
+        ]
+    return figures
+
+
+def changed(shop: Workshop, runs: int) -> list[Figure]:
+    """One path of 1 MB of 1 GB is another than in the image before, the whole way from the store."""
+    rounds = min(runs, ROUNDS)
+    editions = range(rounds + 1)
+    forms = [f"wheels-{edition}-{form}" for edition in editions for form in ("app", "stream")]
+    built = dict(zip(forms, shop.build(shop.closures, *forms)))
+    gigabyte(shop)
+
+    def ours(form: str) -> list[Push]:
+        return [shop.nixpy(shop.closures, *NATIVE, "--attribute", f"wheels-{edition}-{form}") for edition in editions]
+
+    whole_way = {
+        name: [shop.whole_way(built[f"wheels-{edition}-stream"], peer) for edition in editions]
+        for name, peer in shop.peers().items()
+    }
+    with contextlib.ExitStack() as registries:
+        def pushed(pushes: Iterable[Push]) -> Callable[[], Run]:
+            return registries.enter_context(shop.one_after_another(pushes))
+
+        results = race(
+            rounds,
+            {f"nixpy-ci {form}": pushed(ours(form)) for form in ("app", "stream")},
+            {name: pushed(pushes) for name, pushes in whole_way.items()},
+            uncounted=0,
+        )
+    figures = []
+    for form in ("app", "stream"):
+        name = f"nixpy-ci {form}"
+        last = results[name][-1]
+        path = built[f"wheels-{rounds}-app"]
+        layer = sum(size for comment, size in last.layers.items() if path in comment) / 1e6
+        figures += [
+            against_best(f"one path changed: {form}", results, name, whole_way, 30),
+            Figure(
+                f"one path changed: {form}, layers sent", last.notes["sent_bytes"] / 1e6, "MB",
+                "the layer it is in", layer, "share", 1,
+            ),
+        ]
+    return figures
 
 
 def memory(shop: Workshop, _runs: int) -> list[Figure]:
-    """Peak memory of one cold push to a registry: small, 1 GB in 20 paths, 1 GB in one."""
-    contenders: dict[str, Push] = {"hermetic, both systems": shop.nixpy(shop.hermetic)}
-    for size in ("many", "one"):
-        shop.build(shop.closures, *(f"{size}-{form}" for form in ("app", "stream", "image")))
-        for form in ("app", "stream", "image"):
-            attribute = f"{size}-{form}"
-            contenders[attribute] = shop.nixpy(shop.closures, *NATIVE, "--attribute", attribute, "--build-archive")
-    contenders["many-stream zstd"] = shop.nixpy(
-        shop.closures, *NATIVE, "--attribute", "many-stream", "--compression", "zstd"
-    )
-    figures = []
-    for name, push in contenders.items():
-        once = shop.memory(push)()
+    """Peak memory of one cold push of 1 GB and of 4 GB, and of other shapes."""
+    gigabyte(shop)
+    ours: dict[str, Push] = {}
+    sizes = {"1 GB": "wheels-0", "4 GB": "large"}
+    pairs = list(itertools.product(("app", "stream"), LEVELS))
+    for (form, compression), (size, pname) in itertools.product(pairs, sizes.items()):
+        shop.build(shop.closures, f"{pname}-{form}")
+        options = ["--attribute", f"{pname}-{form}", "--compression", compression]
+        ours[f"{size}, {form}, {compression}"] = shop.nixpy(shop.closures, *NATIVE, *options)
+    for what, attribute in {"1 GB, gzip'd archive": "wheels-0-image", "1 GB in one path, app": "one-app"}.items():
+        shop.build(shop.closures, attribute)
+        ours[what] = shop.nixpy(shop.closures, *NATIVE, "--attribute", attribute, "--build-archive")
+    ours["examples/hermetic, both systems"] = shop.nixpy(shop.hermetic)
+
+    runs = {}
+    for name, push in ours.items():
+        runs[name] = shop.memory(push)()
+        measure.note(name, runs[name])
+    figures = [
+        Figure(
+            f"peak memory: {name}", run.own_bytes / 1e6, "MB", compared="at most", goal=96,
+            details={name: {"seconds": [run.seconds], "tree_bytes": run.tree_bytes}},
+        )
+        for name, run in runs.items()
+    ]
+    for form, compression in pairs:
+        small, large = (runs[f"{size}, {form}, {compression}"].own_bytes / 1e6 for size in sizes)
         figures.append(Figure(
-            f"peak memory, {name}", once.own_bytes / 1e6, "MB", compared="at most", goal=100,
-            details={name: {"seconds": [once.seconds], "tree_bytes": once.tree_bytes}},
+            f"peak memory: {form}, {compression}, 4 GB beside 1 GB", large, "MB", "1 GB", small, "share", 1.1
         ))
     return figures
 
 
-def compared(
-    case: str, results: dict[str, list[Run]], ours: str, theirs: str, how: str, goal: float
-) -> Figure:
-    scale, unit = (1e3, "ms") if how == "added" else (1, "s")
-    return Figure(
-        case, measure.median(results[ours]) * scale, unit, theirs, measure.median(results[theirs]) * scale,
-        how, goal, {name: details(results[name]) for name in (ours, theirs)},
-    )
+def limit(shop: Workshop, runs: int) -> list[Figure]:
+    """1 GB cold against nothing but hashing and compressing the same layers from memory."""
+    file = gigabyte(shop)["archive"]
+    figures = []
+    for compression, level in LEVELS.items():
+        ours = {f"nixpy-ci {form}": wheels(shop, form, "--compression", compression) for form in ("app", "stream")}
+        limit_ = f"limit, {compression}"
+        contenders = cold_each(shop, ours) | {limit_: shop.limit(file, compression, level)}
+        results = measure.in_turn(min(runs, ROUNDS), contenders, uncounted=0)
+        figures += [
+            compared(f"against the limit, {compression}: {name.split()[-1]}", results, name, limit_, "share", 1.25)
+            for name in ours
+        ]
+    return figures
 
 
-def details(runs: list[Run]) -> dict:
-    notes = {key: statistics.median(run.notes[key] for run in runs) for key in runs[0].notes}
-    return {"seconds": [round(run.seconds, 5) for run in runs]} | notes
+# What the cases are made of.
+
+
+def gigabyte(shop: Workshop) -> dict[str, str]:
+    """The outputs of the wheels as script and archive, everything read once."""
+    forms = ("app", "stream", "archive")
+    paths = dict(zip(forms, shop.build(shop.closures, *(f"wheels-0-{form}" for form in forms))))
+    shop.read(*shop.closure(paths["app"]), paths["archive"])
+    return paths
+
+
+def wheels(shop: Workshop, form: str, *options: str) -> Push:
+    return shop.nixpy(shop.closures, *NATIVE, "--attribute", f"wheels-0-{form}", *options)
+
+
+def cold_each(shop: Workshop, pushes: dict[str, Push]) -> dict[str, Callable[[], Run]]:
+    return {name: shop.cold(push) for name, push in pushes.items()}
+
+
+def race(
+    runs: int, ours: dict[str, Callable[[], Run]], peers: dict[str, Callable[[], Run]], uncounted: int = 1
+) -> dict[str, list[Run]]:
+    return measure.in_turn(runs, ours | peers, uncounted, tuple(peers))
 
 
 Case = Callable[[Workshop, int], list[Figure]]
 CASES: dict[str, Case] = {
     "start": start,
     "nothing-to-do": nothing_to_do,
+    "small": small,
     "cold": cold,
-    "nothing-changed": nothing_changed,
-    "cold-large": cold_large,
+    "cold-zstd": cold_zstd,
+    "archive": archive,
+    "unchanged": unchanged,
+    "changed": changed,
     "memory": memory,
+    "limit": limit,
 }
 # Those that need gigabytes of disk and minutes.
-LARGE = ("cold-large", "memory")
+LARGE = ("cold", "cold-zstd", "archive", "unchanged", "changed", "memory", "limit")

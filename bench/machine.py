@@ -10,6 +10,7 @@ import sys
 # Program and the Debian package that has it.
 NEEDED = {
     "hyperfine": "hyperfine",
+    "podman": "podman",
     "skopeo": "skopeo",
     "docker-registry": "docker-registry",
     "/usr/bin/time": "time",
@@ -53,6 +54,9 @@ def describe() -> dict:
         "load_before": round(os.getloadavg()[0], 2),
         "nix": first("nix", "--version"),
         "skopeo": first("skopeo", "--version"),
+        "podman": first("podman", "--version"),
+        # Debian has no package of it.
+        "crane": f"crane {first('crane', 'version')}" if shutil.which("crane") else "no crane",
         "registry": first("docker-registry", "--version"),
     }
 

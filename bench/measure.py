@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 
@@ -25,6 +25,8 @@ class Run:
     stdout: str = ""
     # Figures that explain the time.
     notes: dict[str, float] = field(default_factory=dict)
+    # Of nixpy-ci: what each layer is said to hold, and its size in the registry.
+    layers: dict[str, int] = field(default_factory=dict)
 
 
 class Failed(Exception):
@@ -88,20 +90,29 @@ def high_water_mark(timer: int, name: str) -> int:
     return 0
 
 
-def in_turn(runs: int, contenders: dict[str, Callable[[], Run]]) -> dict[str, list[Run]]:
-    """`runs` rounds after one that does not count."""
+def in_turn(
+    runs: int, contenders: dict[str, Callable[[], Run]], uncounted: int = 1, peers: Collection[str] = ()
+) -> dict[str, list[Run]]:
+    """`runs` rounds after one that does not count. A peer that takes twice as long
+    as another does not get a second round: it is not the best."""
     names = list(contenders)
     results: dict[str, list[Run]] = {name: [] for name in names}
-    for number in range(runs + 1):
+    for number in range(1 - uncounted, runs + 1):
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
             os.sync()
             result = contenders[name]()
             if number > 0:
                 results[name].append(result)
-            round_ = f"{number}/{runs}" if number > 0 else "not counted:"
-            print(f"    {round_} {name}: {result.seconds:.3f} s", file=sys.stderr, flush=True)
+            note(f"{number}/{runs} {name}" if number > 0 else f"not counted: {name}", result)
+        if number == 1 and peers:
+            best = min(results[peer][0].seconds for peer in peers)
+            names = [name for name in names if name not in peers or results[name][0].seconds < 2 * best]
     return results
+
+
+def note(what: str, result: Run) -> None:
+    print(f"    {what}: {result.seconds:.3f} s", file=sys.stderr, flush=True)
 
 
 def median(runs: list[Run]) -> float:

@@ -1,6 +1,13 @@
-# Services of a given size, for measuring: their own files are taken from
-# examples/hermetic's Python in another order, so that they compress as the
-# files of real services do, and have the same bits on every machine.
+# Services for measuring, as package, script and archive:
+#
+#     wheels-N   150 real wheels and examples/hermetic's libraries, one store path
+#                each, 1.2 GB; editions N and M differ in one path of 1 MB
+#     large      the same and 3 GB of generated files
+#     one        one generated path of 1 GB
+#
+# Generated files are made of pieces of examples/hermetic's Python in another
+# order, so that they compress as the files of real services do. Everything has
+# the same bits on every machine.
 #
 # bench/run puts examples/hermetic beside this file before it asks for anything.
 {
@@ -23,31 +30,58 @@
         builder = "${home}/bin/python3";
         args = [ script ];
         PATH = "${home}/bin";
+        PYTHONHASHSEED = "0";
+        PYTHONDONTWRITEBYTECODE = "1";
       } // args);
 
-      part = pname: megabytes: number: runPython python ./generate.py {
-        name = "${pname}-part-${toString number}";
+      # As in hermetic/nix: a file that is in the store before anything is built.
+      fetched = { name, sha256, ... }: derivation {
+        inherit name;
+        system = "builtin";
+        builder = "builtin:fetchurl";
+        url = "file:///run/bench/run/first/${name}";
+        outputHashMode = "flat";
+        outputHashAlgo = "sha256";
+        outputHash = sha256;
+        preferLocalBuild = true;
+      };
+
+      wheels = builtins.mapAttrs
+        (pname: { name, version, requires, ... }@entry: runPython python ./unpack_wheel.py {
+          name = "python3.11-${pname}-${version}";
+          inherit python;
+          bytecode = ./hermetic/nix/builders/bytecode.py;
+          wheel = fetched entry;
+          requires = map (needed: wheels.${needed}) requires;
+        })
+        (builtins.fromJSON (builtins.readFile ./wheels.json));
+
+      generated = megabytes: number: runPython python ./generate.py {
+        name = "part-${toString number}";
         source = python;
         inherit megabytes number;
       };
 
-      # A program that refers to `parts` paths of `megabytes` each.
-      service = { pname, parts, megabytes }: runShell
+      # A program that refers to `contents`, and a file of 1 MB beside it.
+      service = { pname, contents, edition }: runShell
         (builtins.toFile "service.sh" ''
-          mkdir -p $out/bin
-          printf '#!%s/bin/busybox sh\nls %s\n' "$busybox" "$contents" > $out/bin/$pname
-          chmod 555 $out/bin/$pname
+          mkdir -p $out/bin $out/share
+          printf '#!%s/bin/busybox sh\nls %s\n' "$busybox" "$contents" > $out/bin/$program
+          chmod 555 $out/bin/$program
+          cp $data/0000.bin $out/share/data
         '')
         {
-          inherit pname busybox;
-          name = pname;
-          contents = builtins.genList (part pname megabytes) parts;
+          inherit busybox contents;
+          program = pname;
+          data = generated 1 (1000 + edition);
+          name = "${pname}-1";
         } // {
+        inherit pname;
         version = "1";
         meta = { mainProgram = pname; description = "Nothing but size"; };
       };
 
-      forms = { pname, ... }@size:
+      forms = attribute: size:
         let
           app = service size;
           images = import ./hermetic/nix/image.nix {
@@ -58,14 +92,29 @@
           };
         in
         {
-          "${pname}-app" = app;
-          "${pname}-stream" = images.stream;
-          "${pname}-image" = images.image;
+          "${attribute}-app" = app;
+          "${attribute}-stream" = images.stream;
+          "${attribute}-image" = images.image;
+          # A docker-archive that is not gzip'd, as buildLayeredImage makes it with `compressor = "none"`.
+          "${attribute}-archive" = runShell
+            (builtins.toFile "archive.sh" ''
+              $stream > $out
+            '')
+            { name = "${size.pname}.tar"; inherit (images) stream; } // {
+            imageName = size.pname;
+            imageTag = "1";
+          };
         };
+
+      all = builtins.attrValues wheels;
+      editions = builtins.genList
+        (edition: forms "wheels-${toString edition}" { pname = "wheels"; contents = all; inherit edition; })
+        8;
     in
     {
-      packages.${system} =
-        forms { pname = "many"; parts = 20; megabytes = 50; }
-        // forms { pname = "one"; parts = 1; megabytes = 1000; };
+      packages.${system} = builtins.foldl' (a: b: a // b)
+        (forms "large" { pname = "large"; contents = all ++ builtins.genList (generated 50) 60; edition = 0; }
+          // forms "one" { pname = "one"; contents = [ (generated 1000 0) ]; edition = 0; })
+        editions;
     };
 }

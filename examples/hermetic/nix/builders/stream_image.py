@@ -3,20 +3,19 @@
 The bytes of the layers follow nixpkgs' stream_layered_image.py: tar in
 Python's default format, /nix and /nix/store first, then each store path and
 what is below it in path order, hard links as plain files, times and owners
-from CONF.  Unlike there, a layer is tarred once, into a temporary file (its
-digest must be known before its first byte is written): under qemu the second
-time would cost more than the disk.  Base images are not supported."""
+from CONF. So does the work: a layer's digest must be known before its first
+byte is written, so each is tarred twice, and never kept. Whoever measures
+this script learns what nixpkgs' costs. Base images are not supported."""
 
 import hashlib
 import io
 import json
 import os
+import pathlib
 import sys
 import tarfile
-import tempfile
+import threading
 from datetime import datetime
-
-IN_MEMORY = 64 << 20
 
 
 def main() -> None:
@@ -35,9 +34,10 @@ def main() -> None:
 
         layers = []
         for paths in conf["store_layers"]:
-            with tempfile.SpooledTemporaryFile(IN_MEMORY) as layer:
-                digest, size = write_layer(layer, paths, conf, mtime)
-                layer.seek(0)
+            measure = Measure()
+            write_layer(measure, paths, conf, mtime)
+            digest, size = measure.sha256.hexdigest(), measure.size
+            with written_meanwhile(paths, conf, mtime) as layer:
                 add(f"{digest}/layer.tar", layer, size)
             layers.append((digest, paths))
             print(f"layer {len(layers)}: {size} bytes from {' '.join(paths)}", file=sys.stderr)
@@ -63,27 +63,39 @@ def main() -> None:
         add("manifest.json", io.BytesIO(manifest), len(manifest))
 
 
-class Digesting:
-    """Passes writes on, and keeps their digest and length."""
+class Measure:
+    """Takes writes for their digest and length alone."""
 
-    def __init__(self, file) -> None:
-        self.file, self.sha256, self.size = file, hashlib.sha256(), 0
+    def __init__(self) -> None:
+        self.sha256, self.size = hashlib.sha256(), 0
 
     def write(self, data: bytes) -> None:
         self.sha256.update(data)
         self.size += len(data)
-        self.file.write(data)
 
 
-def write_layer(file, paths: list[str], conf: dict, mtime: int) -> tuple[str, int]:
+def written_meanwhile(paths: list[str], conf: dict, mtime: int):
+    """The layer as a file to read from, while a thread writes it into a pipe.
+
+    Should that fail, there is less to read than was promised, and `addfile` says so."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with open(writing, "wb") as pipe:
+            write_layer(pipe, paths, conf, mtime)
+
+    threading.Thread(target=write).start()
+    return open(reading, "rb")
+
+
+def write_layer(file, paths: list[str], conf: dict, mtime: int) -> None:
     def owned(info: tarfile.TarInfo) -> tarfile.TarInfo:
         info.mtime = mtime
         info.uid, info.gid = conf["uid"], conf["gid"]
         info.uname, info.gname = conf["uname"], conf["gname"]
         return info
 
-    target = Digesting(file)
-    with tarfile.open(fileobj=target, mode="w|") as layer:
+    with tarfile.open(fileobj=file, mode="w|") as layer:
         for parent in ("/nix", conf["store_dir"]):
             info = tarfile.TarInfo(parent)
             info.type, info.mode = tarfile.DIRTYPE, 0o755
@@ -92,22 +104,18 @@ def write_layer(file, paths: list[str], conf: dict, mtime: int) -> tuple[str, in
             for name in in_path_order(path):
                 layer.inodes.clear()  # or a second link to a file would become a hard link
                 info = owned(layer.gettarinfo(name))
-                info.name = name  # gettarinfo takes the leading slash away
+                info.name = str(name)  # gettarinfo takes the leading slash away
                 if info.isreg():
                     with open(name, "rb") as content:
                         layer.addfile(info, content)
                 else:
                     layer.addfile(info)
-    return target.sha256.hexdigest(), target.size
 
 
-def in_path_order(top: str) -> list[str]:
-    """TOP and everything below it, compared name by name as pathlib does: `a/b` is before `a.b`."""
-    names = [top]
-    if not os.path.islink(top):
-        for parent, folders, files in os.walk(top):
-            names += [f"{parent}/{name}" for name in folders + files]
-    return sorted(names, key=lambda name: name.split("/"))
+def in_path_order(top: str) -> list[pathlib.Path]:
+    """TOP and everything below it, compared name by name: `a/b` is before `a.b`."""
+    path = pathlib.Path(top)
+    return [path] if path.is_symlink() else sorted([path, *path.rglob("*")])
 
 
 def image_config(conf: dict, layers: list[tuple[str, list[str]]]) -> bytes:
