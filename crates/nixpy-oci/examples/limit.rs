@@ -17,9 +17,6 @@ use libdeflater::{CompressionLvl, Compressor};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-/// As in `compress.rs`.
-const PIECE: usize = 512 << 10;
-
 /// Pieces that are compressed between two updates of a layer's digests.
 const BATCH: usize = 8;
 
@@ -27,6 +24,16 @@ const BATCH: usize = 8;
 enum Method {
     Gzip(CompressionLvl),
     Zstd(i32),
+}
+
+impl Method {
+    /// The size of a piece, as in `compress.rs`.
+    fn piece(self) -> usize {
+        match self {
+            Self::Gzip(_) => 512 << 10,
+            Self::Zstd(_) => 1 << 20,
+        }
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -83,8 +90,8 @@ fn layers(archive: &[u8]) -> io::Result<Vec<&[u8]>> {
 fn publishable(layer: &[u8], method: Method) -> io::Result<usize> {
     let (mut diff_id, mut digest, mut size) = (Sha256::new(), Sha256::new(), 0);
     let mut room = vec![Vec::new(); BATCH];
-    for batch in layer.chunks(BATCH * PIECE) {
-        let pieces: Vec<&[u8]> = batch.chunks(PIECE).collect();
+    for batch in layer.chunks(BATCH * method.piece()) {
+        let pieces: Vec<&[u8]> = batch.chunks(method.piece()).collect();
         let (_, compressed) = rayon::join(
             || diff_id.update(batch),
             || {
@@ -115,7 +122,7 @@ fn compress(piece: &[u8], method: Method, out: &mut Vec<u8>) -> io::Result<()> {
     match method {
         Method::Gzip(level) => GZIP.with_borrow_mut(|kept| {
             let compressor = kept.get_or_insert_with(|| Compressor::new(level));
-            out.resize(compressor.gzip_compress_bound(PIECE), 0);
+            out.resize(compressor.gzip_compress_bound(piece.len()), 0);
             let size = compressor
                 .gzip_compress(piece, out)
                 .map_err(|_| io::Error::other("libdeflate found its own bound too small"))?;
@@ -130,7 +137,7 @@ fn compress(piece: &[u8], method: Method, out: &mut Vec<u8>) -> io::Result<()> {
                 return Err(io::Error::other("a compressor was not kept"));
             };
             out.clear();
-            out.reserve(zstd::zstd_safe::compress_bound(PIECE));
+            out.reserve(zstd::zstd_safe::compress_bound(piece.len()));
             compressor.compress_to_buffer(piece, out)?;
             Ok(())
         }),
