@@ -18,7 +18,7 @@
     in
     {
       packages = eachSystem (set: {
-        inherit (set) app image nix2container stream;
+        inherit (set) app derived image nix2container stream;
         default = set.image;
       });
 

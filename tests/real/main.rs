@@ -13,6 +13,7 @@ mod world;
 
 mod builds;
 mod cancelling;
+mod derived;
 mod layouts;
 mod machines;
 mod metadata;

@@ -179,5 +179,5 @@ let
 in
 libraries // {
   inherit busybox patchelf glibc libgcc cacert python wheels baseApi environment app checks;
-  inherit (images) conf customisationLayer stream image nix2container;
+  inherit (images) conf customisationLayer stream image derived nix2container;
 }

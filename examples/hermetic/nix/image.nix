@@ -31,17 +31,32 @@ let
     name = "base-api-customisation-layer";
   };
 
-  conf = runPython python (builder "image_conf.py") {
-    name = "base-api-conf.json";
+  describe = args: runPython python (builder "image_conf.py") ({
     inherit imageName imageTag customisationLayer;
     inherit (platform) goarch;
+    maxLayers = 100;
+  } // args);
+
+  conf = describe {
+    name = "base-api-conf.json";
     config = builtins.toJSON config;
     exportReferencesGraph = [ "closure-of-app" app "closure-of-cacert" cacert ];
     graphs = [ "closure-of-app" "closure-of-cacert" ];
-    maxLayers = 100;
   };
 
-  stream = runShell (builtins.toFile "stream.sh" ''
+  # With a shell over it, as people derive an image to look around in: `fromImage`.
+  derivedConf = describe {
+    name = "derived-conf.json";
+    fromImage = image;
+    config = builtins.toJSON {
+      Cmd = [ "${busybox}/bin/busybox" "sh" ];
+      Env = [ "PATH=${busybox}/bin" "TERM=dumb" ];
+    };
+    exportReferencesGraph = [ "closure-of-busybox" busybox ];
+    graphs = [ "closure-of-busybox" ];
+  };
+
+  streamOf = conf: runShell (builtins.toFile "stream.sh" ''
     cat > $out <<END
     #!$busybox/bin/busybox sh
     exec "$python/bin/python3" "$streamImage" "$conf" "\$@"
@@ -52,6 +67,9 @@ let
     inherit imageName busybox python conf;
     streamImage = builder "stream_image.py";
   } // { inherit imageTag conf; };
+
+  stream = streamOf conf;
+  derived = streamOf derivedConf;
 
   pigz = runShell (builtins.toFile "pigz.sh" ''
     $busybox/bin/busybox mkdir -p $out/bin
@@ -87,4 +105,4 @@ let
     inherit conf root;
   } // { inherit imageName imageTag; };
 in
-{ inherit customisationLayer conf stream image nix2container; }
+{ inherit customisationLayer conf stream image derived nix2container; }

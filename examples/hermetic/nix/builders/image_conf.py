@@ -29,7 +29,7 @@ def main() -> None:
         "uname": "root",
         "gname": "root",
         "store_dir": os.environ["NIX_STORE"],
-        "from_image": None,
+        "from_image": os.environ.get("fromImage"),
         "store_layers": layers,
         "customisation_layer": os.environ["customisationLayer"],
     }

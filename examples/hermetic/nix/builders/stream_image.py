@@ -5,7 +5,8 @@ Python's default format, /nix and /nix/store first, then each store path and
 what is below it in path order, hard links as plain files, times and owners
 from CONF. So does the work: a layer's digest must be known before its first
 byte is written, so each is tarred twice, and never kept. Whoever measures
-this script learns what nixpkgs' costs. Base images are not supported."""
+this script learns what nixpkgs' costs. The layers of a base image are copied
+as they are, and the variables of its environment come first."""
 
 import hashlib
 import io
@@ -21,8 +22,6 @@ from datetime import datetime
 def main() -> None:
     with open(sys.argv[1]) as file:
         conf = json.load(file)
-    if conf["from_image"] is not None:
-        sys.exit("stream_image.py: from_image is not supported")
     mtime = int(datetime.fromisoformat(conf["mtime"]).timestamp())
 
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
@@ -33,13 +32,18 @@ def main() -> None:
             archive.addfile(info, content)
 
         layers = []
+        base_config = {}
+        if conf["from_image"] is not None:
+            with tarfile.open(conf["from_image"]) as base:
+                base_config = copy_base(base, archive, layers)
+
         for paths in conf["store_layers"]:
             measure = Measure()
             write_layer(measure, paths, conf, mtime)
             digest, size = measure.sha256.hexdigest(), measure.size
             with written_meanwhile(paths, conf, mtime) as layer:
                 add(f"{digest}/layer.tar", layer, size)
-            layers.append((digest, paths))
+            layers.append((digest, f"{digest}/layer.tar", paths))
             print(f"layer {len(layers)}: {size} bytes from {' '.join(paths)}", file=sys.stderr)
 
         folder = conf["customisation_layer"]
@@ -47,20 +51,31 @@ def main() -> None:
             digest = file.read().strip()
         with open(f"{folder}/layer.tar", "rb") as layer:
             add(f"{digest}/layer.tar", layer, os.fstat(layer.fileno()).st_size)
-        layers.append((digest, [folder]))
+        layers.append((digest, f"{digest}/layer.tar", [folder]))
 
-        config = image_config(conf, layers)
+        config = image_config(conf, base_config, layers)
         config_name = f"{hashlib.sha256(config).hexdigest()}.json"
         add(config_name, io.BytesIO(config), len(config))
         manifest = [
             {
                 "Config": config_name,
                 "RepoTags": [conf["repo_tag"]],
-                "Layers": [f"{digest}/layer.tar" for digest, _ in layers],
+                "Layers": [name for _, name, _ in layers],
             }
         ]
         manifest = json.dumps(manifest, indent=4).encode()
         add("manifest.json", io.BytesIO(manifest), len(manifest))
+
+
+def copy_base(base: tarfile.TarFile, archive: tarfile.TarFile, layers: list) -> dict:
+    """Copies the layers of another image, and returns what its containers start with."""
+    [manifest] = json.load(base.extractfile("manifest.json"))
+    image = json.load(base.extractfile(manifest["Config"]))
+    for name, diff_id in zip(manifest["Layers"], image["rootfs"]["diff_ids"]):
+        member = base.getmember(name)
+        archive.addfile(member, base.extractfile(member))
+        layers.append((diff_id.removeprefix("sha256:"), name, [name]))
+    return image["config"]
 
 
 class Measure:
@@ -118,15 +133,19 @@ def in_path_order(top: str) -> list[pathlib.Path]:
     return [path] if path.is_symlink() else sorted([path, *path.rglob("*")])
 
 
-def image_config(conf: dict, layers: list[tuple[str, list[str]]]) -> bytes:
+def image_config(conf: dict, base_config: dict, layers: list[tuple[str, str, list[str]]]) -> bytes:
     created = datetime.fromisoformat(conf["created"]).isoformat()
+    # A variable stays where it was set first, with the value that it was given last.
+    env = {entry.split("=", 1)[0]: entry for entry in base_config.get("Env", []) + conf["config"].get("Env", [])}
+    if conf["from_image"] is not None and env:
+        conf["config"]["Env"] = list(env.values())
     config = {
         "created": created,
         "architecture": conf["architecture"],
         "os": "linux",
         "config": conf["config"],
-        "rootfs": {"diff_ids": [f"sha256:{digest}" for digest, _ in layers], "type": "layers"},
-        "history": [{"created": created, "comment": f"store paths: {paths}"} for _, paths in layers],
+        "rootfs": {"diff_ids": [f"sha256:{digest}" for digest, _, _ in layers], "type": "layers"},
+        "history": [{"created": created, "comment": f"store paths: {paths}"} for _, _, paths in layers],
     }
     return json.dumps(config, indent=4).encode()
 
