@@ -12,7 +12,7 @@ from measure import Run
 
 NATIVE = ("--system", "x86_64-linux")
 # nixpy-ci's own defaults, for the program that measures the limit.
-LEVELS = {"gzip": 2, "zstd": 3}
+LEVELS = {"gzip": 1, "zstd": 2}
 # Of `large` and `wheels`, in rounds: a minute each.
 ROUNDS = 3
 

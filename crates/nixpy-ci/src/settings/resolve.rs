@@ -283,9 +283,9 @@ impl Reader<'_> {
     fn compression(&mut self) -> Compression {
         let kind = self.choice("compression");
         let (levels, default) = match kind.as_deref() {
-            Some("zstd") => (1..=19, 3),
+            Some("zstd") => (1..=19, 2),
             Some("none") => (0..=0, 0),
-            _ => (1..=12, 2),
+            _ => (1..=12, 1),
         };
         let level = self.number("compression-level", levels);
         let level = level

@@ -344,7 +344,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::One("N"),
         "1 to 12 for gzip, as libdeflate counts them; 1 to 19 for zstd.",
     )
-    .default("2, or 3 for zstd"),
+    .default("1, or 2 for zstd"),
     setting(
         "remake",
         Group::How,
