@@ -325,7 +325,8 @@ fn options(inputs: &Inputs, sites: &[Site]) -> Options {
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     Options {
         compression: inputs.compression,
-        makers: processors,
+        // More would wait for the compressors, and each holds some megabytes.
+        makers: processors.min(8),
         uploads: inputs.uploads,
         spool_dir: spool_dir(inputs, sites).to_owned(),
     }

@@ -188,7 +188,7 @@ pub const SETTINGS: &[Setting] = &[
         Group::Where,
         Kind::One("NAME"),
         "Log in to the registry as this user, with the password in NIXPY_PASSWORD. Without it, what `docker login` \
-         or `podman login` left.",
+         or `podman login` left; for ghcr.io also GITHUB_TOKEN, which in a workflow comes first.",
     ),
     setting(
         "password",

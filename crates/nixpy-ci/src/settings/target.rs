@@ -5,7 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use nixpy_oci::name::{Repository, Tag};
-use nixpy_oci::registry::{CredentialEnvironment, Credentials, RegistryOptions, Secret};
+use nixpy_oci::registry::{
+    CredentialEnvironment, Credentials, CredentialsError, RegistryOptions, Secret,
+};
 use nixpy_pipeline::inputs::Target;
 
 use super::resolve::{Reader, Surroundings, parse};
@@ -83,7 +85,7 @@ async fn credentials(
             reader.fail(&one.origin.clone(), "a password needs --username");
             None
         }
-        (None, None) => match Credentials::discover(repository, &around.credentials()).await {
+        (None, None) => match discovered(repository, around).await {
             Ok(credentials) => Some(credentials),
             Err(e) => {
                 reader.fail("credentials", e.to_string());
@@ -91,6 +93,28 @@ async fn credentials(
             }
         },
     }
+}
+
+/// What `docker login` and `podman login` left, and for GitHub's registry its token. In a
+/// workflow the token comes first: who hands it to the job means it. Elsewhere it is often
+/// there for other purposes, and may do less than the login.
+async fn discovered(
+    repository: &Repository,
+    around: &Surroundings<'_>,
+) -> Result<Credentials, CredentialsError> {
+    let token = match repository.registry() {
+        "ghcr.io" => around.github_token(),
+        _ => None,
+    };
+    let in_workflow = around.variable("GITHUB_ACTIONS").is_some();
+    if let (Some(token), true) = (&token, in_workflow) {
+        return Ok(token.clone());
+    }
+    let left = Credentials::discover(repository, &around.credentials()).await?;
+    Ok(match (left, token) {
+        (Credentials::Anonymous, Some(token)) => token,
+        (left, _) => left,
+    })
 }
 
 impl Surroundings<'_> {
@@ -118,6 +142,17 @@ impl Surroundings<'_> {
         branch.replace(|c| !allowed(c), "-").parse().ok()
     }
 
+    /// The registry looks at the token alone, but wants a name beside it.
+    fn github_token(&self) -> Option<Credentials> {
+        let token = self.variable("GITHUB_TOKEN")?.into_string().ok()?;
+        let actor = self.variable("GITHUB_ACTOR");
+        let actor = actor.and_then(|actor| actor.into_string().ok());
+        Some(Credentials::Basic {
+            user: actor.unwrap_or_else(|| "x-access-token".to_owned()),
+            password: Secret::new(&token),
+        })
+    }
+
     fn credentials(&self) -> CredentialEnvironment {
         CredentialEnvironment {
             home: self.path("HOME"),
@@ -136,5 +171,55 @@ impl Surroundings<'_> {
     fn variable(&self, name: &str) -> Option<OsString> {
         let value = self.environment.get(OsStr::new(name))?;
         (!value.is_empty()).then(|| value.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::path::Path;
+
+    /// Who pushes to a repository, where docker has logged in to both registries.
+    async fn user(repository: &str, variables: &[(&str, &str)]) -> String {
+        let home = tempfile::tempdir().unwrap();
+        let auth =
+            r#"{"auths":{"ghcr.io":{"auth":"ZG9ja2VyOmE="},"quay.io":{"auth":"ZG9ja2VyOmE="}}}"#;
+        std::fs::create_dir(home.path().join(".docker")).unwrap();
+        std::fs::write(home.path().join(".docker/config.json"), auth).unwrap();
+        let mut environment: super::super::Environment = variables
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+            .collect();
+        if !variables.contains(&("HOME", "")) {
+            environment.insert("HOME".into(), home.path().into());
+        }
+        let around = Surroundings {
+            environment: &environment,
+            cwd: Path::new("/"),
+            now: std::time::SystemTime::UNIX_EPOCH,
+        };
+        match discovered(&repository.parse().unwrap(), &around)
+            .await
+            .unwrap()
+        {
+            Credentials::Basic { user, .. } => user,
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn githubs_token_is_for_githubs_registry_and_first_in_a_workflow() {
+        let token = ("GITHUB_TOKEN", "t");
+        let workflow = [
+            token,
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_ACTOR", "octocat"),
+        ];
+        assert_eq!(user("ghcr.io/a/b", &workflow).await, "octocat");
+        assert_eq!(user("quay.io/a/b", &workflow).await, "docker");
+        assert_eq!(user("ghcr.io/a/b", &[token]).await, "docker");
+        let alone = [token, ("HOME", "")];
+        assert_eq!(user("ghcr.io/a/b", &alone).await, "x-access-token");
     }
 }
