@@ -343,3 +343,37 @@ fn a_blob_that_the_layout_has_lost_is_made_again_and_stays() {
         scenario.layout().image("amd64");
     }
 }
+
+#[test]
+fn a_package_gets_the_rest_of_its_settings() {
+    let scenario = Scenario::app().file(
+        "nixpy-ci.yaml",
+        "image:\n  volumes: [/data]\n  stop-signal: SIGINT\n  contents: [bin]\n  health:\n    \
+         cmd: [base-api, --check]\n    interval: 1m30s\n    retries: 5\n",
+    );
+    scenario.run([]).ended().succeeded();
+    let image = scenario.layout().image("arm64");
+    let config = &image.config["config"];
+    assert_eq!(config["Volumes"], serde_json::json!({ "/data": {} }));
+    assert_eq!(config["StopSignal"], "SIGINT");
+    let program = image.configured("Entrypoint");
+    let check = serde_json::json!({
+        "Test": ["CMD", program, "--check"],
+        "Interval": 90_000_000_000_u64,
+        "Retries": 5,
+    });
+    assert_eq!(config["Healthcheck"], check);
+    assert!(
+        image.files().contains(&"bin/base-api".to_owned()),
+        "{:?}",
+        image.files()
+    );
+}
+
+#[test]
+fn of_contents_that_the_package_does_not_have_the_name_is_told() {
+    let scenario = Scenario::app();
+    let ended = scenario.run(["--contents", "share"]).ended().with_code(2);
+    ended.with_the_error(&["share", "contents"]);
+    assert!(!scenario.has("oci-image"));
+}

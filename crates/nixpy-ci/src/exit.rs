@@ -37,7 +37,7 @@ impl From<&RunError> for Code {
                 PublishError::Destination(error) => error.into(),
                 PublishError::Platform { .. } => Self::Inputs,
                 PublishError::Layer(LayerError::DiskFull { .. }) => Self::Machine,
-                PublishError::Stored { source, .. } => match source {
+                PublishError::Stored { source, .. } => match source.as_ref() {
                     StoredError::NoPlatform { .. } => Self::Inputs,
                     StoredError::Spool(LayerError::DiskFull { .. }) => Self::Machine,
                     _ => Self::Failed,

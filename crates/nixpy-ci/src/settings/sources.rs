@@ -227,21 +227,29 @@ fn from_document(
     found
 }
 
-/// Top-level keys, and those of the one section that there is.
+/// Keys and their values; those of sections, such as `image`, with the section's path.
 fn flatten(document: &Value) -> Vec<(String, &Value)> {
     let Value::Object(top) = document else {
         return vec![("(the whole file)".to_owned(), document)];
     };
     let mut flat = Vec::new();
     for (key, value) in top {
-        match value {
-            Value::Object(section) if key == "image" => {
-                flat.extend(section.iter().map(|(k, v)| (format!("image.{k}"), v)));
-            }
-            _ => flat.push((key.clone(), value)),
-        }
+        add_flattened(&mut flat, key.clone(), value);
     }
     flat
+}
+
+fn add_flattened<'a>(flat: &mut Vec<(String, &'a Value)>, path: String, value: &'a Value) {
+    let mut paths = SETTINGS.iter().map(Setting::path);
+    let within = format!("{path}.");
+    match value {
+        Value::Object(section) if paths.any(|path| path.starts_with(&within)) => {
+            for (key, value) in section {
+                add_flattened(flat, format!("{within}{key}"), value);
+            }
+        }
+        value => flat.push((path, value)),
+    }
 }
 
 fn values_of(kind: Kind, value: &Value) -> Result<Vec<String>, &'static str> {

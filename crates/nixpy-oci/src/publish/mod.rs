@@ -75,7 +75,7 @@ pub enum PublishError {
         /// The directory or the tar.
         path: PathBuf,
         /// Why.
-        source: StoredError,
+        source: Box<StoredError>,
     },
     /// A layer is not what somebody has said it is.
     #[error(
@@ -96,9 +96,9 @@ pub enum PublishError {
     )]
     Platform {
         /// Of the system that was built.
-        wanted: Platform,
+        wanted: String,
         /// In the image's config.
-        found: Platform,
+        found: String,
     },
     /// There is no site.
     #[error("there is nowhere to publish to: name a repository or a layout directory")]
@@ -130,8 +130,8 @@ impl Publisher<'_> {
             && !config.platform().matches(&image.platform)
         {
             return Err(PublishError::Platform {
-                wanted: image.platform.clone(),
-                found: config.platform().clone(),
+                wanted: image.platform.to_string(),
+                found: config.platform().to_string(),
             });
         }
         let identity = image.identity(self.options.compression);

@@ -29,8 +29,8 @@ impl Publisher<'_> {
             .map_err(blame(source))?;
         if !found.platform.matches(&image.platform) {
             return Err(PublishError::Platform {
-                wanted: image.platform.clone(),
-                found: found.platform,
+                wanted: image.platform.to_string(),
+                found: found.platform.to_string(),
             });
         }
         // Two equal layers are one blob.
@@ -115,5 +115,8 @@ impl Publisher<'_> {
 
 fn blame(layout: &Source) -> impl FnOnce(StoredError) -> PublishError {
     let path = layout.path.clone();
-    |source| PublishError::Stored { path, source }
+    |source| PublishError::Stored {
+        path,
+        source: Box::new(source),
+    }
 }

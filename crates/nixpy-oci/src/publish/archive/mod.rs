@@ -63,8 +63,8 @@ impl Publisher<'_> {
         let archive = &brought.archive;
         if !archive.platform.matches(&image.platform) {
             return Err(PublishError::Platform {
-                wanted: image.platform.clone(),
-                found: archive.platform.clone(),
+                wanted: image.platform.to_string(),
+                found: archive.platform.to_string(),
             });
         }
         let mut done = None;
