@@ -85,7 +85,7 @@ pub(super) struct Making {
 /// What a description came to.
 pub(super) enum Described {
     /// The image.
-    Body(Body),
+    Body(Box<Body>),
     /// The script has to be run for it.
     ForTheScript {
         /// Whether the image has another date in every run.
@@ -114,7 +114,7 @@ pub(super) fn body(
     let dated_now = ["created", "mtime"].iter().any(|key| value[*key] == NOW);
     let understood = || understood(value, closure, files, making);
     Ok(match understood()? {
-        Some(body) => Described::Body(body),
+        Some(body) => Described::Body(Box::new(body)),
         None => Described::ForTheScript { dated_now },
     })
 }

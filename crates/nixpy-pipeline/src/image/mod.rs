@@ -208,7 +208,7 @@ fn script_body(
         None => conf::Described::not_understood(),
     };
     let date = match described {
-        conf::Described::Body(body) => return Ok(body),
+        conf::Described::Body(body) => return Ok(*body),
         conf::Described::ForTheScript { dated_now } => dated_now.then(|| conf::isoformat_of(now)),
     };
     let nar_hash = info(closure, &job.output)?.nar_hash.to_string();
