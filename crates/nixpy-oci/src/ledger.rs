@@ -23,8 +23,9 @@ use crate::name::Repository;
 const VERSION: u32 = 1;
 /// A larger file is not ours.
 const LARGEST: u64 = 32 << 20;
-/// Layers of one repository that are remembered: those of some ten images.
-const LAYERS: usize = 2_000;
+/// Layers of one repository that are remembered: those of some ten images. A full ledger
+/// has some 20 MB.
+const LAYERS: usize = 1_000;
 /// Repositories that are remembered.
 const REPOSITORIES: usize = 64;
 
@@ -111,8 +112,8 @@ impl Ledger {
 
 impl Published {
     fn add(&mut self, layers: &[Descriptor]) {
-        let known = |layer: &&Descriptor| identity(layer).is_some();
-        let mut all: Vec<Descriptor> = layers.iter().filter(known).cloned().collect();
+        let known = layers.iter().filter(|layer| identity(layer).is_some());
+        let mut all: Vec<Descriptor> = known.map(in_short).collect();
         let before = std::mem::take(&mut self.layers);
         all.extend(before);
         let mut seen = std::collections::BTreeSet::new();
@@ -120,6 +121,16 @@ impl Published {
         all.truncate(LAYERS);
         self.layers = all;
     }
+}
+
+/// Without what only readers of the manifest want to know.
+fn in_short(layer: &Descriptor) -> Descriptor {
+    let mut short = layer.clone();
+    let needed = [annotation::IDENTITY, annotation::DIFF_ID];
+    short
+        .annotations
+        .retain(|key, _| needed.contains(&key.as_str()));
+    short
 }
 
 /// By which a layer is known.
