@@ -76,14 +76,18 @@ impl Places {
             Some(directory) if !inputs.remake => Ledger::read(directory),
             _ => Ledger::default(),
         };
-        let first = inputs.tags.first().filter(|_| !inputs.remake);
+        let first = inputs.tags.first();
         let open = targets.iter().map(async |target| {
             let destination = open(target, inputs, &ledger)?;
+            // Read in any case: whether we are let in is better known before the build.
             let mut prior = match first {
                 Some(tag) => Prior::read(&destination, tag, platforms).await?,
                 None => Prior::default(),
             };
-            remember(&mut prior, &destination, &ledger);
+            match inputs.remake {
+                true => prior = Prior::default(),
+                false => remember(&mut prior, &destination, &ledger),
+            }
             Ok::<_, DestinationError>(Site::new(destination, prior))
         });
         let sites = try_join_all(open).await?;
