@@ -207,6 +207,104 @@ fn a_forged_record_in_another_repository_is_never_read() {
     assert_eq!(registry.tag("web", "latest"), registry.tag("api", "honest"));
 }
 
+#[test]
+fn a_forged_record_is_not_carried_from_the_tag_where_it_was_believed() {
+    let (registry, scenario) = (Registry::start(), Scenario::app());
+    let target = at(&registry, "api");
+    new_machine(scenario.run(["-r", &target, "-t", "honest"]))
+        .ended()
+        .succeeded();
+    forge(&registry, "honest", "pr-7");
+
+    // On a machine that remembers.
+    let arguments = ["-r", &target, "-t", "pr-7"];
+    scenario.run(arguments).ended().succeeded();
+    let arguments = ["-r", &target, "-t", "main", "--reuse-from", "none"];
+    scenario.run(arguments).ended().succeeded();
+    assert_eq!(registry.tag("api", "main"), registry.tag("api", "honest"));
+    let prod = at(&registry, "prod");
+    scenario.run(["-r", &prod]).ended().succeeded();
+    assert_eq!(
+        registry.tag("prod", "latest"),
+        registry.tag("api", "honest")
+    );
+}
+
+#[test]
+fn what_one_registry_claims_is_not_believed_of_another() {
+    let (one, other) = (Registry::start(), Registry::start());
+    let scenario = Scenario::app();
+    let names = [at(&one, "api"), at(&other, "api")];
+    let run = || new_machine(scenario.run(["-r", &names[0], "-r", &names[1]]));
+    run().ended().succeeded();
+    let honest = other.tag("api", "latest");
+    forge(&one, "latest", "latest");
+    run().ended().succeeded();
+    assert_eq!(other.tag("api", "latest"), honest);
+    assert_eq!(one.tag("api", "latest"), honest);
+}
+
+#[test]
+fn a_layer_that_one_of_two_registries_has_lost_is_made_again() {
+    let (old, new) = (Registry::start(), Registry::start());
+    let scenario = Scenario::app();
+    let names = [at(&old, "api"), at(&new, "api")];
+    let first = new_machine(scenario.run(["-r", &names[0], "--json"]));
+    let report = first.ended().succeeded().report();
+    old.forget_blob(&report.platforms[0].layers[1].digest.to_string());
+
+    let run = scenario.run(["-r", &names[0], "-r", &names[1]]);
+    new_machine(run).ended().succeeded();
+    assert_eq!(old.tag("api", "latest"), new.tag("api", "latest"));
+    for registry in [&old, &new] {
+        Image::in_registry(registry, "api", "latest", "amd64");
+        Image::in_registry(registry, "api", "latest", "arm64");
+    }
+}
+
+#[test]
+fn a_layer_that_comes_out_otherwise_than_recorded_is_sent_to_all() {
+    let (one, other) = (Registry::start(), Registry::start());
+    let scenario = Scenario::app();
+    let names = [at(&one, "api"), at(&other, "api")];
+    let run = || new_machine(scenario.run(["-r", &names[0], "-r", &names[1], "--json"]));
+    let report = run().ended().succeeded().report();
+    let honest = one.tag("api", "latest");
+    for registry in [&one, &other] {
+        forge(registry, "latest", "latest");
+    }
+    // Only one of them has to be made again.
+    other.forget_blob(&report.platforms[0].layers[1].digest.to_string());
+    run().ended().succeeded();
+    assert_eq!(one.tag("api", "latest"), other.tag("api", "latest"));
+    assert_ne!(
+        one.tag("api", "latest"),
+        honest,
+        "half of the forgery is believed"
+    );
+    for registry in [&one, &other] {
+        let index = registry.manifest("api", "latest").unwrap();
+        for entry in index["manifests"].as_array().unwrap() {
+            let manifest = registry.manifest("api", entry["digest"].as_str().unwrap());
+            for layer in manifest.unwrap()["layers"].as_array().unwrap() {
+                assert!(registry.has_blob("api", layer["digest"].as_str().unwrap()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mount_that_fails_costs_a_push_and_nothing_else() {
+    let registry = Registry::start();
+    registry.fail(Fault::status(500).on(Method::POST, "/web/blobs/uploads/"));
+    let scenario = Scenario::app();
+    let arguments = ["-r", &at(&registry, "api"), "-r", &at(&registry, "web")];
+    scenario.run(arguments).ended().succeeded();
+    let sent = registry.count(Method::PUT, "/web/blobs/uploads/");
+    assert_eq!(sent, 1, "it is not asked for again");
+    Image::in_registry(&registry, "web", "latest", "amd64");
+}
+
 /// Under another tag, an image whose layers bear the names of the wrong bytes.
 fn forge(registry: &Registry, from: &str, to: &str) {
     let mut index = registry.manifest("api", from).expect("the image is there");

@@ -99,15 +99,12 @@ impl Destination {
     }
 
     /// Has a registry take a blob over from another of its repositories. `false` if it
-    /// cannot, or may not, or this is no registry: then the blob has to be sent.
-    ///
-    /// # Errors
-    /// The place cannot be asked.
-    pub async fn mount(&self, digest: Digest, from: &Repository) -> Result<bool> {
-        Ok(match self {
+    /// does not, or this is no registry: then the blob has to be sent.
+    pub async fn mount(&self, digest: Digest, from: &Repository) -> bool {
+        match self {
             Self::Layout(_) => false,
-            Self::Registry(registry) => registry.mount(digest, from).await?,
-        })
+            Self::Registry(registry) => registry.mount(digest, from).await,
+        }
     }
 
     /// The repository, if this is one.

@@ -3,16 +3,18 @@
 //!
 //! One small JSON file. It is a help and never a need: one that is damaged, of
 //! another version, or that other users of the machine could have written, counts
-//! as empty. It says where a layer was put, not that it is still there; the
+//! as empty. Only what this machine has made itself belongs in it: a claim that was
+//! read under some tag is believed for that tag, and must not be carried to others.
+//! It says where a layer was put, not that it is still there; the
 //! registry is asked when the manifest is put. An empty CI machine has none, and
 //! reads the published image instead ([`crate::prior`]).
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,26 +86,31 @@ impl Ledger {
     ) -> io::Result<()> {
         fs::create_dir_all(directory)?;
         let lock = File::create(directory.join("published.lock"))?;
-        lock.lock()?;
+        wait_for(&lock)?;
         let mut ledger = Self::read(directory);
         ledger.version = VERSION;
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
         let known = ledger.repositories.entry(repository.clone()).or_default();
         known.at = since_epoch.map_or(0, |time| time.as_secs());
         known.add(layers);
-        ledger.forget();
+        let bytes = ledger.shortened();
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(&crate::manifest::to_bytes(&ledger))?;
+        file.write_all(&bytes)?;
         file.persist(file_in(directory)).map_err(|e| e.error)?;
         Ok(())
     }
 
-    /// Lets the repositories go that were written longest ago.
-    fn forget(&mut self) {
-        while self.repositories.len() > REPOSITORIES {
+    /// As it is written, without the repositories that were given something longest ago
+    /// and are too many, or too much.
+    fn shortened(&mut self) -> Vec<u8> {
+        loop {
+            let bytes = crate::manifest::to_bytes(self);
+            if self.repositories.len() <= REPOSITORIES && bytes.len() as u64 <= LARGEST {
+                return bytes;
+            }
             let oldest = self.repositories.iter().min_by_key(|(_, known)| known.at);
             let Some(oldest) = oldest.map(|(repository, _)| repository.clone()) else {
-                return;
+                return bytes;
             };
             self.repositories.remove(&oldest);
         }
@@ -141,6 +148,18 @@ pub fn identity(layer: &Descriptor) -> Option<&str> {
         .map(String::as_str)
 }
 
+/// Another run writes for some milliseconds. Who holds the lock for longer is not waited for.
+fn wait_for(lock: &File) -> io::Result<()> {
+    for _ in 0..50 {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
 fn file_in(directory: &Path) -> PathBuf {
     directory.join("published.json")
 }
@@ -148,15 +167,20 @@ fn file_in(directory: &Path) -> PathBuf {
 fn read(path: &Path) -> Option<Ledger> {
     let file = File::open(path).ok()?;
     let metadata = file.metadata().ok()?;
-    // Who may write it may say what he likes.
-    let others_write = metadata.permissions().mode() & 0o022 != 0;
-    if others_write || metadata.len() > LARGEST {
+    let directory = path.parent()?.metadata().ok()?;
+    if !is_ours_alone(&metadata) || !is_ours_alone(&directory) || metadata.len() > LARGEST {
         return None;
     }
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes).ok()?;
     let ledger: Ledger = serde_json::from_slice(&bytes).ok()?;
     (ledger.version == VERSION).then_some(ledger)
+}
+
+/// Who else may write it may say what he likes.
+fn is_ours_alone(found: &Metadata) -> bool {
+    let us = fs::metadata("/proc/self").map(|us| us.uid());
+    us.is_ok_and(|us| us == found.uid()) && found.permissions().mode() & 0o022 == 0
 }
 
 #[cfg(test)]
@@ -227,6 +251,26 @@ mod tests {
         ] {
             fs::write(&file, damaged).unwrap();
             assert_eq!(Ledger::read(dir.path()).of(&api).count(), 0, "{damaged}");
+        }
+    }
+
+    #[test]
+    fn a_file_in_a_directory_that_others_may_write_counts_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let api = repository("ghcr.io/acme/api");
+        Ledger::note(dir.path(), &api, &[layer("app")], SystemTime::now()).unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(Ledger::read(dir.path()).of(&api).count(), 0);
+    }
+
+    #[test]
+    fn a_file_of_another_user_counts_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let api = repository("ghcr.io/acme/api");
+        Ledger::note(dir.path(), &api, &[layer("app")], SystemTime::now()).unwrap();
+        // Only root can give files away; for others there is nothing to be seen here.
+        if std::os::unix::fs::chown(file_in(dir.path()), Some(1000), None).is_ok() {
+            assert_eq!(Ledger::read(dir.path()).of(&api).count(), 0);
         }
     }
 

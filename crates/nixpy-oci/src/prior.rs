@@ -80,12 +80,16 @@ impl Prior {
         let Ok(index) = serde_json::from_slice::<Index>(&stored.bytes) else {
             return Ok(());
         };
-        let wanted = index.manifests.into_iter().filter_map(|entry| {
-            let platform = entry.platform.clone()?;
-            let known = platforms.iter().any(|other| other.matches(&platform));
-            (known && entry.media_type == media_type::MANIFEST).then_some((platform, entry))
-        });
-        for (platform, entry) in wanted {
+        // The first of each platform: nobody's index makes us fetch more.
+        for wanted in platforms {
+            let entry = index.manifests.iter().find(|entry| {
+                let platform = entry.platform.as_ref();
+                platform.is_some_and(|platform| platform.matches(wanted))
+                    && entry.media_type == media_type::MANIFEST
+            });
+            let Some((entry, platform)) = entry.and_then(|e| Some((e, e.platform.clone()?))) else {
+                continue;
+            };
             let Some(stored) = destination.manifest(entry.digest).await? else {
                 continue;
             };
@@ -130,10 +134,10 @@ impl Prior {
         told.or_else(|| self.remembered.get(identity))
     }
 
-    /// All layers by the digest of their tar.
+    /// All layers of images by the digest of their tar.
     pub(crate) fn by_diff_id(&self) -> HashMap<Digest, Descriptor> {
-        let all = self.remembered.values().chain(self.layers());
-        all.filter_map(|layer| Some((diff_id(layer)?, layer.clone())))
+        self.layers()
+            .filter_map(|layer| Some((diff_id(layer)?, layer.clone())))
             .collect()
     }
 

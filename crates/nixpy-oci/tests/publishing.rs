@@ -71,6 +71,7 @@ impl Place {
             sites: &self.sites,
             options: &options,
             on_layer: &|_| *told.borrow_mut() += 1,
+            making: true,
         };
         let pushed = publisher.publish(image).await?;
         assert_eq!(

@@ -10,7 +10,7 @@ use futures_util::future::try_join_all;
 use nixpy_nix::StorePath;
 use nixpy_oci::contents::Content;
 use nixpy_oci::destination::{Destination, DestinationError};
-use nixpy_oci::image::{Image, Pushed};
+use nixpy_oci::image::{How, Image, Pushed};
 use nixpy_oci::layout::Layout;
 use nixpy_oci::ledger::{self, Ledger};
 use nixpy_oci::manifest::{Descriptor, media_type};
@@ -86,7 +86,7 @@ impl Places {
             };
             match inputs.remake {
                 true => prior = Prior::default(),
-                false => remember(&mut prior, &destination, &ledger),
+                false => remember(&mut prior, &destination, inputs, &ledger),
             }
             Ok::<_, DestinationError>(Site::new(destination, prior))
         });
@@ -165,13 +165,15 @@ impl Places {
         self.unread.is_empty() && self.sites.iter().all(|site| site.prior.is_empty())
     }
 
-    /// Brings all images to every destination, without a tag; in the order given.
+    /// Brings all images to every destination, without a tag; in the order given. Without
+    /// `making` only what is known is put together: their files are not to be read.
     ///
     /// # Errors
     /// The first that fails ends all.
     pub async fn publish(
         &mut self,
         images: &[Image],
+        making: bool,
         on_event: &OnEvent<'_>,
     ) -> Result<Vec<Pushed>, PublishError> {
         let on_layer = |event| on_event(Event::Layer(&event));
@@ -180,7 +182,10 @@ impl Places {
             .any(|image| self.publisher(&on_layer).asks_for_more(image))
             && self.read_further().await?
         {}
-        let publisher = self.publisher(&on_layer);
+        let publisher = Publisher {
+            making,
+            ..self.publisher(&on_layer)
+        };
         try_join_all(images.iter().map(|image| publisher.publish(image))).await
     }
 
@@ -196,6 +201,13 @@ impl Places {
         mut on_tag: impl FnMut(String),
     ) -> Result<Descriptor, DestinationError> {
         let (descriptor, bytes) = index(images);
+        if self.sites.len() > 1 {
+            // One that refuses it does so before another's tag has moved.
+            for site in &self.sites {
+                let put = site.destination.put_manifest(media_type::INDEX, &bytes);
+                put.await?;
+            }
+        }
         // Also where the index was there before: somebody may have moved the tag since.
         for site in &self.sites {
             for tag in tags {
@@ -206,15 +218,20 @@ impl Places {
         Ok(descriptor)
     }
 
-    /// Lets this machine remember what was published, for its next push.
+    /// Lets this machine remember what it has made, for its next push. What it has only
+    /// read of layers stays believed where it was read.
     pub fn note(&self, images: &[Pushed], inputs: &Inputs) {
         let Some(directory) = &inputs.state_dir else {
             return;
         };
-        let layers: Vec<Descriptor> = images
+        let each = images
             .iter()
-            .flat_map(|image| image.descriptors.iter().cloned())
-            .collect();
+            .flat_map(|image| image.layers.iter().zip(&image.descriptors));
+        let made = each.filter(|(layer, _)| layer.how != How::Described);
+        let layers: Vec<Descriptor> = made.map(|(_, descriptor)| descriptor.clone()).collect();
+        if layers.is_empty() {
+            return;
+        }
         for site in &self.sites {
             if let Some(repository) = site.destination.repository() {
                 // To have forgotten costs time at most.
@@ -254,6 +271,7 @@ impl Places {
             sites: &self.sites,
             options: &self.options,
             on_layer,
+            making: true,
         }
     }
 }
@@ -308,7 +326,7 @@ fn sources(repository: &Repository, inputs: &Inputs, ledger: &Ledger) -> Vec<Rep
     sources
 }
 
-fn remember(prior: &mut Prior, destination: &Destination, ledger: &Ledger) {
+fn remember(prior: &mut Prior, destination: &Destination, inputs: &Inputs, ledger: &Ledger) {
     let Some(repository) = destination.repository() else {
         return;
     };
@@ -316,9 +334,12 @@ fn remember(prior: &mut Prior, destination: &Destination, ledger: &Ledger) {
     prior.remembered = here
         .filter_map(|layer| Some((ledger::identity(layer)?.to_owned(), layer.clone())))
         .collect();
+    let sources = sources(repository, inputs, ledger);
     let mut elsewhere = HashMap::new();
     for (other, layer) in ledger.beside(repository) {
-        if let Some(identity) = ledger::identity(layer) {
+        if let Some(identity) = ledger::identity(layer)
+            && sources.contains(other)
+        {
             elsewhere.insert(identity.to_owned(), (other.clone(), layer.clone()));
         }
     }
@@ -381,6 +402,7 @@ pub async fn loadable(
         sites: std::slice::from_ref(&site),
         options: &places.options,
         on_layer: &|_| {},
+        making: true,
     };
     Ok(Loadable {
         layout: kept,

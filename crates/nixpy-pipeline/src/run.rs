@@ -125,7 +125,7 @@ impl Work<'_> {
         };
         (self.on_event)(Event::Finished(Stage::Build));
         let made = self.images(&closure, &Files::OnDisk, &mut places).await?;
-        self.publish(&made, &mut places).await
+        self.publish(&made, &mut places, true).await
     }
 
     /// Publishes images whose paths are not here, if all their layers were published
@@ -149,11 +149,10 @@ impl Work<'_> {
             return Ok(false);
         }
         (self.on_event)(Event::Finished(Stage::Build));
-        match self.publish(&made, places).await {
+        // Some of the paths may be here, half fetched: nothing is made of them.
+        match self.publish(&made, places, false).await {
             // The registry has lost a layer meanwhile: it has to be made.
-            Err(RunError::Publish(
-                PublishError::Layer(_) | PublishError::Archive { .. } | PublishError::Stored { .. },
-            )) => Ok(false),
+            Err(RunError::Publish(PublishError::WouldMake)) => Ok(false),
             published => {
                 published?;
                 self.report.from_metadata = true;
@@ -195,19 +194,29 @@ impl Work<'_> {
     }
 
     /// Images, then the index, then the tags.
-    async fn publish(&mut self, made: &[Made], places: &mut Places) -> Result<(), RunError> {
+    async fn publish(
+        &mut self,
+        made: &[Made],
+        places: &mut Places,
+        making: bool,
+    ) -> Result<(), RunError> {
         (self.on_event)(Event::Started(Stage::Publish));
         let begun = Instant::now();
-        let put = self.put(made, places).await;
+        let put = self.put(made, places, making).await;
         self.report.timings.publish += begun.elapsed().as_secs_f64();
         put?;
         (self.on_event)(Event::Finished(Stage::Publish));
         Ok(())
     }
 
-    async fn put(&mut self, made: &[Made], places: &mut Places) -> Result<(), RunError> {
+    async fn put(
+        &mut self,
+        made: &[Made],
+        places: &mut Places,
+        making: bool,
+    ) -> Result<(), RunError> {
         let images = just_images(made);
-        let pushed = places.publish(&images, self.on_event).await?;
+        let pushed = places.publish(&images, making, self.on_event).await?;
         self.report.platforms = platforms_of(self.plan, made, &pushed);
         for platform in &self.report.platforms {
             (self.on_event)(Event::Published(platform));

@@ -1,13 +1,13 @@
 //! Images whose layers are described one by one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::{PublishError, Publisher, Site};
+use super::{PublishError, Publisher};
 use crate::blob::{self, Blob};
 use crate::compress::Compression;
 use crate::contents;
@@ -44,11 +44,12 @@ impl Publisher<'_> {
         config: &Config,
     ) -> Result<Pushed, PublishError> {
         let below = match base {
+            Some(_) if !self.making => return Err(PublishError::WouldMake),
             Some(base) => Some(self.bring_archive(&base.archive).await?),
             None => None,
         };
         let mut placed = self.place(layers).await?;
-        let put = async |placed: &Layers, site: &Site| {
+        let describe = |placed: &Layers| {
             let (mut descriptors, mut history) = (Vec::new(), Vec::new());
             let mut config = config.clone();
             if let (Some(base), Some(below)) = (base, &below) {
@@ -61,24 +62,24 @@ impl Publisher<'_> {
                 history.push((placed[&n].diff_id, layer.comment.clone()));
                 descriptors.push(placed[&n].descriptor.clone());
             }
-            let config = config.finish(&history);
-            self.put_image(site, image, identity, &config, &descriptors)
-                .await
+            (config.finish(&history), descriptors)
         };
-        let mut done = None;
-        for (n, site) in self.sites.iter().enumerate() {
-            let image = match put(&placed, site).await {
-                Err(PublishError::Destination(error)) if error.is_missing_blob() => {
-                    let lost = self.lost(site, &placed).await?;
-                    let lost = lost.into_iter().map(|lost| (lost, vec![n])).collect();
-                    placed.extend(self.make_and_send(layers, lost).await?);
-                    put(&placed, site).await?
+        // A site may have lost a layer; one that is made again may have come out otherwise
+        // than was recorded, and then no site has been given the image that all are to have.
+        let mut rounds = 0;
+        let put = loop {
+            let (config, descriptors) = describe(&placed);
+            let put = self.put_everywhere(image, identity, &config, &descriptors);
+            match put.await {
+                Err(PublishError::Destination(error))
+                    if error.is_missing_blob() && rounds < self.sites.len() + 1 =>
+                {
+                    rounds += 1;
+                    self.replace_lost(layers, &mut placed).await?;
                 }
-                result => result?,
-            };
-            done = Some(image);
-        }
-        let put = done.ok_or(PublishError::Nowhere)?;
+                put => break put?,
+            }
+        };
 
         let mut facts = below.map_or_else(Vec::new, |below| self.facts(&image.platform, &below));
         facts.extend(layers.iter().enumerate().map(|(n, layer)| {
@@ -99,33 +100,79 @@ impl Publisher<'_> {
     /// Recognises layers, has registries take over what they have in another place,
     /// and makes the rest.
     async fn place(&self, layers: &[Layer]) -> Result<Layers, PublishError> {
-        let mut placed = Layers::new();
-        let mut unknown: Vec<(usize, Vec<usize>)> = Vec::new();
-        for (n, layer) in layers.iter().enumerate() {
+        let recognised = layers.iter().enumerate().map(|(n, layer)| async move {
             let Some(known) = self.recognise(layer) else {
-                unknown.push((n, (0..self.sites.len()).collect()));
-                continue;
+                return Ok((n, None, (0..self.sites.len()).collect()));
             };
-            let (how, lacking) = self.mount(layer, &known).await?;
+            let (how, lacking) = self.mount(layer, &known).await;
+            let placed = Placed {
+                how,
+                ..known.placed
+            };
+            Ok::<_, PublishError>((n, Some(placed), lacking))
+        });
+        let recognised: Vec<(usize, Option<Placed>, Vec<usize>)> = stream::iter(recognised)
+            .buffer_unordered(self.options.uploads.max(1))
+            .try_collect()
+            .await?;
+        let mut placed = Layers::new();
+        let mut unknown = Vec::new();
+        for (n, known, lacking) in recognised {
+            placed.extend(known.map(|known| (n, known)));
             if !lacking.is_empty() {
                 unknown.push((n, lacking));
             }
-            let known = known.placed;
-            placed.insert(n, Placed { how, ..known });
         }
-        for (n, made) in self.make_and_send(layers, unknown).await? {
+        self.make_into(layers, unknown, &mut placed).await?;
+        Ok(placed)
+    }
+
+    /// Makes layers for the sites that lack them. One that comes out otherwise than was
+    /// recorded is sent to all: they get the same image.
+    async fn make_into(
+        &self,
+        layers: &[Layer],
+        wanted: Vec<(usize, Vec<usize>)>,
+        placed: &mut Layers,
+    ) -> Result<(), PublishError> {
+        let mut everywhere = Vec::new();
+        for (n, made) in self.make_and_send(layers, wanted).await? {
             let differs = placed
                 .get(&n)
-                .is_some_and(|known| known.descriptor.digest != made.descriptor.digest);
+                .is_some_and(|known| known.descriptor != made.descriptor);
             if differs {
-                // What was recorded is not what is made now: all sites get the same.
-                let everywhere = vec![(n, (0..self.sites.len()).collect())];
-                placed.extend(self.make_and_send(layers, everywhere).await?);
-            } else {
-                placed.insert(n, made);
+                everywhere.push((n, (0..self.sites.len()).collect()));
             }
+            placed.insert(n, made);
         }
-        Ok(placed)
+        placed.extend(self.make_and_send(layers, everywhere).await?);
+        Ok(())
+    }
+
+    /// Asks every site for every layer, and makes those that it has lost.
+    async fn replace_lost(
+        &self,
+        layers: &[Layer],
+        placed: &mut Layers,
+    ) -> Result<(), PublishError> {
+        let asked = placed.iter().flat_map(|(n, placed)| {
+            let digest = placed.descriptor.digest;
+            let sites = self.sites.iter().enumerate();
+            sites.map(move |(number, site)| async move {
+                let lost = site.has_lost(digest).await?;
+                Ok::<_, PublishError>(lost.then_some((*n, number)))
+            })
+        });
+        let lost: Vec<Option<(usize, usize)>> = stream::iter(asked)
+            .buffer_unordered(self.options.uploads.max(1))
+            .try_collect()
+            .await?;
+        let mut wanted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (n, site) in lost.into_iter().flatten() {
+            wanted.entry(n).or_default().push(site);
+        }
+        self.make_into(layers, wanted.into_iter().collect(), placed)
+            .await
     }
 
     /// A layer that was published before, at one site or another.
@@ -144,7 +191,12 @@ impl Publisher<'_> {
         if !usable || !as_stated {
             return None;
         }
-        let lacks = |n: &usize| here[*n].is_none_or(|there| there.digest != descriptor.digest);
+        // All that is taken over of a claim has to be the same, or it is another claim.
+        let claim = |layer: &Descriptor| {
+            let diff_id = self::diff_id(layer);
+            (layer.media_type.clone(), layer.digest, layer.size, diff_id)
+        };
+        let lacks = |n: &usize| here[*n].is_none_or(|there| claim(there) != claim(descriptor));
         Some(Known {
             lacking: (0..here.len()).filter(lacks).collect(),
             placed: Placed {
@@ -156,7 +208,7 @@ impl Publisher<'_> {
     }
 
     /// Mounts a layer where it is lacking; those are left where it cannot be.
-    async fn mount(&self, layer: &Layer, known: &Known) -> Result<(How, Vec<usize>), PublishError> {
+    async fn mount(&self, layer: &Layer, known: &Known) -> (How, Vec<usize>) {
         let identity = self.annotated(layer);
         let digest = known.placed.descriptor.digest;
         let (mut how, mut left) = (How::Described, Vec::new());
@@ -165,25 +217,11 @@ impl Publisher<'_> {
             let beside = site.prior.elsewhere.get(&identity);
             let beside = beside.filter(|(_, layer)| layer.digest == digest);
             match beside {
-                Some((from, _)) if site.mount(digest, from).await? => how = How::Mounted,
+                Some((from, _)) if site.mount(digest, from).await => how = How::Mounted,
                 _ => left.push(*n),
             }
         }
-        Ok((how, left))
-    }
-
-    /// Which of the layers that were not sent a site has lost.
-    async fn lost(&self, site: &Site, placed: &Layers) -> Result<Vec<usize>, PublishError> {
-        let believed = placed.iter().filter(|(_, placed)| placed.how != How::Sent);
-        let asked = stream::iter(believed.map(|(n, placed)| async move {
-            let lost = site.has_lost(placed.descriptor.digest).await?;
-            Ok::<_, PublishError>(lost.then_some(*n))
-        }));
-        let lost: Vec<Option<usize>> = asked
-            .buffer_unordered(self.options.uploads)
-            .try_collect()
-            .await?;
-        Ok(lost.into_iter().flatten().collect())
+        (how, left)
     }
 
     /// Makes layers, each for the sites that are named with it.
@@ -192,6 +230,9 @@ impl Publisher<'_> {
         layers: &[Layer],
         mut wanted: Vec<(usize, Vec<usize>)>,
     ) -> Result<Layers, PublishError> {
+        if !wanted.is_empty() && !self.making {
+            return Err(PublishError::WouldMake);
+        }
         // The largest first, so that the last to finish is a small one.
         wanted.sort_by_key(|(n, _)| std::cmp::Reverse(layers[*n].size_hint));
         let processors = Arc::new(Semaphore::new(self.options.makers));

@@ -100,6 +100,9 @@ pub enum PublishError {
         /// In the image's config.
         found: String,
     },
+    /// A layer would have to be made, and [`Publisher::making`] forbids it.
+    #[error("not everything is known from what was published before")]
+    WouldMake,
     /// There is no site.
     #[error("there is nowhere to publish to: name a repository or a layout directory")]
     Nowhere,
@@ -117,6 +120,9 @@ pub struct Publisher<'a> {
     pub options: &'a Options,
     /// Told of each layer.
     pub on_layer: &'a dyn Fn(LayerEvent),
+    /// Whether layers may be made: the files behind an image may not be here, or only in
+    /// part.
+    pub making: bool,
 }
 
 impl Publisher<'_> {
@@ -149,6 +155,9 @@ impl Publisher<'_> {
                 let base = base.as_ref();
                 self.publish_layers(image, identity, base, layers, config)
                     .await
+            }
+            Body::Archive { .. } | Body::Stored { .. } if !self.making => {
+                Err(PublishError::WouldMake)
             }
             Body::Archive { archive, .. } => self.publish_archive(image, identity, archive).await,
             Body::Stored { layout, .. } => self.publish_stored(image, identity, layout).await,
@@ -189,11 +198,18 @@ impl Publisher<'_> {
         !self.sites.iter().all(known)
     }
 
-    /// The manifest of this very image, by whichever site knows it.
+    /// The manifest of this very image, if all sites know it, and the same one: what one
+    /// of them claims is not believed of another.
     fn published_before(&self, image: &Image) -> Option<&PriorImage> {
         let identity = image.identity(self.options.compression);
-        let mut sites = self.sites.iter();
-        sites.find_map(|site| site.prior.made_from(&image.platform, identity))
+        let mut known = self
+            .sites
+            .iter()
+            .map(|site| site.prior.made_from(&image.platform, identity));
+        let first = known.next()??;
+        known
+            .all(|other| other.is_some_and(|other| other.bytes == first.bytes))
+            .then_some(first)
     }
 
     /// The very image was published before. Its manifest is put once more,
@@ -227,6 +243,22 @@ impl Publisher<'_> {
             layers,
             descriptors: before.manifest.layers.clone(),
         }))
+    }
+
+    /// Puts config and manifest at every site, of layers that are there.
+    async fn put_everywhere(
+        &self,
+        image: &Image,
+        identity: Identity,
+        config: &[u8],
+        layers: &[Descriptor],
+    ) -> Result<Put, PublishError> {
+        let mut done = None;
+        for site in self.sites {
+            let put = self.put_image(site, image, identity, config, layers);
+            done = Some(put.await?);
+        }
+        done.ok_or(PublishError::Nowhere)
     }
 
     /// Puts config and manifest of layers that are there.

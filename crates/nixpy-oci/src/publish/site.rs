@@ -57,7 +57,7 @@ impl Site {
         let mut how = How::Sent;
         for other in others.iter().filter(|other| other.sending.is_there(digest)) {
             if let Some(from) = other.destination.repository()
-                && self.destination.mount(digest, from).await?
+                && self.destination.mount(digest, from).await
             {
                 how = How::Mounted;
                 break;
@@ -80,19 +80,15 @@ impl Site {
     }
 
     /// Has the registry take a blob over from another of its repositories; `false`
-    /// if it cannot.
-    pub(super) async fn mount(
-        &self,
-        digest: Digest,
-        from: &Repository,
-    ) -> Result<bool, DestinationError> {
+    /// if it does not.
+    pub(super) async fn mount(&self, digest: Digest, from: &Repository) -> bool {
         let turn = self.sending.turn(digest);
         let _turn = turn.lock().await;
-        let mounted = self.sending.is_there(digest) || self.destination.mount(digest, from).await?;
+        let mounted = self.sending.is_there(digest) || self.destination.mount(digest, from).await;
         if mounted {
             self.sending.note(digest);
         }
-        Ok(mounted)
+        mounted
     }
 }
 

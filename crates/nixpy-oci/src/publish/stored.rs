@@ -52,19 +52,13 @@ impl Publisher<'_> {
         for (key, value) in found.annotations {
             annotated.annotations.entry(key).or_insert(value);
         }
-        let mut done = None;
-        for site in self.sites {
-            let put = self.put_image(site, &annotated, identity, &found.config, &descriptors);
-            done = Some(put.await?);
-        }
+        let put = self.put_everywhere(&annotated, identity, &found.config, &descriptors);
+        let put = put.await?;
         let facts = descriptors.iter().map(|layer| {
             let how = how.get(&layer.digest).copied().unwrap_or(How::Present);
             self.fact(&image.platform, layer, how, String::new())
         });
-        let facts = facts.collect();
-        Ok(done
-            .ok_or(PublishError::Nowhere)?
-            .told(facts, &image.platform))
+        Ok(put.told(facts.collect(), &image.platform))
     }
 
     /// Layers that a site does not have.

@@ -107,10 +107,16 @@ impl Login {
             Challenge::Nothing => HeaderMap::new(),
             Challenge::Password => self.password()?,
             Challenge::Token { realm, service } => {
-                let token = match self.token(&realm, service.as_deref(), "pull,push").await {
+                let service = service.as_deref();
+                let mut token = self.token(&realm, service, "pull,push", true).await;
+                // One of the other repositories may be gone, or not ours any more.
+                if !self.mount_from.is_empty() && token.as_ref().is_err_and(|e| !e.is_transient()) {
+                    token = self.token(&realm, service, "pull,push", false).await;
+                }
+                let token = match token {
                     // One who has not said who he is may still be allowed to look.
                     Err(failure) if self.is_anonymous() && !failure.is_transient() => {
-                        self.token(&realm, service.as_deref(), "pull").await?
+                        self.token(&realm, service, "pull", false).await?
                     }
                     result => result?,
                 };
@@ -175,6 +181,7 @@ impl Login {
         realm: &Url,
         service: Option<&str>,
         actions: &str,
+        to_mount: bool,
     ) -> Result<Secret, Failure> {
         let mut url = realm.clone();
         if let Some(service) = service {
@@ -182,7 +189,7 @@ impl Login {
         }
         url.query_pairs_mut()
             .append_pair("scope", &format!("repository:{}:{actions}", self.path));
-        for path in &self.mount_from {
+        for path in self.mount_from.iter().filter(|_| to_mount) {
             url.query_pairs_mut()
                 .append_pair("scope", &format!("repository:{path}:pull"));
         }

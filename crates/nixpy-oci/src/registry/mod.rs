@@ -168,16 +168,18 @@ impl Registry {
     }
 
     /// Takes a blob over from another repository of the same registry; `false` if the
-    /// registry does not: it need not, and only does where this user may read.
-    ///
-    /// # Errors
-    /// The registry cannot be asked.
-    pub async fn mount(&self, digest: Digest, from: &Repository) -> Result<bool, RemoteError> {
+    /// registry does not, for whatever reason: then the blob has to be sent.
+    pub async fn mount(&self, digest: Digest, from: &Repository) -> bool {
         if from.registry() != self.repository.registry() || *from == self.repository {
-            return Ok(false);
+            return false;
         }
-        let mounted = self.wire.mount(digest, from.path()).await;
-        mounted.map_err(|failure| failure.while_(Act::Mount(digest), &self.repository))
+        match self.wire.mount(digest, from.path()).await {
+            Ok(mounted) => mounted,
+            Err(failure) => {
+                tracing::debug!(kind = ?failure.kind, %digest, %from, "not mounted");
+                false
+            }
+        }
     }
 
     /// Stores a manifest or index, under its digest or, if one is given, a tag.

@@ -57,34 +57,24 @@ impl Wire {
         }
     }
 
-    /// Takes over what another repository has, if the registry does that.
+    /// Takes over what another repository has, if the registry does that. Asked once:
+    /// whatever keeps it from doing so, the blob can be sent.
     pub(super) async fn mount(&self, digest: Digest, from: &str) -> Result<bool, Failure> {
         let mut url = self.url("blobs/uploads/")?;
         url.query_pairs_mut()
             .append_pair("mount", &digest.to_string())
             .append_pair("from", from);
-        self.retrying(|_| async {
-            let ask = Ask {
-                method: Method::POST,
-                url: url.clone(),
-                headers: HeaderMap::new(),
-                body: Body::Nothing,
-            };
-            let response = self.ask(&ask).await?;
-            match response.status() {
-                StatusCode::CREATED => Ok(true),
-                StatusCode::ACCEPTED => {
-                    self.give_up(&response).await;
-                    Ok(false)
-                }
-                // That this may not be read, or is not there, is no reason to fail.
-                status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
-                    Ok(false)
-                }
-                _ => Err(self.refusal(response).await.into_failure()),
-            }
-        })
-        .await
+        let ask = Ask {
+            method: Method::POST,
+            url,
+            headers: HeaderMap::new(),
+            body: Body::Nothing,
+        };
+        let response = self.ask(&ask).await?;
+        if response.status() == StatusCode::ACCEPTED {
+            self.give_up(&response).await;
+        }
+        Ok(response.status() == StatusCode::CREATED)
     }
 
     /// Tells the registry that nothing will come. If it does not hear, it finds out.

@@ -112,6 +112,7 @@ impl Place {
             sites: std::slice::from_ref(&site),
             options: &self.options,
             on_layer: &|_| (),
+            making: true,
         };
         let pushed = publisher.publish(&image).await?;
         let manifests = vec![pushed.manifest.clone()];

@@ -67,16 +67,10 @@ impl Publisher<'_> {
                 found: archive.platform.to_string(),
             });
         }
-        let mut done = None;
-        for site in self.sites {
-            let descriptors = brought.descriptors();
-            let put = self.put_image(site, image, identity, &archive.config, &descriptors);
-            done = Some(put.await?);
-        }
-        let facts = self.facts(&image.platform, &brought);
-        Ok(done
-            .ok_or(PublishError::Nowhere)?
-            .told(facts, &image.platform))
+        let descriptors = brought.descriptors();
+        let put = self.put_everywhere(image, identity, &archive.config, &descriptors);
+        let put = put.await?;
+        Ok(put.told(self.facts(&image.platform, &brought), &image.platform))
     }
 
     /// Reads an archive, and brings its layers to every site that lacks them.
@@ -148,19 +142,24 @@ impl Publisher<'_> {
         sent.inspect_err(|_| stop.set())
     }
 
-    /// Layers of the images before, by diff ID, that are still at every site: an
-    /// archive is read once, so what is missing cannot be made afterwards. Only
-    /// those that would be made with the same bytes now.
+    /// Layers of the images before, by diff ID, that every site claims to have, and has:
+    /// an archive is read once, so what is missing cannot be made afterwards. Only those
+    /// that would be made with the same bytes now.
     async fn known_by_diff_id(&self) -> Result<HashMap<Digest, Descriptor>, PublishError> {
         let compression = self.options.compression;
-        let known = self.sites.iter().flat_map(|site| site.prior.by_diff_id());
-        let known: HashMap<Digest, Descriptor> = known
-            .filter(|(diff_id, layer)| {
-                layer.media_type == compression.media_type()
-                    && layer.annotations.get(annotation::IDENTITY)
-                        == Some(&annotated(*diff_id, compression))
-            })
-            .collect();
+        let mut sites = self.sites.iter().map(|site| site.prior.by_diff_id());
+        let mut known = sites.next().unwrap_or_default();
+        known.retain(|diff_id, layer| {
+            layer.media_type == compression.media_type()
+                && layer.annotations.get(annotation::IDENTITY)
+                    == Some(&annotated(*diff_id, compression))
+        });
+        for others in sites {
+            known.retain(|diff_id, layer| {
+                let other = others.get(diff_id);
+                other.is_some_and(|other| other.digest == layer.digest && other.size == layer.size)
+            });
+        }
         let asked = stream::iter(known.into_iter().map(|(diff_id, layer)| async move {
             for site in self.sites {
                 if !site.destination.has_blob(layer.digest).await? {
