@@ -54,8 +54,13 @@ pub(super) enum Body {
 
 impl Ask {
     pub(super) fn get(url: Url) -> Self {
+        Self::bare(Method::GET, url)
+    }
+
+    /// With neither headers nor a body.
+    pub(super) fn bare(method: Method, url: Url) -> Self {
         Self {
-            method: Method::GET,
+            method,
             url,
             headers: HeaderMap::new(),
             body: Body::Nothing,

@@ -81,12 +81,7 @@ impl Wire {
     /// Asks once whether a blob is there.
     pub(super) async fn has(&self, digest: Digest) -> Result<bool, Failure> {
         let url = self.url(&format!("blobs/{digest}"))?;
-        let ask = Ask {
-            method: Method::HEAD,
-            url,
-            headers: HeaderMap::new(),
-            body: Body::Nothing,
-        };
+        let ask = Ask::bare(Method::HEAD, url);
         let response = self.ask(&ask).await?;
         // A registry that sends us on to its storage has it there.
         if response.status().is_success() || response.status().is_redirection() {

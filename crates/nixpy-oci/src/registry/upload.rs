@@ -64,12 +64,7 @@ impl Wire {
         url.query_pairs_mut()
             .append_pair("mount", &digest.to_string())
             .append_pair("from", from);
-        let ask = Ask {
-            method: Method::POST,
-            url,
-            headers: HeaderMap::new(),
-            body: Body::Nothing,
-        };
+        let ask = Ask::bare(Method::POST, url);
         let response = self.ask(&ask).await?;
         if response.status() == StatusCode::ACCEPTED {
             self.give_up(&response).await;
@@ -80,12 +75,7 @@ impl Wire {
     /// Tells the registry that nothing will come. If it does not hear, it finds out.
     async fn give_up(&self, opened: &Response) {
         if let Ok(url) = location(opened) {
-            let ask = Ask {
-                method: Method::DELETE,
-                url,
-                headers: HeaderMap::new(),
-                body: Body::Nothing,
-            };
+            let ask = Ask::bare(Method::DELETE, url);
             let _ = self.ask(&ask).await;
         }
     }
@@ -114,12 +104,7 @@ impl Wire {
 
     async fn begin(&self) -> Result<Session, Failure> {
         let url = self.url("blobs/uploads/")?;
-        let ask = Ask {
-            method: Method::POST,
-            url,
-            headers: HeaderMap::new(),
-            body: Body::Nothing,
-        };
+        let ask = Ask::bare(Method::POST, url);
         let response = self.ask(&ask).await?;
         if response.status() != StatusCode::ACCEPTED {
             return Err(self.refusal(response).await.into_failure());
