@@ -7,6 +7,8 @@ mod closure;
 mod conf;
 mod config;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod layering;
 mod nix2container;
 mod root;
