@@ -4,6 +4,7 @@
 
 mod again;
 mod bytes;
+mod damaged;
 mod forms;
 mod hostile;
 mod place;
