@@ -48,7 +48,7 @@ pub fn path_info(input: &[u8]) -> bool {
         assert_eq!(again.as_ref(), Some(told));
     }
     let derivations = derivation::read(text, STORE);
-    let mut listed = derivations.iter().flatten();
+    let listed = derivations.iter().flatten();
     assert!(listed.is_sorted_by(|one, other| one.path <= other.path));
     told.is_some() || derivations.is_some()
 }
