@@ -7,7 +7,7 @@
 //! registry is asked when the manifest is put. An empty CI machine has none, and
 //! reads the published image instead ([`crate::prior`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -110,15 +110,16 @@ impl Ledger {
 }
 
 impl Published {
+    /// Each once, and none that no run could look for.
     fn add(&mut self, layers: &[Descriptor]) {
-        let known = |layer: &&Descriptor| identity(layer).is_some();
-        let mut all: Vec<Descriptor> = layers.iter().filter(known).cloned().collect();
         let before = std::mem::take(&mut self.layers);
-        all.extend(before);
-        let mut seen = std::collections::BTreeSet::new();
-        all.retain(|layer| seen.insert(identity(layer).map(str::to_owned)));
-        all.truncate(LAYERS);
-        self.layers = all;
+        let mut seen = BTreeSet::new();
+        let all = layers.iter().cloned().chain(before);
+        let known = all.filter(|layer| {
+            let identity = identity(layer);
+            identity.is_some_and(|identity| seen.insert(identity.to_owned()))
+        });
+        self.layers = known.take(LAYERS).collect();
     }
 }
 
