@@ -85,6 +85,18 @@ dynamic=$$(readelf --dynamic $(PROGRAM)); \
 [[ $$dynamic != *NEEDED* ]]
 endef
 
+# Sanitizers are a nightly feature of the compiler; the stable one has it, and is asked
+# for it by name. What is found is kept apart: see fuzz/README.md.
+FUZZ_SECONDS = 60
+.PHONY: fuzz
+fuzz: ## Random input for every reader of fuzz/, each for FUZZ_SECONDS (60)
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	cd fuzz && for target in $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs))); do \
+	    mkdir -p found/$$target; \
+	    RUSTC_BOOTSTRAP=1 cargo fuzz run $$target found/$$target corpus/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=65536 -print_final_stats=1; \
+	done
+
 .PHONY: bench
 bench: ## Measurements, side by side with what is installed
 	bench/run

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nixpy_testkit::archive::{Damage, DockerArchive};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scenario::Scenario;
 
@@ -118,6 +118,13 @@ fn a_customisation_layer_that_is_not_what_its_checksum_says_is_refused() {
         1,
         &["customisation-layer", "damaged or was changed"],
     );
+}
+
+#[test]
+fn a_description_of_ten_thousand_layers_is_refused() {
+    let many = |conf: &mut Value| conf["store_layers"] = json!(vec![[""; 0]; 10_000]);
+    let scenario = Scenario::stream_of(many, |c| c, "exit 1");
+    refused(&scenario, 2, &["more than 1024 layers"]);
 }
 
 #[test]

@@ -49,8 +49,9 @@ fn image_lines(image: &PlannedImage) -> Vec<String> {
         )];
     }
     let new = image.layers.iter().filter(|layer| !layer.published);
-    let new: u64 = new.map(|layer| layer.nar_size).sum();
-    let all: u64 = image.layers.iter().map(|layer| layer.nar_size).sum();
+    let new = new.fold(0_u64, |sum, layer| sum.saturating_add(layer.nar_size));
+    let all = image.layers.iter();
+    let all = all.fold(0_u64, |sum, layer| sum.saturating_add(layer.nar_size));
     let mut lines = vec![format!(
         "{}: {} layers, {} before compression, of which {} are not published yet",
         image.platform,

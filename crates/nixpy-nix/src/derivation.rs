@@ -71,7 +71,7 @@ pub async fn show_derivations(
         .ok_or_else(|| NixError::unparseable("describe", first, nix.described(), &ended.stdout))
 }
 
-fn read(json: &str, store_dir: &str) -> Option<Vec<Derivation>> {
+pub(crate) fn read(json: &str, store_dir: &str) -> Option<Vec<Derivation>> {
     let value: Value = serde_json::from_str(json).ok()?;
     let all = value.get("derivations").unwrap_or(&value).as_object()?;
     let mut found: Vec<Derivation> = all

@@ -23,6 +23,9 @@ pub mod error;
 pub mod evaluate;
 pub mod fingerprint;
 pub mod flake_ref;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod installable;
 pub mod log;
 pub mod machine;

@@ -103,7 +103,7 @@ pub(crate) async fn derivation_closure(
     Ok(known.into_values().flatten().collect())
 }
 
-type Answer = BTreeMap<StorePath, Option<PathInfo>>;
+pub(crate) type Answer = BTreeMap<StorePath, Option<PathInfo>>;
 
 /// What is asked about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -199,7 +199,7 @@ struct Record {
 }
 
 /// Reads any of the shapes; `None` if it is none of them.
-fn read(json: &str, store_dir: &str) -> Option<Answer> {
+pub(crate) fn read(json: &str, store_dir: &str) -> Option<Answer> {
     let mut entries: Vec<(String, Value)> = Vec::new();
     match serde_json::from_str(json).ok()? {
         Value::Array(list) => {

@@ -23,9 +23,7 @@ pub struct Content {
 
 /// As it stands in an annotation; what has no name that can stand there is left out.
 pub fn written(contents: &[Content]) -> String {
-    let named = contents
-        .iter()
-        .filter(|content| !content.name.is_empty() && !content.name.contains(char::is_whitespace));
+    let named = contents.iter().filter(|content| can_stand(&content.name));
     let words: Vec<String> = named
         .map(|content| format!("{}={}", content.name, content.size))
         .collect();
@@ -36,12 +34,19 @@ pub fn written(contents: &[Content]) -> String {
 pub fn read(text: &str) -> Vec<Content> {
     let words = text.split(' ').take(MOST).map(|word| {
         let (name, size) = word.rsplit_once('=')?;
+        if !can_stand(name) {
+            return None;
+        }
         Some(Content {
             name: name.to_owned(),
             size: size.parse().ok()?,
         })
     });
     words.collect::<Option<_>>().unwrap_or_default()
+}
+
+fn can_stand(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::is_whitespace)
 }
 
 #[cfg(test)]
@@ -63,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_contents_says_nothing() {
-        for text in ["", "a", "a=", "a=-1", "a=1  b=2", "a=1 b"] {
+        for text in ["", "a", "a=", "a=-1", "a=1  b=2", "a=1 b", "=1", "a\tb=1"] {
             assert_eq!(read(text), [], "{text:?}");
         }
     }

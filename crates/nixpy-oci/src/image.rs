@@ -283,7 +283,7 @@ impl Pushed {
             .iter()
             .map(|layer| (layer.digest, layer.size))
             .collect();
-        distinct.values().sum()
+        distinct.into_values().fold(0, u64::saturating_add)
     }
 
     /// Bytes of layers that had to be sent.
@@ -292,7 +292,7 @@ impl Pushed {
             .iter()
             .filter(|layer| layer.how == How::Sent)
             .map(|layer| layer.size)
-            .sum()
+            .fold(0, u64::saturating_add)
     }
 }
 

@@ -9,7 +9,7 @@
 //! registry is asked when the manifest is put. An empty CI machine has none, and
 //! reads the published image instead ([`crate::prior`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -118,15 +118,16 @@ impl Ledger {
 }
 
 impl Published {
+    /// Each once, and none that no run could look for.
     fn add(&mut self, layers: &[Descriptor]) {
-        let known = layers.iter().filter(|layer| identity(layer).is_some());
-        let mut all: Vec<Descriptor> = known.map(in_short).collect();
         let before = std::mem::take(&mut self.layers);
-        all.extend(before);
-        let mut seen = std::collections::BTreeSet::new();
-        all.retain(|layer| seen.insert(identity(layer).map(str::to_owned)));
-        all.truncate(LAYERS);
-        self.layers = all;
+        let mut seen = BTreeSet::new();
+        let all = layers.iter().map(in_short).chain(before);
+        let known = all.filter(|layer| {
+            let identity = identity(layer);
+            identity.is_some_and(|identity| seen.insert(identity.to_owned()))
+        });
+        self.layers = known.take(LAYERS).collect();
     }
 }
 

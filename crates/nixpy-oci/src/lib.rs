@@ -24,6 +24,9 @@ pub mod contents;
 pub mod destination;
 pub mod digest;
 pub mod finished;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod image;
 pub mod layer;
 pub mod layout;

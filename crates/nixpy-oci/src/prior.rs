@@ -141,6 +141,15 @@ impl Prior {
             .collect()
     }
 
+    /// What one image tells.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn of(image: PriorImage) -> Self {
+        Self {
+            images: vec![image],
+            ..Self::default()
+        }
+    }
+
     fn layers(&self) -> impl Iterator<Item = &Descriptor> {
         self.images.iter().flat_map(|image| &image.manifest.layers)
     }

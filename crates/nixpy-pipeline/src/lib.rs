@@ -12,6 +12,9 @@
 pub mod build;
 pub mod described;
 pub mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod image;
 pub mod index;
 pub mod inputs;

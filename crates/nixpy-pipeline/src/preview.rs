@@ -133,6 +133,11 @@ pub async fn preview_layers(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<P
     Ok(preview)
 }
 
+/// What a cache states of sizes may be anything.
+fn total(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
+}
+
 fn planned(image: &Image, published: &[bool]) -> Vec<PlannedLayer> {
     let Body::Layers { layers, .. } = &image.body else {
         return Vec::new();
@@ -144,7 +149,7 @@ fn planned(image: &Image, published: &[bool]) -> Vec<PlannedLayer> {
             .map(|path| path.name.clone())
             .collect(),
         comment: layer.comment.clone(),
-        nar_size: layer.contents.iter().map(|path| path.size).sum(),
+        nar_size: total(layer.contents.iter().map(|path| path.size)),
         published: published.get(n).copied().unwrap_or(false),
     });
     layers.collect()

@@ -143,7 +143,7 @@ impl Renderer for Bars {
             }
             Event::Layer(layer) => {
                 state.layers += 1;
-                state.bytes += layer.size;
+                state.bytes = state.bytes.saturating_add(layer.size);
                 if let Some(total) = &state.total {
                     total.set_message(format!("{} layers, {}", state.layers, size(state.bytes)));
                 }

@@ -98,7 +98,7 @@ impl BuildWatch {
                 ..
             } => {
                 if let Some(before) = self.builds_activities.get_mut(id) {
-                    let ended = done + failed;
+                    let ended = done.saturating_add(*failed);
                     if ended > *before && *running == 0 {
                         self.builds.values_mut().for_each(|build| build.end(now));
                     }

@@ -5,11 +5,13 @@
 //! memory whatever their size, and a gigabyte of them is a megabyte of gzip.
 //! Here they are bounded. Sparse files are refused: no program writes a
 //! docker-archive with one, and their headers go on outside of the header.
+//! Extended headers are taken apart here too: the `tar` crate ends a record at a line
+//! end, which values may have, and passes over what it cannot read.
 //! Format: <https://www.gnu.org/software/tar/manual/html_node/Standard.html>.
 
 use std::io::{self, Read};
 
-use tar::{EntryType, Header, PaxExtensions};
+use tar::{EntryType, Header};
 
 use super::plain::Source;
 use super::{ArchiveError, MAX_ENTRIES, limit};
@@ -48,6 +50,9 @@ pub(crate) struct Entry {
 struct Ahead {
     name: Option<Vec<u8>>,
     target: Option<Vec<u8>>,
+    /// In extended headers. GNU's have precedence, as for the `tar` crate.
+    pax_name: Option<Vec<u8>>,
+    pax_target: Option<Vec<u8>>,
     size: Option<u64>,
 }
 
@@ -86,10 +91,7 @@ impl<R: Source> Entries<R> {
                 EntryType::GNULongLink => ahead.target = Some(self.text()?),
                 EntryType::XHeader => ahead.note(&self.extension()?)?,
                 EntryType::XGlobalHeader => {}
-                EntryType::GNUSparse => {
-                    let refused = io::Error::other("it holds a sparse file");
-                    return Err(ArchiveError::Tar(refused));
-                }
+                EntryType::GNUSparse => return Err(damaged(SPARSE)),
                 kind => return self.entry(&header, kind, ahead).map(Some),
             }
         }
@@ -119,9 +121,11 @@ impl<R: Source> Entries<R> {
         }
         let name = ahead
             .name
+            .or(ahead.pax_name)
             .unwrap_or_else(|| header.path_bytes().into_owned());
         let target = ahead
             .target
+            .or(ahead.pax_target)
             .or_else(|| Some(header.link_name_bytes()?.into_owned()));
         if name.len().max(target.as_ref().map_or(0, Vec::len)) > MAX_NAME {
             return Err(limit("bytes in a name", MAX_NAME as u64));
@@ -212,23 +216,51 @@ impl<R: Source> Read for Entries<R> {
 }
 
 impl Ahead {
-    /// GNU's headers have precedence, as for the `tar` crate.
+    /// Of two records with the same key the later one counts, and an empty one says nothing.
     fn note(&mut self, pax: &[u8]) -> Result<(), ArchiveError> {
-        for record in PaxExtensions::new(pax).flatten() {
-            let value = record.value_bytes();
-            match record.key_bytes() {
-                b"path" => _ = self.name.get_or_insert_with(|| value.to_vec()),
-                b"linkpath" => _ = self.target.get_or_insert_with(|| value.to_vec()),
+        let mut rest = pax;
+        while !rest.is_empty() {
+            let record = record(rest).ok_or_else(|| damaged("an extended header is damaged"))?;
+            rest = record.rest;
+            let value = record.value;
+            match record.key {
+                _ if value.is_empty() => {}
+                b"path" => self.pax_name = Some(value.to_vec()),
+                b"linkpath" => self.pax_target = Some(value.to_vec()),
                 b"size" => {
                     let size = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());
-                    let not_one = || io::Error::other("a size is no number");
-                    self.size = Some(size.ok_or_else(not_one).map_err(ArchiveError::Tar)?);
+                    self.size = Some(size.ok_or_else(|| damaged("a size is no number"))?);
                 }
+                key if key.starts_with(b"GNU.sparse.") => return Err(damaged(SPARSE)),
                 _ => {}
             }
         }
         Ok(())
     }
+}
+
+/// One record of an extended header, and what follows it.
+struct Record<'a> {
+    key: &'a [u8],
+    value: &'a [u8],
+    rest: &'a [u8],
+}
+
+/// `<length> <key>=<value>` and a line end; the length, in decimal, is of all that.
+fn record(pax: &[u8]) -> Option<Record<'_>> {
+    let space = pax.iter().position(|byte| *byte == b' ')?;
+    let length: usize = std::str::from_utf8(&pax[..space]).ok()?.parse().ok()?;
+    let (record, rest) = pax.split_at_checked(length)?;
+    let record = record.get(space + 1..)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|byte| *byte == b'=')?;
+    let (key, value) = (&record[..equals], &record[equals + 1..]);
+    Some(Record { key, value, rest })
+}
+
+const SPARSE: &str = "it holds a sparse file";
+
+fn damaged(how: &'static str) -> ArchiveError {
+    ArchiveError::Tar(io::Error::other(how))
 }
 
 /// Whether a tar's entry can begin with this block.

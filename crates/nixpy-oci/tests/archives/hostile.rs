@@ -226,3 +226,38 @@ fn a_size_that_is_only_declared_is_not_believed() {
         says(&refused(&bytes), &["cut short"]);
     }
 }
+
+/// A sound archive that has a layer more, under what an extended header says.
+fn extended(records: &[u8]) -> Vec<u8> {
+    archive_of(|tar| {
+        let mut header = header("pax", EntryType::XHeader, records.len() as u64);
+        header.set_cksum();
+        tar.append(&header, records).unwrap();
+        named(tar, "other.tar", EntryType::Regular, &layer_tar(&[]));
+    })
+}
+
+/// Go and Python take a line end for a part of the value; who ends the record there
+/// sees another name than they do.
+#[test]
+fn a_record_is_as_long_as_it_says() {
+    let archive = extended(b"30 comment=x\n17 path=/outside\n");
+    promptly(|| async move { Place::layout().publish(&archive).await }).unwrap();
+}
+
+#[test]
+fn extended_headers_that_are_damaged_or_sparse_are_refused() {
+    for records in [
+        &b"x path=a\n"[..],
+        b"99 path=a\n",
+        b"8 path=a\n",
+        b"10 path=a\n\0\0",
+        b"7 path\n",
+        b"11 size=-1\n",
+        b"22 GNU.sparse.major=1\n",
+    ] {
+        says(&refused(&extended(records)), &["cannot be read as a tar"]);
+    }
+    let twice = b"11 path=aa\n12 path=../\n";
+    says(&refused(&extended(&twice[..])), &["leads out of it"]);
+}

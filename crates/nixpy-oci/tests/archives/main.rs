@@ -5,6 +5,7 @@
 mod again;
 mod base;
 mod bytes;
+mod damaged;
 mod forms;
 mod hostile;
 mod place;

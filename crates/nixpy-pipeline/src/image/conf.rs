@@ -23,6 +23,9 @@ use serde_json::{Map, Value};
 
 use super::{Closure, Files, ImageErrorKind, info};
 
+/// More cannot be started anyway, by any client.
+const MAX_LAYERS: usize = 1024;
+
 /// Unknown fields are refused: one of them may change the image.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +155,9 @@ fn understood(
     let (Some(created), Some(mtime)) = (isoformat(&conf.created), seconds(mtime)) else {
         return Ok(None);
     };
+    if conf.store_layers.len() >= MAX_LAYERS {
+        return Err(ImageErrorKind::TooManyLayers(MAX_LAYERS));
+    }
     let base = conf.from_image.as_ref().map(|path| base(path, closure));
 
     let stamp = Stamp {
@@ -191,11 +197,12 @@ pub(super) fn store_layer(
     closure: &Closure,
 ) -> Result<Layer, ImageErrorKind> {
     let mut hashes = Vec::new();
-    let mut size = 0;
+    let mut size = 0_u64;
     for path in paths {
         let info = info(closure, path)?;
         hashes.push((path.to_string(), info.nar_hash.to_string()));
-        size += info.nar_size;
+        // What a cache states may be anything.
+        size = size.saturating_add(info.nar_size);
     }
     let description = (
         &hashes,

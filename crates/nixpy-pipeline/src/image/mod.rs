@@ -7,6 +7,10 @@ mod closure;
 mod conf;
 mod config;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+#[cfg(test)]
+mod identities;
 pub mod layering;
 mod nix2container;
 mod root;
@@ -94,6 +98,8 @@ pub(crate) enum ImageErrorKind {
     NoContents { wanted: String, why: String },
     #[error("`contents` would be more than {0} links: name less of the package")]
     TooManyLinks(usize),
+    #[error("it is described with more than {0} layers: that is no image")]
+    TooManyLayers(usize),
     #[error("Nix did not tell about {0}, which it needs")]
     UnknownPath(StorePath),
 }

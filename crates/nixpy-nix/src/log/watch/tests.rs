@@ -136,3 +136,16 @@ fn a_full_disk_in_the_log_is_the_reason_whatever_the_exit_code() {
     }
     assert_eq!(watch.failures()[0].reason, FailureReason::DiskFull);
 }
+
+#[test]
+fn numbers_that_cannot_be_are_borne() {
+    let mut watch = BuildWatch::new(1);
+    for line in [
+        r#"@nix {"action":"start","id":1,"type":104}"#,
+        r#"@nix {"action":"result","id":1,"type":105,"fields":[18446744073709551615,0,0,7]}"#,
+    ] {
+        let event = crate::log::parser::parse_line(line).unwrap();
+        watch.observe(&event, Instant::now());
+    }
+    assert!(watch.builds().is_empty());
+}

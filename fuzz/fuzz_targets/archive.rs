@@ -1,0 +1,6 @@
+//! See `nixpy_oci::fuzzing::archive`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    nixpy_oci::fuzzing::archive(data);
+});
