@@ -32,7 +32,7 @@ pub(super) fn body(
         .map_err(|unknown| ImageErrorKind::UnknownPath(unknown.0))?;
     let stamp = Stamp::root();
     let directories = store_directories(0o755);
-    let mut layers = vec![root_layer(&job.output, files, settings, &stamp)?];
+    let mut layers = vec![root_layer(&job.output, closure, files, settings, &stamp)?];
     for layer in &partition.layers {
         layers.push(store_layer(&layer.paths, &directories, &stamp, closure)?);
     }

@@ -92,6 +92,15 @@ pub(crate) enum ImageErrorKind {
     },
     #[error("`contents` names {wanted:?}, which it does not have ({why})")]
     NoContents { wanted: String, why: String },
+    #[error(
+        "`contents` would put {wanted} at /{name}, where the image has {there}: \
+         name less of the package"
+    )]
+    Conflict {
+        name: String,
+        wanted: String,
+        there: String,
+    },
     #[error("`contents` would be more than {0} links: name less of the package")]
     TooManyLinks(usize),
     #[error("Nix did not tell about {0}, which it needs")]
