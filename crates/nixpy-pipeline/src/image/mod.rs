@@ -11,6 +11,7 @@ pub mod layering;
 mod nix2container;
 mod root;
 mod script;
+mod store_layer;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
