@@ -1,5 +1,9 @@
 //! `nixpy-ci plan`: what would be done, and how the layers would be cut.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
 use nixpy_pipeline::image::layering::Change;
 use nixpy_pipeline::preview::Preview;
 use nixpy_testkit::registry::Registry;
@@ -61,6 +65,36 @@ fn what_is_published_is_known_and_nothing_is_written() {
 }
 
 #[test]
+fn a_layout_that_is_looked_at_stays_as_it_is() {
+    let scenario = Scenario::app().built();
+    scenario.run([]).ended().succeeded();
+    let layout = scenario.checkout().join("oci-image");
+    let plan = || {
+        let ended = scenario.nixpy(["plan", "--json"]).ended().succeeded();
+        preview(&ended)
+    };
+
+    // As another tool may have it: nothing of it is ours to put right.
+    fs::write(layout.join("oci-layout"), "").unwrap();
+    for directory in ["blobs/sha256", "blobs", ""] {
+        allow(&layout.join(directory), 0o555);
+    }
+    let before = listing(&layout);
+    let planned = plan();
+    assert_eq!(listing(&layout), before);
+    let mut layers = planned.images.iter().flat_map(|image| &image.layers);
+    assert!(layers.all(|layer| layer.published));
+
+    for directory in ["", "blobs", "blobs/sha256"] {
+        allow(&layout.join(directory), 0o755);
+    }
+    fs::remove_dir_all(layout.join("blobs")).unwrap();
+    let before = listing(&layout);
+    plan();
+    assert_eq!(listing(&layout), before);
+}
+
+#[test]
 fn a_registry_that_does_not_answer_costs_a_note() {
     let scenario = Scenario::app().built();
     let ended = scenario.nixpy(["plan", "-r", "127.0.0.1:1/api"]).ended();
@@ -85,4 +119,22 @@ fn a_lock_file_that_is_broken_costs_a_note() {
 
 fn preview(ended: &Ended) -> Preview {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("no plan: {e}\n{ended}"))
+}
+
+/// Everything in a directory and itself, with its size and when it was changed.
+fn listing(directory: &Path) -> Vec<(PathBuf, u64, (i64, i64))> {
+    let found = fs::metadata(directory).unwrap();
+    let changed = (found.ctime(), found.ctime_nsec());
+    let mut all = vec![(directory.to_owned(), found.size(), changed)];
+    if found.is_dir() {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut entries: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        all.extend(entries.iter().flat_map(|entry| listing(entry)));
+    }
+    all
+}
+
+fn allow(directory: &Path, mode: u32) {
+    fs::set_permissions(directory, fs::Permissions::from_mode(mode)).unwrap();
 }

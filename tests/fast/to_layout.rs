@@ -377,3 +377,12 @@ fn of_contents_that_the_package_does_not_have_the_name_is_told() {
     ended.with_the_error(&["share", "contents"]);
     assert!(!scenario.has("oci-image"));
 }
+
+#[test]
+fn of_a_health_check_that_the_package_does_not_have_the_programs_are_told() {
+    let scenario = Scenario::app();
+    let arguments = ["--health-cmd", "nosuch"];
+    let ended = scenario.run(arguments).ended().with_code(2);
+    ended.with_the_error(&["`health-cmd`", "\"nosuch\"", "its bin/ has base-api"]);
+    assert!(!scenario.has("oci-image"));
+}

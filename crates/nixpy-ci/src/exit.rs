@@ -1,6 +1,7 @@
 //! What went wrong, as the shell sees it.
 
 use nixpy_nix::{NixError, NixErrorKind};
+use nixpy_oci::archive::ArchiveError;
 use nixpy_oci::destination::DestinationError;
 use nixpy_oci::layer::LayerError;
 use nixpy_oci::publish::PublishError;
@@ -33,17 +34,36 @@ impl From<&RunError> for Code {
             RunError::Image(error) if error.is_damage() => Self::Failed,
             RunError::Plan(_) | RunError::Image(_) => Self::Inputs,
             RunError::Destination(error) => error.into(),
-            RunError::Publish(error) => match error {
-                PublishError::Destination(error) => error.into(),
-                PublishError::Platform { .. } => Self::Inputs,
-                PublishError::Layer(LayerError::DiskFull { .. }) => Self::Machine,
-                PublishError::Stored { source, .. } => match source.as_ref() {
-                    StoredError::NoPlatform { .. } => Self::Inputs,
-                    StoredError::Spool(LayerError::DiskFull { .. }) => Self::Machine,
-                    _ => Self::Failed,
-                },
+            RunError::Publish(error) => error.into(),
+        }
+    }
+}
+
+impl From<&PublishError> for Code {
+    fn from(error: &PublishError) -> Self {
+        match error {
+            PublishError::Destination(error) => error.into(),
+            PublishError::Platform { .. } => Self::Inputs,
+            PublishError::Layer(error) => error.into(),
+            PublishError::Archive {
+                source: ArchiveError::Layer(error),
+                ..
+            } => error.into(),
+            PublishError::Stored { source, .. } => match source.as_ref() {
+                StoredError::NoPlatform { .. } => Self::Inputs,
+                StoredError::Spool(error) => error.into(),
                 _ => Self::Failed,
             },
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<&LayerError> for Code {
+    fn from(error: &LayerError) -> Self {
+        match error {
+            LayerError::DiskFull { .. } => Self::Machine,
+            _ => Self::Failed,
         }
     }
 }
@@ -81,5 +101,34 @@ impl From<&Report> for Code {
             Outcome::Failure if report.failures.iter().all(|f| f.machine_cannot) => Self::Machine,
             Outcome::Failure => Self::Failed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_the_machines_whatever_was_read_meanwhile() {
+        let full = || LayerError::DiskFull { dir: "/tmp".into() };
+        let path = || "/nix/store/image".into();
+        for error in [
+            PublishError::Layer(full()),
+            PublishError::Archive {
+                path: path(),
+                source: ArchiveError::Layer(full()),
+            },
+            PublishError::Stored {
+                path: path(),
+                source: Box::new(StoredError::Spool(full())),
+            },
+        ] {
+            assert_eq!(Code::from(&error), Code::Machine, "{error}");
+        }
+        let damaged = PublishError::Archive {
+            path: path(),
+            source: ArchiveError::Images(2),
+        };
+        assert_eq!(Code::from(&damaged), Code::Failed);
     }
 }

@@ -26,7 +26,7 @@ const IN_MEMORY: usize = 1 << 20;
 pub enum Content {
     /// A small one.
     Memory(Bytes),
-    /// A large one, its size, and its path if it has a name.
+    /// All of a file, and the number of its bytes.
     File(File, u64),
     /// One of several in a file.
     Section {

@@ -11,7 +11,7 @@ use nixpy_nix::StorePath;
 use nixpy_oci::contents::Content;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{How, Image, Pushed};
-use nixpy_oci::layout::Layout;
+use nixpy_oci::layout::{Layout, LayoutError};
 use nixpy_oci::ledger::{self, Ledger};
 use nixpy_oci::manifest::{Descriptor, media_type};
 use nixpy_oci::name::{Repository, Tag};
@@ -40,7 +40,7 @@ impl Places {
     /// # Errors
     /// One cannot be used, cannot be reached, or does not let us in.
     pub async fn open(inputs: &Inputs, platforms: &[Platform]) -> Result<Self, DestinationError> {
-        Self::of(&inputs.targets, inputs, platforms).await
+        Self::of(&inputs.targets, inputs, platforms, Layout::open).await
     }
 
     /// Reads what is at the destinations, and writes nothing: a layout that is not there
@@ -54,7 +54,7 @@ impl Places {
             Target::Registry { .. } => true,
         };
         let targets: Vec<Target> = inputs.targets.iter().filter(is_there).cloned().collect();
-        Self::of(&targets, inputs, platforms).await
+        Self::of(&targets, inputs, platforms, Layout::look).await
     }
 
     /// No destination.
@@ -71,6 +71,7 @@ impl Places {
         targets: &[Target],
         inputs: &Inputs,
         platforms: &[Platform],
+        layout: OpenLayout,
     ) -> Result<Self, DestinationError> {
         let ledger = match &inputs.state_dir {
             Some(directory) if !inputs.remake => Ledger::read(directory),
@@ -78,7 +79,7 @@ impl Places {
         };
         let first = inputs.tags.first();
         let open = targets.iter().map(async |target| {
-            let destination = open(target, inputs, &ledger)?;
+            let destination = open(target, inputs, &ledger, layout)?;
             // Read in any case: whether we are let in is better known before the build.
             let mut prior = match first {
                 Some(tag) => Prior::read(&destination, tag, platforms).await?,
@@ -285,13 +286,17 @@ fn store_paths(contents: &[Content], job: &Job) -> Vec<StorePath> {
         .collect()
 }
 
+/// [`Layout::open`], or [`Layout::look`] where nothing may be written.
+type OpenLayout = fn(&Path) -> Result<Layout, LayoutError>;
+
 fn open(
     target: &Target,
     inputs: &Inputs,
     ledger: &Ledger,
+    layout: OpenLayout,
 ) -> Result<Destination, DestinationError> {
     Ok(match target {
-        Target::Layout(path) => Destination::Layout(Layout::open(path)?),
+        Target::Layout(path) => Destination::Layout(layout(path)?),
         Target::Registry {
             repository,
             credentials,

@@ -26,6 +26,12 @@ pub(super) enum LayoutErrorKind {
     Manifest(serde_json::Error),
     #[error("the blob {0} is not there")]
     MissingBlob(Digest),
+    #[error("the blob {blob} has {found} bytes, but a manifest for it states {stated}")]
+    WrongSize {
+        blob: Digest,
+        stated: u64,
+        found: u64,
+    },
     #[error("the bytes of {0} have the digest {1}")]
     WrongDigest(Digest, Digest),
     #[error("the directory holds other files")]
@@ -84,6 +90,8 @@ impl fmt::Display for Cure<'_> {
                 "; name another place with --layout"
             }
             LayoutErrorKind::MissingBlob(_) | LayoutErrorKind::WrongDigest(..) => "; run again",
+            // Such a manifest is somebody else's, from which layers were taken over.
+            LayoutErrorKind::WrongSize { .. } => "; run again with --remake",
             LayoutErrorKind::Manifest(_) => "",
         })
     }

@@ -10,12 +10,13 @@
 //! never what a tag stands for by now.
 //!
 //! Bytes are on the disk, not only on their way to it, before a tag names them.
-//! What a crash has damaged nevertheless is known by its length when it is
-//! needed again, removed, and reported as missing: so it is made again.
+//! What a crash has damaged nevertheless is found when it is needed again
+//! ([`whole`]), and made again.
 
 mod error;
 mod index;
 mod presence;
+mod whole;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -31,7 +32,7 @@ use self::index::IndexFile;
 use crate::blob::Content;
 use crate::destination::Stored;
 use crate::digest::{Digest, Hashing};
-use crate::manifest::{Descriptor, Index, Manifest, media_type, to_bytes};
+use crate::manifest::{Descriptor, media_type, to_bytes};
 use crate::name::Tag;
 
 const MARKER: &str = "oci-layout";
@@ -67,11 +68,7 @@ impl Layout {
     /// # Errors
     /// The directory cannot be written, or holds something that is not a layout.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut layout = Self {
-            path: path.to_owned(),
-            entered: None,
-            added: Mutex::default(),
-        };
+        let mut layout = Self::at(path);
         match layout.enter() {
             Ok(entered) => layout.entered = Some(entered),
             Err(kind) => return Err(layout.error("make", kind)),
@@ -79,6 +76,19 @@ impl Layout {
         // Rather now than after the build.
         tempfile::tempfile_in(path.join(BLOBS)).map_err(|e| layout.error("write", e.into()))?;
         Ok(layout)
+    }
+
+    /// Opens a layout that is there, to read what is in it. Nothing is written, and no
+    /// other run is told: what is seen may be gone a moment later.
+    ///
+    /// # Errors
+    /// There is none, or it may not be read.
+    pub fn look(path: &Path) -> Result<Self> {
+        let layout = Self::at(path);
+        match fs::metadata(path.join(MARKER)) {
+            Ok(_) => Ok(layout),
+            Err(e) => Err(layout.error("read", e.into())),
+        }
     }
 
     /// The directory.
@@ -142,9 +152,7 @@ impl Layout {
 
     /// See [`crate::destination::Destination::put_manifest`].
     pub(crate) fn put_manifest(&self, kind: &str, bytes: &[u8]) -> Result<()> {
-        for part in self.parts(kind, bytes)? {
-            self.check(&part)?;
-        }
+        self.check_parts(kind, bytes)?;
         let descriptor = Descriptor::of(kind, bytes);
         if fs::read(self.blob_path(descriptor.digest)).is_ok_and(|found| found == bytes) {
             return Ok(());
@@ -168,6 +176,14 @@ impl Layout {
         }
         *self.added() = Added::default();
         Ok(())
+    }
+
+    fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            entered: None,
+            added: Mutex::default(),
+        }
     }
 
     fn added(&self) -> MutexGuard<'_, Added> {
@@ -225,46 +241,6 @@ impl Layout {
             descriptor: Descriptor::of(kind, &bytes),
             bytes,
         }))
-    }
-
-    /// The blobs and manifests that a manifest or index names.
-    fn parts(&self, kind: &str, bytes: &[u8]) -> Result<Vec<Descriptor>> {
-        let not_json = |e| self.error("write", LayoutErrorKind::Manifest(e));
-        Ok(if kind == media_type::INDEX {
-            let index: Index = serde_json::from_slice(bytes).map_err(not_json)?;
-            index.manifests
-        } else {
-            let manifest: Manifest = serde_json::from_slice(bytes).map_err(not_json)?;
-            let mut parts = manifest.layers;
-            parts.push(manifest.config);
-            parts
-        })
-    }
-
-    /// That a blob is there whole. One that is not is removed, so that whoever
-    /// asks afterwards makes it again.
-    fn check(&self, part: &Descriptor) -> Result<()> {
-        let path = self.blob_path(part.digest);
-        match fs::metadata(&path) {
-            Ok(found) if found.len() == part.size => return Ok(()),
-            Ok(_) => fs::remove_file(&path).map_err(|e| self.error("write", e.into()))?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(self.error("read", e.into())),
-        }
-        Err(self.error("write", LayoutErrorKind::MissingBlob(part.digest)))
-    }
-
-    /// That everything below a document is there.
-    fn check_all(&self, kind: &str, bytes: &[u8]) -> Result<()> {
-        for part in self.parts(kind, bytes)? {
-            self.check(&part)?;
-            if [media_type::INDEX, media_type::MANIFEST].contains(&&*part.media_type) {
-                let bytes = fs::read(self.blob_path(part.digest))
-                    .map_err(|e| self.error("read", e.into()))?;
-                self.check_all(&part.media_type, &bytes)?;
-            }
-        }
-        Ok(())
     }
 
     fn index(&self) -> Result<IndexFile> {

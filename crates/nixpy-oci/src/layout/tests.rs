@@ -1,7 +1,7 @@
 //! Several runs, other tools and power cuts in one layout.
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::manifest::Annotations;
+use crate::manifest::{Annotations, Index, Manifest};
 
 fn layout() -> (tempfile::TempDir, Layout) {
     let dir = tempfile::tempdir().unwrap();
@@ -233,6 +233,63 @@ fn a_blob_of_another_length_is_missing_and_can_be_made_again() {
     let config = put(&layout, "config");
     fs::write(layout.blob_path(config.digest), "").unwrap();
     assert!(!layout.has_blob(config.digest));
+}
+
+#[test]
+fn a_whole_blob_stays_whatever_size_a_manifest_states() {
+    let (_dir, layout) = layout();
+    let whole = put(&layout, "config");
+    let stated = Descriptor {
+        size: 3,
+        ..whole.clone()
+    };
+    let manifest = Manifest::new(stated, Vec::new(), Annotations::new());
+    let put = layout.put_manifest(media_type::MANIFEST, &to_bytes(&manifest));
+    let error = put.unwrap_err();
+    assert!(!error.is_missing_blob(), "{error}");
+    for text in [
+        &*whole.digest.to_string(),
+        "6 bytes",
+        "states 3",
+        "--remake",
+    ] {
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    assert!(layout.has_blob(whole.digest));
+}
+
+#[test]
+fn to_look_leaves_no_trace_and_sees_what_is_there() {
+    let (dir, layout) = layout();
+    let path = dir.path().join("image");
+    let config = publish(&layout, "v1", "config");
+    drop(layout);
+    fs::write(path.join("oci-layout"), "").unwrap();
+    let before = names(&path);
+    let seen = Layout::look(&path).unwrap();
+    assert!(seen.resolve(&tag("v1")).unwrap().is_some());
+    assert!(seen.has_blob(config.digest));
+    drop(seen);
+    assert_eq!(names(&path), before);
+
+    fs::remove_dir_all(path.join("blobs")).unwrap();
+    let seen = Layout::look(&path).unwrap();
+    assert!(seen.resolve(&tag("v1")).unwrap().is_none());
+    assert!(!path.join("blobs").exists());
+    assert_eq!(fs::read(path.join("oci-layout")).unwrap(), b"");
+
+    let nothing = dir.path().join("nothing");
+    let error = Layout::look(&nothing).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read"), "{error}");
+    assert!(!nothing.exists());
+}
+
+/// Of the files in a directory, and when it was changed.
+fn names(directory: &Path) -> (Vec<PathBuf>, std::time::SystemTime) {
+    let files = fs::read_dir(directory).unwrap();
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    (files, fs::metadata(directory).unwrap().modified().unwrap())
 }
 
 #[test]

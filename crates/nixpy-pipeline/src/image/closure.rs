@@ -7,13 +7,16 @@
 use nixpy_oci::image::{Body, Config, ConfigTemplate};
 use nixpy_oci::tarball::Stamp;
 
-use super::conf::{EPOCH, store_directories, store_layer};
 use super::config::config;
 use super::layering::{self, Wishes};
 use super::root::root_layer;
+use super::store_layer::{store_directories, store_layer};
 use super::{ImageErrorKind, Known};
 use crate::inputs::ImageSettings;
 use crate::plan::Job;
+
+/// Everything is dated like this, as dockerTools does it by default.
+const EPOCH: &str = "1970-01-01T00:00:01+00:00";
 
 pub(super) fn body(
     job: &Job,
@@ -32,7 +35,7 @@ pub(super) fn body(
         .map_err(|unknown| ImageErrorKind::UnknownPath(unknown.0))?;
     let stamp = Stamp::root();
     let directories = store_directories(0o755);
-    let mut layers = vec![root_layer(&job.output, files, settings, &stamp)?];
+    let mut layers = vec![root_layer(&job.output, closure, files, settings, &stamp)?];
     for layer in &partition.layers {
         layers.push(store_layer(&layer.paths, &directories, &stamp, closure)?);
     }

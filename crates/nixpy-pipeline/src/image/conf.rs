@@ -13,7 +13,6 @@ use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 use jiff::{Timestamp, Zoned};
 use nixpy_nix::StorePath;
-use nixpy_oci::contents::Content;
 use nixpy_oci::image::{Archive, Base, Body, Config, ConfigTemplate};
 use nixpy_oci::layer::{Identity, Layer, Source};
 use nixpy_oci::platform::Platform;
@@ -21,6 +20,7 @@ use nixpy_oci::tarball::Stamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::store_layer::{comment, contents, quoted, store_directories, store_layer};
 use super::{Closure, Files, ImageErrorKind, info};
 
 /// More cannot be started anyway, by any client.
@@ -189,60 +189,6 @@ fn understood(
     }))
 }
 
-/// A layer of store paths as nixpkgs' script and our own layering write it.
-pub(super) fn store_layer(
-    paths: &[StorePath],
-    directories: &[(String, u32)],
-    stamp: &Stamp,
-    closure: &Closure,
-) -> Result<Layer, ImageErrorKind> {
-    let mut hashes = Vec::new();
-    let mut size = 0_u64;
-    for path in paths {
-        let info = info(closure, path)?;
-        hashes.push((path.to_string(), info.nar_hash.to_string()));
-        // What a cache states may be anything.
-        size = size.saturating_add(info.nar_size);
-    }
-    let description = (
-        &hashes,
-        directories,
-        (
-            stamp.mtime,
-            stamp.uid,
-            stamp.gid,
-            &stamp.uname,
-            &stamp.gname,
-        ),
-    );
-    Ok(Layer {
-        identity: Identity::of("trees/1", &description),
-        source: Source::Trees {
-            directories: directories.to_vec(),
-            trees: paths.iter().map(|path| path.as_path().to_owned()).collect(),
-            stamp: stamp.clone(),
-        },
-        size_hint: size,
-        stated_diff_id: None,
-        comment: comment(paths),
-        contents: contents(paths, closure)?,
-    })
-}
-
-/// As a later run finds it in the manifest.
-pub(super) fn contents(
-    paths: &[StorePath],
-    closure: &Closure,
-) -> Result<Vec<Content>, ImageErrorKind> {
-    let named = paths.iter().map(|path| {
-        Ok(Content {
-            name: path.base_name().to_owned(),
-            size: info(closure, path)?.nar_size,
-        })
-    });
-    named.collect()
-}
-
 fn top_layer(path: &StorePath, closure: &Closure, files: &Files) -> Result<Layer, ImageErrorKind> {
     let info = info(closure, path)?;
     let checksum = path.as_path().join("checksum");
@@ -268,24 +214,6 @@ fn base(path: &StorePath, closure: &Closure) -> Result<Base, ImageErrorKind> {
         identity: super::identity_of(path, "docker-archive", closure)?,
         comment: |name| quoted([name]),
     })
-}
-
-/// `/nix` and `/nix/store` come first, as docker's own tools do it; the script
-/// writes these two wherever the store is.
-pub(super) fn store_directories(mode: u32) -> Vec<(String, u32)> {
-    ["/nix", "/nix/store"]
-        .map(|name| (name.to_owned(), mode))
-        .to_vec()
-}
-
-fn comment(paths: &[StorePath]) -> String {
-    quoted(paths.iter().map(StorePath::as_str))
-}
-
-/// As Python prints a list of strings.
-fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names = names.into_iter().map(|name| format!("'{name}'"));
-    format!("store paths: [{}]", names.collect::<Vec<_>>().join(", "))
 }
 
 /// Python's `isoformat()` of a time in UTC.
@@ -333,9 +261,6 @@ fn seconds(text: &str) -> Option<i64> {
     let timestamp: Timestamp = zoned.timestamp();
     Some(timestamp.as_second())
 }
-
-/// For [`super::closure`], which dates everything like dockerTools by default.
-pub(super) const EPOCH: &str = "1970-01-01T00:00:01+00:00";
 
 #[cfg(test)]
 mod tests {

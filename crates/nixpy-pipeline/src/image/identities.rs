@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::Closure;
-use super::conf::{store_directories, store_layer};
+use super::store_layer::{store_directories, store_layer};
 
 /// Few values, so that two are often nearly the same.
 #[derive(Clone, Debug, PartialEq)]

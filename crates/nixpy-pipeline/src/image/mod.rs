@@ -15,6 +15,7 @@ pub mod layering;
 mod nix2container;
 mod root;
 mod script;
+mod store_layer;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -96,6 +97,15 @@ pub(crate) enum ImageErrorKind {
     },
     #[error("`contents` names {wanted:?}, which it does not have ({why})")]
     NoContents { wanted: String, why: String },
+    #[error(
+        "`contents` would put {wanted} at /{name}, where the image has {there}: \
+         name less of the package"
+    )]
+    Conflict {
+        name: String,
+        wanted: String,
+        there: String,
+    },
     #[error("`contents` would be more than {0} links: name less of the package")]
     TooManyLinks(usize),
     #[error("it is described with more than {0} layers: that is no image")]

@@ -4,45 +4,51 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use nixpy_nix::StorePath;
 use nixpy_oci::layer::{Entry, Identity, Layer, Source};
 use nixpy_oci::tarball::Stamp;
 
-use super::{Files, ImageErrorKind};
+use super::{Closure, Files, ImageErrorKind};
 use crate::inputs::ImageSettings;
 
 /// More links than any package has programs, headers and pages of manuals.
 const MOST_LINKS: usize = 100_000;
 
-/// By name without the leading slash, so that parents come before what is in them.
-type Root = BTreeMap<String, Entry>;
+/// What lies at the root so far.
+struct Root<'a> {
+    /// By name without the leading slash, so that parents come before what is in them.
+    entries: BTreeMap<String, Entry>,
+    closure: &'a Closure,
+}
 
 /// A place for temporary files, names for the image's user, and the wanted contents.
 pub(super) fn root_layer(
     output: &StorePath,
+    closure: &Closure,
     files: &Files,
     settings: &ImageSettings,
     stamp: &Stamp,
 ) -> Result<Layer, ImageErrorKind> {
-    let mut root = Root::new();
-    add_directory(&mut root, "tmp", 0o1777);
-    add_directory(&mut root, "etc", 0o755);
+    let mut root = Root {
+        entries: BTreeMap::new(),
+        closure,
+    };
+    root.put(Entry::Directory("tmp".to_owned(), 0o1777))?;
+    root.put(Entry::Directory("etc".to_owned(), 0o755))?;
     let (passwd, group) = users(settings.user.as_deref().unwrap_or("0"));
     for (name, text) in [("etc/passwd", passwd), ("etc/group", group)] {
-        let file = Entry::File(name.to_owned(), 0o644, text);
-        root.insert(name.to_owned(), file);
+        root.put(Entry::File(name.to_owned(), 0o644, text))?;
     }
     if !settings.contents.is_empty() && matches!(files, Files::Fetched(_)) {
         // What is in the package is only known where it is.
         return Err(ImageErrorKind::Unreadable);
     }
     for wanted in &settings.contents {
-        link_contents(&mut root, output, wanted)?;
+        root.link_contents(output, wanted)?;
     }
-    let entries: Vec<Entry> = root.into_values().collect();
+    let entries: Vec<Entry> = root.entries.into_values().collect();
     Ok(Layer {
         identity: Identity::of("entries/1", &entries),
         source: Source::Entries {
@@ -75,155 +81,100 @@ fn users(user: &str) -> (String, String) {
     (passwd, group)
 }
 
-fn link_contents(root: &mut Root, output: &StorePath, wanted: &str) -> Result<(), ImageErrorKind> {
-    let source = match wanted {
-        "." => output.as_path().to_owned(),
-        wanted => output.as_path().join(wanted),
-    };
-    let missing = |source: io::Error| ImageErrorKind::NoContents {
-        wanted: wanted.to_owned(),
-        why: source.to_string(),
-    };
-    fs::symlink_metadata(&source).map_err(missing)?;
-    if wanted == "." {
-        return link_children(root, "", &source);
-    }
-    if let Some((parents, _)) = wanted.rsplit_once('/') {
-        let ends = parents.match_indices('/').map(|(end, _)| end);
-        for end in ends.chain([parents.len()]) {
-            add_directory(root, &parents[..end], 0o755);
+impl Root<'_> {
+    fn link_contents(&mut self, output: &StorePath, wanted: &str) -> Result<(), ImageErrorKind> {
+        if wanted == "." {
+            return self.link_children("", output.as_path());
         }
-    }
-    link(root, wanted, &source)
-}
-
-/// Directories are made anew, so that others can have something in them too; all
-/// else is a link into the store.
-fn link(root: &mut Root, name: &str, source: &Path) -> Result<(), ImageErrorKind> {
-    let unreadable = |_| ImageErrorKind::Unreadable;
-    let own = fs::symlink_metadata(source).map_err(unreadable)?;
-    // A link to a directory is gone into only where one is there already.
-    let merged = matches!(root.get(name), Some(Entry::Directory(..))) && source.is_dir();
-    if own.is_dir() || merged {
-        add_directory(root, name, 0o755);
-        return link_children(root, name, source);
-    }
-    if root.len() >= MOST_LINKS {
-        return Err(ImageErrorKind::TooManyLinks(MOST_LINKS));
-    }
-    let target = source.display().to_string();
-    root.insert(name.to_owned(), Entry::Symlink(name.to_owned(), target));
-    Ok(())
-}
-
-fn link_children(root: &mut Root, name: &str, source: &Path) -> Result<(), ImageErrorKind> {
-    for child in Files::OnDisk.names(source) {
-        let below = match name {
-            "" => child.clone(),
-            name => format!("{name}/{child}"),
+        let source = output.as_path().join(wanted);
+        let missing = |why: String| ImageErrorKind::NoContents {
+            wanted: wanted.to_owned(),
+            why,
         };
-        link(root, &below, &source.join(child))?;
+        fs::symlink_metadata(&source).map_err(|e| missing(e.to_string()))?;
+        if let Some((parents, _)) = wanted.rsplit_once('/') {
+            // What lies behind a link out of the store is this machine's.
+            if !self.has(&output.as_path().join(parents)) {
+                return Err(missing(
+                    "a link on the way leads out of its closure".to_owned(),
+                ));
+            }
+            let ends = parents.match_indices('/').map(|(end, _)| end);
+            for end in ends.chain([parents.len()]) {
+                self.put(Entry::Directory(parents[..end].to_owned(), 0o755))?;
+            }
+        }
+        self.link(wanted, &source)
     }
-    Ok(())
+
+    /// Directories are made anew, so that others can have something in them too; all
+    /// else is a link into the store.
+    fn link(&mut self, name: &str, source: &Path) -> Result<(), ImageErrorKind> {
+        let unreadable = |_| ImageErrorKind::Unreadable;
+        let own = fs::symlink_metadata(source).map_err(unreadable)?;
+        // A link to a directory is gone into only where one is there already, and
+        // where the image has what it leads to.
+        let there = matches!(self.entries.get(name), Some(Entry::Directory(..)));
+        let merged = there && source.is_dir() && self.has(source);
+        if own.is_dir() || merged {
+            self.put(Entry::Directory(name.to_owned(), 0o755))?;
+            return self.link_children(name, source);
+        }
+        if self.entries.len() >= MOST_LINKS {
+            return Err(ImageErrorKind::TooManyLinks(MOST_LINKS));
+        }
+        let target = source.display().to_string();
+        self.put(Entry::Symlink(name.to_owned(), target))
+    }
+
+    fn link_children(&mut self, name: &str, source: &Path) -> Result<(), ImageErrorKind> {
+        for child in Files::OnDisk.names(source) {
+            let below = match name {
+                "" => child.clone(),
+                name => format!("{name}/{child}"),
+            };
+            self.link(&below, &source.join(child))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the image has this file or directory, wherever links on the way lead.
+    fn has(&self, source: &Path) -> bool {
+        let Ok(found) = source.canonicalize() else {
+            return false;
+        };
+        let path = found.to_str().and_then(StorePath::split);
+        path.is_some_and(|(path, _)| self.closure.contains_key(&path))
+    }
+
+    /// A directory that is there keeps its mode, and a link takes the place of a file.
+    /// Nothing else gives way: what is below a directory cannot lie below a link.
+    fn put(&mut self, entry: Entry) -> Result<(), ImageErrorKind> {
+        use Entry::Directory;
+        let (Directory(name, _) | Entry::File(name, ..) | Entry::Symlink(name, _)) = &entry;
+        match (&entry, self.entries.get(name)) {
+            (Directory(..), Some(Directory(..))) => return Ok(()),
+            (Directory(..), Some(there)) | (_, Some(there @ Directory(..))) => {
+                return Err(ImageErrorKind::Conflict {
+                    name: name.clone(),
+                    wanted: told(&entry),
+                    there: told(there),
+                });
+            }
+            _ => {}
+        }
+        self.entries.insert(name.clone(), entry);
+        Ok(())
+    }
 }
 
-/// One that is there keeps its mode; a link of that name gives way.
-fn add_directory(root: &mut Root, name: &str, mode: u32) {
-    if !matches!(root.get(name), Some(Entry::Directory(..))) {
-        let directory = Entry::Directory(name.to_owned(), mode);
-        root.insert(name.to_owned(), directory);
+fn told(entry: &Entry) -> String {
+    match entry {
+        Entry::Directory(..) => "a directory".to_owned(),
+        Entry::File(..) => "a file of its own".to_owned(),
+        Entry::Symlink(_, target) => format!("a link to {target}"),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    /// What the layer has, as `name -> target`, `name/` or `name`.
-    fn listed(package: impl Fn(&Path), contents: &[&str]) -> Result<Vec<String>, ImageErrorKind> {
-        let dir = tempfile::tempdir().unwrap();
-        let base = format!("{}-app", "0".repeat(32));
-        fs::create_dir(dir.path().join(&base)).unwrap();
-        package(&dir.path().join(&base));
-        let output = StorePath::in_store(dir.path().to_str().unwrap(), &base).unwrap();
-        let settings = ImageSettings {
-            contents: contents.iter().map(|path| (*path).to_owned()).collect(),
-            ..ImageSettings::default()
-        };
-        let layer = root_layer(&output, &Files::OnDisk, &settings, &Stamp::root())?;
-        let Source::Entries { entries, .. } = layer.source else {
-            unreachable!("the layer has entries");
-        };
-        let listed = entries.into_iter().map(|entry| match entry {
-            Entry::Directory(name, _) => format!("{name}/"),
-            Entry::File(name, ..) => name,
-            Entry::Symlink(name, target) => {
-                format!("{name} -> {}", target.replace(output.as_str(), "OUT"))
-            }
-        });
-        Ok(listed.collect())
-    }
-
-    fn package(root: &Path) {
-        fs::create_dir_all(root.join("bin")).unwrap();
-        fs::create_dir_all(root.join("etc/ssl")).unwrap();
-        fs::write(root.join("bin/sh"), "").unwrap();
-        fs::write(root.join("etc/ssl/ca.pem"), "").unwrap();
-        symlink("etc", root.join("config")).unwrap();
-    }
-
-    #[test]
-    fn nothing_of_the_package_is_linked_unless_it_is_wanted() {
-        let expected = ["etc/", "etc/group", "etc/passwd", "tmp/"];
-        assert_eq!(listed(package, &[]).unwrap(), expected);
-    }
-
-    #[test]
-    fn contents_are_linked_beside_what_is_there() {
-        let all = listed(package, &["."]).unwrap();
-        let expected = [
-            "bin/",
-            "bin/sh -> OUT/bin/sh",
-            "config -> OUT/config",
-            "etc/",
-            "etc/group",
-            "etc/passwd",
-            "etc/ssl/",
-            "etc/ssl/ca.pem -> OUT/etc/ssl/ca.pem",
-            "tmp/",
-        ];
-        assert_eq!(all, expected);
-        let one = listed(package, &["etc/ssl"]).unwrap();
-        assert!(
-            one.contains(&"etc/ssl/ca.pem -> OUT/etc/ssl/ca.pem".to_owned()),
-            "{one:?}"
-        );
-        assert!(!one.iter().any(|line| line.starts_with("bin")), "{one:?}");
-    }
-
-    #[test]
-    fn a_link_to_a_directory_that_is_there_is_gone_into() {
-        let listed = listed(
-            |root| {
-                fs::create_dir(root.join("real")).unwrap();
-                fs::write(root.join("real/hosts"), "").unwrap();
-                symlink("real", root.join("etc")).unwrap();
-            },
-            &["etc"],
-        );
-        let listed = listed.unwrap();
-        assert!(
-            listed.contains(&"etc/hosts -> OUT/etc/hosts".to_owned()),
-            "{listed:?}"
-        );
-        assert!(listed.contains(&"etc/passwd".to_owned()), "{listed:?}");
-    }
-
-    #[test]
-    fn what_the_package_does_not_have_is_named() {
-        let error = listed(package, &["share"]).unwrap_err().to_string();
-        assert!(error.contains("share"), "{error}");
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ use nixpy_oci::finished::{Finished, Packing};
 use nixpy_oci::layer::{Identity, Layer, Source};
 use nixpy_oci::tarball::mapped::{MappedTree, Pattern, Permission, Rewrite};
 
+use super::super::store_layer::contents;
 use super::super::{Closure, ImageErrorKind, info};
 use super::description::{self, Options, Perm};
 use super::error::{DescriptionError, LayerFault};
@@ -87,7 +88,7 @@ impl Reader<'_> {
             size_hint: layer.size,
             stated_diff_id: Some(layer.diff_ids),
             comment,
-            contents: super::super::conf::contents(&paths, self.closure)?,
+            contents: contents(&paths, self.closure)?,
         })
     }
 
