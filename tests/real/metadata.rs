@@ -2,8 +2,10 @@
 //! layer: nothing is fetched, if the cache is to be believed.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nixpy_testkit::proxy::CountingProxy;
 use serde_json::Value;
@@ -22,6 +24,8 @@ struct Cache {
     dir: TempDir,
     outputs: Vec<PathBuf>,
     trusted: String,
+    /// Other caches that Nix is told to use as well.
+    others: String,
 }
 
 impl Cache {
@@ -55,6 +59,7 @@ impl Cache {
             dir,
             outputs,
             trusted: fs::read_to_string(public).unwrap(),
+            others: String::new(),
         };
         cache.trusted.truncate(cache.trusted.trim_end().len());
         let to = format!("{}?compression=none{}", cache.url(), signing(&secret));
@@ -71,7 +76,7 @@ impl Cache {
 
     fn options(&self) -> [String; 2] {
         [
-            format!("--nix-option=substituters={}", self.url()),
+            format!("--nix-option=substituters={}{}", self.url(), self.others),
             format!("--nix-option=trusted-public-keys={}", self.trusted),
         ]
     }
@@ -123,6 +128,10 @@ impl Published {
 
     /// Publishes again, as `v2`, where nothing can be built.
     fn again(&self) -> Ended {
+        self.again_on(&Store::empty())
+    }
+
+    fn again_on(&self, store: &Store) -> Ended {
         let repository = format!("{}/acme/api", self.registry.host());
         let arguments = [
             &*self.flake,
@@ -133,12 +142,7 @@ impl Published {
             "--reuse-from=v1",
             "--nix-option=max-jobs=0",
         ];
-        run(&mut command_on(
-            &Store::empty(),
-            &self.here,
-            &self.cache,
-            &arguments,
-        ))
+        run(&mut command_on(store, &self.here, &self.cache, &arguments))
     }
 }
 
@@ -252,4 +256,23 @@ fn a_description_that_was_changed_in_the_cache_is_not_published() {
     assert_ne!(again.code, 0, "{again}");
     assert_eq!(again.json()["fromMetadata"], false, "{again}");
     assert_eq!(published.registry.tags("acme/api"), ["v1"]);
+}
+
+#[test]
+fn a_cache_that_never_answers_is_waited_for_once() {
+    let (store, cache) = (Store::empty(), Cache::signed("app"));
+    let mut published = Published::with(cache, "app");
+    // Takes connections, and says nothing.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    published.cache.others = format!(" http://{}", silent.local_addr().unwrap());
+
+    let begun = Instant::now();
+    let again = published.again_on(&store).succeeded().json();
+    assert_eq!(again["fromMetadata"], true, "{again:#}");
+    assert!(!store.has(&published.cache.outputs[0]));
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begun.elapsed()
+    );
 }

@@ -95,7 +95,7 @@ impl Caches {
                 for (url, infos) in told {
                     let Some(infos) = infos else { continue };
                     answering.push(url);
-                    // Only what was asked: nobody else's word on it is awaited then.
+                    // Nobody is to know of a path before all caches are asked about it.
                     let infos = infos.into_iter();
                     for info in infos.filter(|info| wanted.contains(&info.path)) {
                         known.add(info, Some(url));

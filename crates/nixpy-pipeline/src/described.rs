@@ -85,8 +85,8 @@ async fn files_of(nix: &Nix, job: &Job, known: &mut KnownClosure) -> Option<Fetc
                 let Some(path) = path.filter(|path| known.paths.contains_key(path)) else {
                     continue;
                 };
-                // One that is there is read here if it would be read on a disk: what an
-                // image is must not depend on whether a cache answers today.
+                // What is not said by one that a cache fails to give would be taken for
+                // something else: an image must not depend on whether it answers today.
                 let text = known.read(nix, &path, &program).await?;
                 files.push((program, Fetched::Text(text)));
             }
