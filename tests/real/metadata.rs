@@ -18,6 +18,9 @@ use crate::world::registry::Registry;
 use crate::world::skopeo;
 use crate::world::store::Store;
 
+/// An option that changes nothing.
+const DEFAULT: &str = "--nix-option=warn-dirty=true";
+
 /// A binary cache with what the example's attribute is built from, for both systems, and
 /// the key that Nix is told to trust.
 struct Cache {
@@ -128,10 +131,10 @@ impl Published {
 
     /// Publishes again, as `v2`, where nothing can be built.
     fn again(&self) -> Ended {
-        self.again_on(&Store::empty())
+        self.again_on(&Store::empty(), DEFAULT)
     }
 
-    fn again_on(&self, store: &Store) -> Ended {
+    fn again_on(&self, store: &Store, option: &str) -> Ended {
         let repository = format!("{}/acme/api", self.registry.host());
         let arguments = [
             &*self.flake,
@@ -141,6 +144,7 @@ impl Published {
             "v2",
             "--reuse-from=v1",
             "--nix-option=max-jobs=0",
+            option,
         ];
         run(&mut command_on(store, &self.here, &self.cache, &arguments))
     }
@@ -227,14 +231,32 @@ fn a_layer_that_the_registry_has_lost_is_made_of_paths_that_are_fetched_then() {
 
 #[test]
 fn a_cache_that_nobody_trusted_has_signed_is_not_believed() {
-    for attribute in ["stream", "app"] {
-        let published = Published::with(Cache::unsigned(attribute), attribute);
+    let mut signed_by_another = Cache::signed("stream");
+    signed_by_another.trusted = Cache::unsigned("stream").trusted;
+    for (cache, attribute) in [
+        (Cache::unsigned("stream"), "stream"),
+        (Cache::unsigned("app"), "app"),
+        (signed_by_another, "stream"),
+    ] {
+        let published = Published::with(cache, attribute);
         // Nix takes nothing from there either, and may not build.
         let again = published.again();
         assert_ne!(again.code, 0, "{attribute}: {again}");
         assert_eq!(again.json()["fromMetadata"], false, "{attribute}: {again}");
         assert_eq!(published.registry.tags("acme/api"), ["v1"], "{attribute}");
     }
+}
+
+#[test]
+fn where_nix_requires_no_signatures_none_is_wanted() {
+    let published = Published::with(Cache::unsigned("stream"), "stream");
+    let again = published.again_on(&Store::empty(), "--nix-option=require-sigs=false");
+    let again = again.succeeded().json();
+    assert_eq!(again["fromMetadata"], true, "{again:#}");
+    assert_eq!(
+        again["index"]["digest"],
+        published.report["index"]["digest"]
+    );
 }
 
 #[test]
@@ -267,7 +289,7 @@ fn a_cache_that_never_answers_is_waited_for_once() {
     published.cache.others = format!(" http://{}", silent.local_addr().unwrap());
 
     let begun = Instant::now();
-    let again = published.again_on(&store).succeeded().json();
+    let again = published.again_on(&store, DEFAULT).succeeded().json();
     assert_eq!(again["fromMetadata"], true, "{again:#}");
     assert!(!store.has(&published.cache.outputs[0]));
     assert!(

@@ -10,7 +10,7 @@
 //! Nothing is believed that Nix would not take from there. Hash, size and references of
 //! a path are what a trusted key has signed, or what its name was computed from; Nix
 //! judges that (`nix store verify`), unless it is told to require no signatures. And a
-//! file's text is read out of an archive that has that hash (`closure`).
+//! file's text is read out of an archive that has that hash ([`KnownClosure`]).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl Caches {
     /// it is known, here or from a cache that is to be believed.
     pub async fn closure(&self, nix: &Nix, roots: &[StorePath]) -> Option<KnownClosure> {
         let known = self.told(nix, roots).await?;
-        let is_trusted = !self.signed_only || trusted(nix, &known).await;
+        let is_trusted = !self.signed_only || (known.is_bound() && trusted(nix, &known).await);
         is_trusted.then_some(known)
     }
 

@@ -102,6 +102,20 @@ impl KnownClosure {
         by_cache
     }
 
+    /// Whether the hashes that caches tell are bound to the paths wherever Nix believes
+    /// them. A signature binds them. That a path is content-addressed does not: Nix
+    /// compares its name with the address then, and the address with the content only when
+    /// it has it. So the address has to be the hash itself; of one made otherwise, from a
+    /// file's bytes for instance, we could not know.
+    pub(super) fn is_bound(&self) -> bool {
+        self.held_by.keys().all(|path| {
+            let info = &self.paths[path];
+            let Some(address) = &info.ca else { return true };
+            let of_archive = address.strip_prefix("fixed:r:");
+            of_archive.and_then(|hash| hash.parse().ok()) == Some(info.nar_hash)
+        })
+    }
+
     /// `None` for what is not in the closure.
     fn is_elsewhere(&self, path: &StorePath) -> Option<bool> {
         let is_known = self.paths.contains_key(path);
@@ -175,3 +189,7 @@ fn names_here(directory: &Path) -> io::Result<Vec<String>> {
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     names.collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
