@@ -6,7 +6,8 @@
 //! - [`fingerprint`]: whether the answer would still be the same
 //! - [`build`]: one `nix build` over all of it, and whose fault a failure is
 //! - [`log`]: what Nix says while it works, as events
-//! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know
+//! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know,
+//!   and small files out of their archives (`nar`)
 //! - [`store_path`], [`nar_hash`], [`system`]: the words of this trade, parsed
 //! - [`machine`]: what this machine can build, and how it can learn to build more
 //!
@@ -29,6 +30,7 @@ pub mod fuzzing;
 pub mod installable;
 pub mod log;
 pub mod machine;
+mod nar;
 pub mod nar_hash;
 pub mod path_info;
 pub mod program;

@@ -146,12 +146,15 @@ async fn ask(
 }
 
 /// The arguments for asking a store elsewhere once, and now: another machine may have
-/// put there a minute ago what was missing when it was asked last.
+/// put there a minute ago what was missing when it was asked last. What it has told is
+/// remembered by Nix, however that is configured: a cache on the network cannot say one
+/// thing when it is asked, and another when the signature of that is looked at.
 pub(crate) fn elsewhere(store: &str) -> Vec<String> {
     let options = [
         ("connect-timeout", "5"),
         ("download-attempts", "1"),
         ("narinfo-cache-negative-ttl", "0"),
+        ("narinfo-cache-positive-ttl", "86400"),
     ];
     let mut arguments = vec!["--store".to_owned(), store.to_owned()];
     for (name, value) in options {

@@ -17,22 +17,22 @@ use crate::program::Nix;
 
 /// What keeps a call that went mad from filling our memory. The largest answer
 /// seen, the closure of a desktop system, is far below it.
-const LARGEST_ANSWER: usize = 256 * 1024 * 1024;
+const LARGEST_ANSWER: u64 = 256 * 1024 * 1024;
 const KEPT_MESSAGES: usize = 200;
 
 /// Takes the events of a running call.
 pub(crate) type OnEvent<'a> = &'a mut (dyn FnMut(LogEvent) + Send);
 
-/// A call that has ended.
+/// A call that has ended, and what it answered: text, unless something else was asked for.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct Ended<Answer = String> {
     pub(crate) success: bool,
-    pub(crate) stdout: String,
+    pub(crate) stdout: Answer,
     /// Errors and warnings, the last ones if there were very many.
     pub(crate) messages: Vec<Message>,
 }
 
-impl Ended {
+impl<Answer> Ended<Answer> {
     /// The errors among the messages, in order.
     pub(crate) fn errors(&self) -> impl Iterator<Item = &Message> {
         self.messages
@@ -57,6 +57,21 @@ pub(crate) async fn run(
     arguments: &[String],
     on_event: OnEvent<'_>,
 ) -> Result<Ended, NixError> {
+    let ended = run_for_bytes(nix, arguments, LARGEST_ANSWER, on_event).await?;
+    Ok(Ended {
+        success: ended.success,
+        stdout: text(ended.stdout),
+        messages: ended.messages,
+    })
+}
+
+/// The same, for an answer that is no text. What comes after so many bytes is not read.
+pub(crate) async fn run_for_bytes(
+    nix: &Nix,
+    arguments: &[String],
+    at_most: u64,
+    on_event: OnEvent<'_>,
+) -> Result<Ended<Vec<u8>>, NixError> {
     let mut command = tokio::process::Command::new(nix.program());
     for name in nix.hidden() {
         command.env_remove(name);
@@ -75,7 +90,7 @@ pub(crate) async fn run(
     let (stdout, stderr) = (running.0.stdout.take(), running.0.stderr.take());
     let mut messages = Vec::new();
     let (answer, log) = tokio::join!(
-        read_answer(stdout),
+        read_answer(stdout, at_most),
         read_log(stderr, on_event, &mut messages)
     );
     let status = running
@@ -113,15 +128,21 @@ impl Drop for Running {
     }
 }
 
-async fn read_answer(stdout: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+async fn read_answer(
+    stdout: Option<impl AsyncRead + Unpin>,
+    at_most: u64,
+) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(stdout) = stdout {
-        stdout
-            .take(LARGEST_ANSWER as u64)
-            .read_to_end(&mut bytes)
-            .await?;
+        stdout.take(at_most).read_to_end(&mut bytes).await?;
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
+}
+
+/// Bytes that are no UTF-8 are replaced; the others are not copied.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 async fn read_log(

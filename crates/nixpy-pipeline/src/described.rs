@@ -5,15 +5,23 @@
 //! and references from the caches, and for a streamed image the two or three small
 //! files that describe it. If all layers turn out to be known, the image is published
 //! from that, and not a path is fetched; if not, the outputs are fetched or built.
+//!
+//! What is published is what is read here: so nothing is that Nix would not take from the
+//! cache it comes from ([`nixpy_nix::cache`] sees to that), and anything that cannot be
+//! read, for whatever reason, makes the outputs be fetched.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nixpy_nix::cache::{Caches, KnownClosure};
 use nixpy_nix::{Nix, StorePath};
 
 use crate::image::{Closure, Fetched, Files, conf_of, customisation_layer_of, programs_of};
 use crate::plan::{Form, Job, Plan};
+
+/// For all questions to all caches together: what is asked here is to save time.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What is known of the outputs without having them.
 #[derive(Debug)]
@@ -24,17 +32,23 @@ pub struct Described {
     pub files: Files,
 }
 
-/// Asks the caches that Nix is configured to use; `None` if they do not know it all.
+/// Asks the caches that Nix is configured to use; `None` if they do not know it all, are
+/// not to be believed, or are slow.
 pub async fn describe(nix: &Nix, plan: &Plan) -> Option<Described> {
+    let described = tokio::time::timeout(DEADLINE, inquire(nix, plan));
+    described.await.ok().flatten()
+}
+
+async fn inquire(nix: &Nix, plan: &Plan) -> Option<Described> {
     let caches = Caches::configured(nix).await;
     if caches.is_empty() {
         return None;
     }
     let outputs: Vec<StorePath> = plan.jobs.iter().map(|job| job.output.clone()).collect();
-    let known = caches.closure(nix, &outputs).await?;
+    let mut known = caches.closure(nix, &outputs).await?;
     let mut files = BTreeMap::new();
     for job in &plan.jobs {
-        files.extend(files_of(nix, job, &known).await?);
+        files.extend(files_of(nix, job, &mut known).await?);
     }
     Some(Described {
         closure: known.paths,
@@ -45,12 +59,12 @@ pub async fn describe(nix: &Nix, plan: &Plan) -> Option<Described> {
 type FetchedFiles = Vec<(PathBuf, Fetched)>;
 
 /// What the form of an image is read from.
-async fn files_of(nix: &Nix, job: &Job, known: &KnownClosure) -> Option<FetchedFiles> {
+async fn files_of(nix: &Nix, job: &Job, known: &mut KnownClosure) -> Option<FetchedFiles> {
     let output = job.output.as_path();
     match job.form {
         Form::Closure => {
             let bin = output.join("bin");
-            let names = known.names(nix, &job.output, &bin).await;
+            let names = known.names(nix, &job.output, &bin).await?;
             Some(vec![(bin, Fetched::Directory(names))])
         }
         Form::Stream => {
@@ -66,10 +80,15 @@ async fn files_of(nix: &Nix, job: &Job, known: &KnownClosure) -> Option<FetchedF
                 (checksum, Fetched::Text(stated)),
             ];
             for program in programs_of(&script, job.output.store_dir()) {
-                let path: StorePath = program.to_str()?.parse().ok()?;
-                if let Some(text) = known.read(nix, &path, &program).await {
-                    files.push((program, Fetched::Text(text)));
-                }
+                // A name in a text need not be that of a path.
+                let path = program.to_str()?.parse::<StorePath>().ok();
+                let Some(path) = path.filter(|path| known.paths.contains_key(path)) else {
+                    continue;
+                };
+                // What is not said by one that a cache fails to give would be taken for
+                // something else: an image must not depend on whether it answers today.
+                let text = known.read(nix, &path, &program).await?;
+                files.push((program, Fetched::Text(text)));
             }
             files.push((output.to_owned(), Fetched::Text(script)));
             Some(files)
