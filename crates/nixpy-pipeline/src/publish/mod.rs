@@ -1,9 +1,12 @@
 //! From images to tags that point to all of them.
 //!
 //! Every platform is in place, without a tag, at every destination, before any tag
-//! moves anywhere.
+//! moves anywhere. How destinations are opened is [`opening`]'s affair, and an image for
+//! this machine [`loading`]'s.
 
-use std::collections::HashMap;
+mod loading;
+mod opening;
+
 use std::path::Path;
 
 use futures_util::future::try_join_all;
@@ -11,19 +14,21 @@ use nixpy_nix::StorePath;
 use nixpy_oci::contents::Content;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{How, Image, Pushed};
-use nixpy_oci::layout::{Layout, LayoutError};
-use nixpy_oci::ledger::{self, Ledger};
+use nixpy_oci::layout::Layout;
+use nixpy_oci::ledger::Ledger;
 use nixpy_oci::manifest::{Descriptor, media_type};
-use nixpy_oci::name::{Repository, Tag};
+use nixpy_oci::name::Tag;
 use nixpy_oci::platform::Platform;
 use nixpy_oci::prior::Prior;
 use nixpy_oci::publish::{Options, PublishError, Publisher, Site};
-use nixpy_oci::registry::Registry;
 
 use crate::event::{Event, OnEvent};
 use crate::index::index;
 use crate::inputs::{Inputs, Target};
 use crate::plan::Job;
+
+pub use loading::{Loadable, loadable};
+use opening::OpenLayout;
 
 /// Where images go, and what is there before.
 pub struct Places {
@@ -79,7 +84,7 @@ impl Places {
         };
         let first = inputs.tags.first();
         let open = targets.iter().map(async |target| {
-            let destination = open(target, inputs, &ledger, layout)?;
+            let destination = opening::open(target, inputs, &ledger, layout)?;
             // Read in any case: whether we are let in is better known before the build.
             let mut prior = match first {
                 Some(tag) => Prior::read(&destination, tag, platforms).await?,
@@ -87,7 +92,7 @@ impl Places {
             };
             match inputs.remake {
                 true => prior = Prior::default(),
-                false => remember(&mut prior, &destination, inputs, &ledger),
+                false => opening::remember(&mut prior, &destination, inputs, &ledger),
             }
             Ok::<_, DestinationError>(Site::new(destination, prior))
         });
@@ -286,71 +291,6 @@ fn store_paths(contents: &[Content], job: &Job) -> Vec<StorePath> {
         .collect()
 }
 
-/// [`Layout::open`], or [`Layout::look`] where nothing may be written.
-type OpenLayout = fn(&Path) -> Result<Layout, LayoutError>;
-
-fn open(
-    target: &Target,
-    inputs: &Inputs,
-    ledger: &Ledger,
-    layout: OpenLayout,
-) -> Result<Destination, DestinationError> {
-    Ok(match target {
-        Target::Layout(path) => Destination::Layout(layout(path)?),
-        Target::Registry {
-            repository,
-            credentials,
-            options,
-        } => {
-            let mut options = options.clone();
-            options.mount_from = sources(repository, inputs, ledger);
-            let registry = Registry::new(repository.clone(), credentials.clone(), options);
-            Destination::Registry(registry?)
-        }
-    })
-}
-
-/// A token is asked for each; more than these hardly ever have what others lack.
-const MOST_SOURCES: usize = 8;
-
-/// Repositories from which layers may be mounted: those of this run, and those that
-/// this machine has published to.
-fn sources(repository: &Repository, inputs: &Inputs, ledger: &Ledger) -> Vec<Repository> {
-    let targets = inputs.targets.iter().filter_map(|target| match target {
-        Target::Registry { repository, .. } => Some(repository),
-        Target::Layout(_) => None,
-    });
-    let known = ledger.beside(repository).map(|(other, _)| other);
-    let mut sources: Vec<Repository> = Vec::new();
-    for other in targets.chain(known) {
-        let new = other != repository && !sources.contains(other);
-        if new && other.registry() == repository.registry() && sources.len() < MOST_SOURCES {
-            sources.push(other.clone());
-        }
-    }
-    sources
-}
-
-fn remember(prior: &mut Prior, destination: &Destination, inputs: &Inputs, ledger: &Ledger) {
-    let Some(repository) = destination.repository() else {
-        return;
-    };
-    let here = ledger.of(repository);
-    prior.remembered = here
-        .filter_map(|layer| Some((ledger::identity(layer)?.to_owned(), layer.clone())))
-        .collect();
-    let sources = sources(repository, inputs, ledger);
-    let mut elsewhere = HashMap::new();
-    for (other, layer) in ledger.beside(repository) {
-        if let Some(identity) = ledger::identity(layer)
-            && sources.contains(other)
-        {
-            elsewhere.insert(identity.to_owned(), (other.clone(), layer.clone()));
-        }
-    }
-    prior.elsewhere = elsewhere;
-}
-
 fn options(inputs: &Inputs, sites: &[Site]) -> Options {
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     Options {
@@ -368,50 +308,4 @@ fn spool_dir<'a>(inputs: &'a Inputs, sites: &'a [Site]) -> &'a Path {
         Some(Destination::Layout(layout)) => layout.path(),
         _ => &inputs.temp_dir,
     }
-}
-
-/// A layout that holds the blobs of one image, to load it from.
-pub struct Loadable {
-    /// Gone, with everything in it, when this is dropped, unless it is the destination itself.
-    pub layout: Layout,
-    /// The image in it.
-    pub image: Pushed,
-    _scratch: Option<tempfile::TempDir>,
-}
-
-/// Gets the blobs of one image into a layout on this machine.
-///
-/// # Errors
-/// As [`Places::publish`].
-pub async fn loadable(
-    image: &Image,
-    pushed: &Pushed,
-    places: &Places,
-    inputs: &Inputs,
-) -> Result<Loadable, PublishError> {
-    if let Some(layout) = places.layout() {
-        return Ok(Loadable {
-            layout: Layout::open(layout.path()).map_err(DestinationError::from)?,
-            image: pushed.clone(),
-            _scratch: None,
-        });
-    }
-    let scratch =
-        tempfile::tempdir_in(&inputs.temp_dir).map_err(nixpy_oci::layer::LayerError::Write)?;
-    let path = scratch.path().join("image");
-    let layout = Layout::open(&path).map_err(DestinationError::from)?;
-    // Open as well in what is returned: without a tag its blobs go with the last of the two.
-    let kept = Layout::open(&path).map_err(DestinationError::from)?;
-    let site = Site::new(Destination::Layout(layout), Prior::default());
-    let publisher = Publisher {
-        sites: std::slice::from_ref(&site),
-        options: &places.options,
-        on_layer: &|_| {},
-        making: true,
-    };
-    Ok(Loadable {
-        layout: kept,
-        image: publisher.publish(image).await?,
-        _scratch: Some(scratch),
-    })
 }

@@ -1,0 +1,86 @@
+//! Opening destinations, and what this machine's ledger knows of them: what a repository
+//! was given from here, and what can be mounted from those beside it.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use nixpy_oci::destination::{Destination, DestinationError};
+use nixpy_oci::layout::{Layout, LayoutError};
+use nixpy_oci::ledger::{self, Ledger};
+use nixpy_oci::name::Repository;
+use nixpy_oci::prior::Prior;
+use nixpy_oci::registry::Registry;
+
+use crate::inputs::{Inputs, Target};
+
+/// [`Layout::open`], or [`Layout::look`] where nothing may be written.
+pub(super) type OpenLayout = fn(&Path) -> Result<Layout, LayoutError>;
+
+/// A destination, ready to be written to or only looked at.
+pub(super) fn open(
+    target: &Target,
+    inputs: &Inputs,
+    ledger: &Ledger,
+    layout: OpenLayout,
+) -> Result<Destination, DestinationError> {
+    Ok(match target {
+        Target::Layout(path) => Destination::Layout(layout(path)?),
+        Target::Registry {
+            repository,
+            credentials,
+            options,
+        } => {
+            let mut options = options.clone();
+            options.mount_from = sources(repository, inputs, ledger);
+            let registry = Registry::new(repository.clone(), credentials.clone(), options);
+            Destination::Registry(registry?)
+        }
+    })
+}
+
+/// A token is asked for each; more than these hardly ever have what others lack.
+const MOST_SOURCES: usize = 8;
+
+/// Repositories from which layers may be mounted: those of this run, and those that
+/// this machine has published to.
+fn sources(repository: &Repository, inputs: &Inputs, ledger: &Ledger) -> Vec<Repository> {
+    let targets = inputs.targets.iter().filter_map(|target| match target {
+        Target::Registry { repository, .. } => Some(repository),
+        Target::Layout(_) => None,
+    });
+    let known = ledger.beside(repository).map(|(other, _)| other);
+    let mut sources: Vec<Repository> = Vec::new();
+    for other in targets.chain(known) {
+        let new = other != repository && !sources.contains(other);
+        if new && other.registry() == repository.registry() && sources.len() < MOST_SOURCES {
+            sources.push(other.clone());
+        }
+    }
+    sources
+}
+
+/// Tells what is known of a place what this machine's ledger knows of it.
+pub(super) fn remember(
+    prior: &mut Prior,
+    destination: &Destination,
+    inputs: &Inputs,
+    ledger: &Ledger,
+) {
+    let Some(repository) = destination.repository() else {
+        return;
+    };
+    let here = ledger.of(repository);
+    prior.remembered = here
+        .filter_map(|layer| Some((ledger::identity(layer)?.to_owned(), layer.clone())))
+        .collect();
+    let sources = sources(repository, inputs, ledger);
+    let mut elsewhere = HashMap::new();
+    for (other, layer) in ledger.beside(repository) {
+        if let Some(identity) = ledger::identity(layer)
+            && sources.contains(other)
+        {
+            elsewhere.insert(identity.to_owned(), (other.clone(), layer.clone()));
+        }
+    }
+    prior.elsewhere = elsewhere;
+}
