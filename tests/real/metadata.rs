@@ -18,9 +18,6 @@ use crate::world::registry::Registry;
 use crate::world::skopeo;
 use crate::world::store::Store;
 
-/// An option that changes nothing.
-const DEFAULT: &str = "--nix-option=warn-dirty=true";
-
 /// A binary cache with what the example's attribute is built from, for both systems, and
 /// the key that Nix is told to trust.
 struct Cache {
@@ -131,10 +128,10 @@ impl Published {
 
     /// Publishes again, as `v2`, where nothing can be built.
     fn again(&self) -> Ended {
-        self.again_on(&Store::empty(), DEFAULT)
+        self.again_on(&Store::empty(), &[])
     }
 
-    fn again_on(&self, store: &Store, option: &str) -> Ended {
+    fn again_on(&self, store: &Store, options: &[&str]) -> Ended {
         let repository = format!("{}/acme/api", self.registry.host());
         let arguments = [
             &*self.flake,
@@ -144,8 +141,8 @@ impl Published {
             "v2",
             "--reuse-from=v1",
             "--nix-option=max-jobs=0",
-            option,
         ];
+        let arguments = [&arguments, options].concat();
         run(&mut command_on(store, &self.here, &self.cache, &arguments))
     }
 }
@@ -250,7 +247,7 @@ fn a_cache_that_nobody_trusted_has_signed_is_not_believed() {
 #[test]
 fn where_nix_requires_no_signatures_none_is_wanted() {
     let published = Published::with(Cache::unsigned("stream"), "stream");
-    let again = published.again_on(&Store::empty(), "--nix-option=require-sigs=false");
+    let again = published.again_on(&Store::empty(), &["--nix-option=require-sigs=false"]);
     let again = again.succeeded().json();
     assert_eq!(again["fromMetadata"], true, "{again:#}");
     assert_eq!(
@@ -289,7 +286,7 @@ fn a_cache_that_never_answers_is_waited_for_once() {
     published.cache.others = format!(" http://{}", silent.local_addr().unwrap());
 
     let begun = Instant::now();
-    let again = published.again_on(&store, DEFAULT).succeeded().json();
+    let again = published.again_on(&store, &[]).succeeded().json();
     assert_eq!(again["fromMetadata"], true, "{again:#}");
     assert!(!store.has(&published.cache.outputs[0]));
     assert!(
