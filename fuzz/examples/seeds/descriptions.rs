@@ -65,7 +65,10 @@ pub fn conf() -> Seeds {
             with(json!({ "store_layers": [[format!("{APP}-else")]] })),
         ),
         ("unknown-field", with(json!({ "zstd": true }))),
-        ("many-layers", with(json!({ "store_layers": vec![[0_u8; 0]; 1500] }))),
+        (
+            "many-layers",
+            with(json!({ "store_layers": vec![[0_u8; 0]; 1500] })),
+        ),
         ("other", b"[1]".to_vec()),
         ("deep", "[".repeat(500).into_bytes()),
     ]

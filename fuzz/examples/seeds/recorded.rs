@@ -5,7 +5,11 @@ use std::path::Path;
 
 pub fn copy() {
     crate::write("path_info", "other", b"{\"name\":\"x\"}");
-    crate::write("log", "text", b"ssh: connect to host builder\n@nix {\"action\":7}\n@nix {");
+    crate::write(
+        "log",
+        "text",
+        b"ssh: connect to host builder\n@nix {\"action\":7}\n@nix {",
+    );
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/nixpy-nix/tests/fixtures");
     for version in fs::read_dir(fixtures).unwrap() {
         let version = version.unwrap();
