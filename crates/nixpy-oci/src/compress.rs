@@ -131,7 +131,15 @@ pub(crate) struct Encoder<W> {
     out: W,
     compression: Compression,
     piece: Vec<u8>,
-    under_way: VecDeque<Receiver<io::Result<Vec<u8>>>>,
+    under_way: VecDeque<Receiver<Compressed>>,
+    /// Room of pieces that are done, for those to come.
+    spare: Vec<Vec<u8>>,
+}
+
+/// What became of a piece, and the room that it took.
+struct Compressed {
+    bytes: io::Result<Vec<u8>>,
+    room: Vec<u8>,
 }
 
 impl<W: Write> Encoder<W> {
@@ -141,6 +149,7 @@ impl<W: Write> Encoder<W> {
             compression,
             piece: Vec::new(),
             under_way: VecDeque::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -159,12 +168,15 @@ impl<W: Write> Encoder<W> {
         if self.under_way.len() * self.compression.piece() >= UNDER_WAY {
             self.write_first()?;
         }
-        let piece = std::mem::take(&mut self.piece);
+        let next = self.spare.pop().unwrap_or_default();
+        let mut room = std::mem::replace(&mut self.piece, next);
         let compression = self.compression;
         let (done, result) = sync_channel(1);
         rayon::spawn(move || {
+            let bytes = compression.compress(&room);
+            room.clear();
             // Nobody waits any more when the layer was given up.
-            let _ = done.send(compression.compress(&piece));
+            let _ = done.send(Compressed { bytes, room });
         });
         self.under_way.push_back(result);
         Ok(())
@@ -174,10 +186,11 @@ impl<W: Write> Encoder<W> {
         let Some(first) = self.under_way.pop_front() else {
             return Ok(());
         };
-        let compressed = first
+        let Compressed { bytes, room } = first
             .recv()
-            .map_err(|_| io::Error::other("a compressing thread stopped unexpectedly"))??;
-        self.out.write_all(&compressed)
+            .map_err(|_| io::Error::other("a compressing thread stopped unexpectedly"))?;
+        self.spare.push(room);
+        self.out.write_all(&bytes?)
     }
 }
 

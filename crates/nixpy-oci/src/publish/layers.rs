@@ -1,13 +1,10 @@
 //! Images whose layers are described one by one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
-use super::{PublishError, Publisher};
+use super::{PublishError, Publisher, makers};
 use crate::blob::{self, Blob};
 use crate::compress::Compression;
 use crate::contents;
@@ -235,36 +232,29 @@ impl Publisher<'_> {
         }
         // The largest first, so that the last to finish is a small one.
         wanted.sort_by_key(|(n, _)| std::cmp::Reverse(layers[*n].size_hint));
-        let processors = Arc::new(Semaphore::new(self.options.makers));
-        stream::iter(wanted.into_iter().map(|(n, sites)| {
-            let processors = processors.clone();
-            async move {
-                let blob = self.make(&layers[n], processors).await?;
-                let how = self.send(&blob, sites.into_iter()).await?;
-                let placed = Placed {
-                    descriptor: blob.descriptor,
-                    diff_id: blob.diff_id,
-                    how,
-                };
-                Ok::<_, PublishError>((n, placed))
-            }
+        stream::iter(wanted.into_iter().map(|(n, sites)| async move {
+            let blob = self.make(&layers[n]).await?;
+            let how = self.send(&blob, sites.into_iter()).await?;
+            let placed = Placed {
+                descriptor: blob.descriptor,
+                diff_id: blob.diff_id,
+                how,
+            };
+            Ok::<_, PublishError>((n, placed))
         }))
         .buffer_unordered(self.options.makers + self.options.uploads)
         .try_collect()
         .await
     }
 
-    async fn make(&self, layer: &Layer, processors: Arc<Semaphore>) -> Result<Blob, PublishError> {
-        let turn = processors.acquire_owned().await;
+    async fn make(&self, layer: &Layer) -> Result<Blob, PublishError> {
         let source = layer.source.clone();
         let compression = self.options.compression;
         let spool_dir = self.options.spool_dir.clone();
-        let mut blob = spawn_blocking(move || {
-            let blob = blob::of(&source, compression, &spool_dir);
-            drop(turn);
-            blob
-        })
-        .await??;
+        let made = makers::make(self.options.makers, move || {
+            blob::of(&source, compression, &spool_dir)
+        });
+        let mut blob = made.await??;
         if let Some(stated) = layer.stated_diff_id
             && stated != blob.diff_id
         {

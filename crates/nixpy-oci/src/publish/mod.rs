@@ -7,6 +7,7 @@
 
 mod archive;
 mod layers;
+mod makers;
 mod site;
 mod stored;
 
@@ -31,7 +32,7 @@ pub use site::Site;
 pub struct Options {
     /// Of layers.
     pub compression: Compression,
-    /// Layers made at once: each keeps one processor busy.
+    /// Layers made at once: each keeps one processor busy. For all platforms together.
     pub makers: usize,
     /// Blobs sent at once.
     pub uploads: usize,
@@ -109,6 +110,9 @@ pub enum PublishError {
     /// A thread of ours died.
     #[error("a worker stopped unexpectedly")]
     Worker(#[from] tokio::task::JoinError),
+    /// A thread that makes layers could not be had, or died.
+    #[error("a thread that makes layers stopped unexpectedly, or could not be started")]
+    Stopped,
 }
 
 /// Publishes images, to one place or to several at once: a layer is made once for
