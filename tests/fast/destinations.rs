@@ -146,11 +146,9 @@ fn at_home_a_push_to_another_repository_sends_no_layer() {
     registry.reset_counts();
 
     let web = at(&registry, "web");
-    let report = scenario
-        .run(["-r", &web, "--json"])
-        .ended()
-        .succeeded()
-        .report();
+    let ended = scenario.run(["-r", &web, "--json"]).ended().succeeded();
+    let ended = ended.says("taken over from another repository");
+    let report = ended.report();
     let configs = registry.count(Method::PUT, "/blobs/uploads/");
     assert_eq!(configs, 2, "one for each platform, and no layer");
     assert!(how(&report).iter().all(|how| *how == How::Mounted));

@@ -105,8 +105,13 @@ pub fn failure_lines(failure: &BuildFailure) -> Vec<String> {
 /// What every renderer says of an image in place.
 fn published_line(image: &PlatformReport) -> String {
     let count = |how: How| image.layers.iter().filter(|layer| layer.how == how).count();
+    // Rare, and then worth a word.
+    let mounted = match count(How::Mounted) {
+        0 => String::new(),
+        mounted => format!(", {mounted} taken over from another repository"),
+    };
     format!(
-        "{} {}, {}: {} layers sent, {} there already, {} unchanged",
+        "{} {}, {}: {} layers sent, {} there already, {} unchanged{mounted}",
         image.platform,
         image.digest,
         size(image.compressed_size),
