@@ -47,6 +47,13 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
+impl Plan {
+    /// What the image will run on, in the order of the jobs.
+    pub fn platforms(&self) -> Vec<Platform> {
+        self.jobs.iter().map(|job| job.platform.clone()).collect()
+    }
+}
+
 /// One platform's part.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

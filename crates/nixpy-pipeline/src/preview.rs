@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::described::{Described, describe};
 use crate::image::layering::{Partition, Resent, resent};
-use crate::image::{Closure, Files};
+use crate::image::{Closure, Files, paths_of};
 use crate::inputs::Inputs;
 use crate::lockfile::LockFile;
 use crate::offer::ask_only;
@@ -93,12 +93,7 @@ pub async fn preview_layers(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<P
     };
     let (lock, note) = LockFile::of_project(&inputs.flake);
     preview.plan.notes.extend(note);
-    let platforms: Vec<_> = preview
-        .plan
-        .jobs
-        .iter()
-        .map(|job| job.platform.clone())
-        .collect();
+    let platforms = preview.plan.platforms();
     let mut places = match Places::look(inputs, &platforms).await {
         Ok(places) => places,
         Err(error) => {
@@ -161,12 +156,9 @@ fn resent_of(job: &Job, image: &Image, closure: &Closure, lock: Option<&LockFile
     };
     let config: Value = serde_json::from_slice(&config.finish(&[])).unwrap_or_default();
     let store_dir = job.output.store_dir();
-    let paths = layers.iter().map(|layer| {
-        let names = layer.contents.iter().map(|path| path.name.as_str());
-        names
-            .filter_map(|name| StorePath::in_store(store_dir, name).ok())
-            .collect::<Vec<_>>()
-    });
+    let paths = layers
+        .iter()
+        .map(|layer| paths_of(&layer.contents, store_dir));
     let paths: Vec<Vec<StorePath>> = paths.filter(|paths| !paths.is_empty()).collect();
     // A description is no part of its image: what it starts is the app.
     let app = match paths.iter().flatten().any(|path| *path == job.output) {

@@ -108,9 +108,7 @@ impl Work<'_> {
     async fn carry_out(&mut self) -> Result<(), RunError> {
         // A place that cannot be used, or does not let us in, is told before hours of
         // work. A layout that nothing comes to takes itself back.
-        let jobs = self.plan.jobs.iter();
-        let platforms: Vec<_> = jobs.map(|job| job.platform.clone()).collect();
-        let mut places = Places::open(self.inputs, &platforms).await?;
+        let mut places = Places::open(self.inputs, &self.plan.platforms()).await?;
 
         (self.on_event)(Event::Started(Stage::Build));
         if self.publish_what_is_told(&mut places).await? {

@@ -145,7 +145,7 @@ impl Publisher<'_> {
             });
         }
         let identity = image.identity(self.options.compression);
-        if let Some(before) = self.published_before(image)
+        if let Some(before) = self.published_before(image, identity)
             && let Some(pushed) = self.publish_again(&image.platform, before).await?
         {
             return Ok(pushed);
@@ -171,7 +171,8 @@ impl Publisher<'_> {
     /// Whether the image can be published from what is known of it, without a byte
     /// of its files: it was published before, or each of its layers was.
     pub fn is_known(&self, image: &Image) -> bool {
-        if self.published_before(image).is_some() {
+        let identity = image.identity(self.options.compression);
+        if self.published_before(image, identity).is_some() {
             return true;
         }
         match &image.body {
@@ -204,8 +205,7 @@ impl Publisher<'_> {
 
     /// The manifest of this very image, if all sites know it, and the same one: what one
     /// of them claims is not believed of another.
-    fn published_before(&self, image: &Image) -> Option<&PriorImage> {
-        let identity = image.identity(self.options.compression);
+    fn published_before(&self, image: &Image, identity: Identity) -> Option<&PriorImage> {
         let mut known = self
             .sites
             .iter()

@@ -39,6 +39,7 @@ use crate::plan::{Form, Job};
 pub(crate) use conf::customisation_layer as customisation_layer_of;
 pub use files::{Fetched, Files};
 pub(crate) use script::{conf_of, programs_of};
+pub(crate) use store_layer::paths_of;
 
 /// The closure of everything that was built, by path.
 pub type Closure = BTreeMap<StorePath, PathInfo>;

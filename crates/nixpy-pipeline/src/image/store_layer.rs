@@ -73,6 +73,14 @@ pub(super) fn contents(
     named.collect()
 }
 
+/// What [`contents`] has written, read back; what is no path of a store is left out.
+pub(crate) fn paths_of(contents: &[Content], store_dir: &str) -> Vec<StorePath> {
+    let named = contents.iter().map(|content| &content.name);
+    named
+        .filter_map(|name| StorePath::in_store(store_dir, name).ok())
+        .collect()
+}
+
 /// What the image's history says of a layer of these paths.
 pub(super) fn comment(paths: &[StorePath]) -> String {
     quoted(paths.iter().map(StorePath::as_str))

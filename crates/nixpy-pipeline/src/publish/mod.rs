@@ -11,7 +11,6 @@ use std::path::Path;
 
 use futures_util::future::try_join_all;
 use nixpy_nix::StorePath;
-use nixpy_oci::contents::Content;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{How, Image, Pushed};
 use nixpy_oci::layout::Layout;
@@ -23,6 +22,7 @@ use nixpy_oci::prior::Prior;
 use nixpy_oci::publish::{Options, PublishError, Publisher, Site};
 
 use crate::event::{Event, OnEvent};
+use crate::image::paths_of;
 use crate::index::index;
 use crate::inputs::{Inputs, Target};
 use crate::plan::Job;
@@ -84,7 +84,8 @@ impl Places {
         };
         let first = inputs.tags.first();
         let open = targets.iter().map(async |target| {
-            let destination = opening::open(target, inputs, &ledger, layout)?;
+            let sources = opening::sources(target, inputs, &ledger);
+            let destination = opening::open(target, &sources, layout)?;
             // Read in any case: whether we are let in is better known before the build.
             let mut prior = match first {
                 Some(tag) => Prior::read(&destination, tag, platforms).await?,
@@ -92,7 +93,7 @@ impl Places {
             };
             match inputs.remake {
                 true => prior = Prior::default(),
-                false => opening::remember(&mut prior, &destination, inputs, &ledger),
+                false => opening::remember(&mut prior, &destination, &sources, &ledger),
             }
             Ok::<_, DestinationError>(Site::new(destination, prior))
         });
@@ -125,7 +126,9 @@ impl Places {
             let mut sites = self.sites.iter();
             if let Some(image) = sites.find_map(|site| site.prior.image(&job.platform)) {
                 let contents = image.contents();
-                let layers = contents.iter().map(|layer| store_paths(layer, job));
+                let layers = contents
+                    .iter()
+                    .map(|layer| paths_of(layer, job.output.store_dir()));
                 return Ok(Some(layers.filter(|layer| !layer.is_empty()).collect()));
             }
             if !self.read_further().await? {
@@ -280,15 +283,6 @@ impl Places {
             making: true,
         }
     }
-}
-
-/// What a layer of ours says of itself; what is no path of a store is left out.
-fn store_paths(contents: &[Content], job: &Job) -> Vec<StorePath> {
-    let store_dir = job.output.store_dir();
-    let named = contents.iter().map(|content| &content.name);
-    named
-        .filter_map(|name| StorePath::in_store(store_dir, name).ok())
-        .collect()
 }
 
 fn options(inputs: &Inputs, sites: &[Site]) -> Options {

@@ -19,8 +19,7 @@ pub(super) type OpenLayout = fn(&Path) -> Result<Layout, LayoutError>;
 /// A destination, ready to be written to or only looked at.
 pub(super) fn open(
     target: &Target,
-    inputs: &Inputs,
-    ledger: &Ledger,
+    sources: &[Repository],
     layout: OpenLayout,
 ) -> Result<Destination, DestinationError> {
     Ok(match target {
@@ -31,7 +30,7 @@ pub(super) fn open(
             options,
         } => {
             let mut options = options.clone();
-            options.mount_from = sources(repository, inputs, ledger);
+            options.mount_from = sources.to_vec();
             let registry = Registry::new(repository.clone(), credentials.clone(), options);
             Destination::Registry(registry?)
         }
@@ -43,7 +42,10 @@ const MOST_SOURCES: usize = 8;
 
 /// Repositories from which layers may be mounted: those of this run, and those that
 /// this machine has published to.
-fn sources(repository: &Repository, inputs: &Inputs, ledger: &Ledger) -> Vec<Repository> {
+pub(super) fn sources(target: &Target, inputs: &Inputs, ledger: &Ledger) -> Vec<Repository> {
+    let Target::Registry { repository, .. } = target else {
+        return Vec::new();
+    };
     let targets = inputs.targets.iter().filter_map(|target| match target {
         Target::Registry { repository, .. } => Some(repository),
         Target::Layout(_) => None,
@@ -63,7 +65,7 @@ fn sources(repository: &Repository, inputs: &Inputs, ledger: &Ledger) -> Vec<Rep
 pub(super) fn remember(
     prior: &mut Prior,
     destination: &Destination,
-    inputs: &Inputs,
+    sources: &[Repository],
     ledger: &Ledger,
 ) {
     let Some(repository) = destination.repository() else {
@@ -73,7 +75,6 @@ pub(super) fn remember(
     prior.remembered = here
         .filter_map(|layer| Some((ledger::identity(layer)?.to_owned(), layer.clone())))
         .collect();
-    let sources = sources(repository, inputs, ledger);
     let mut elsewhere = HashMap::new();
     for (other, layer) in ledger.beside(repository) {
         if let Some(identity) = ledger::identity(layer)
