@@ -4,7 +4,7 @@ use std::fs;
 
 use nixpy_nix::System;
 use nixpy_nix::machine::{Arch, Registration};
-use nixpy_pipeline::plan::Host;
+use nixpy_pipeline::plan::{Emulation, Host};
 
 /// Reads the kernel's list of foreign programs: a few small files.
 pub fn host() -> Host {
@@ -20,10 +20,10 @@ pub fn host() -> Host {
     let emulated = Arch::ALL
         .into_iter()
         .filter(|arch| registrations.iter().any(|r| r.handles(*arch) && r.fixed()))
-        .filter_map(|arch| arch.system().parse().ok())
+        .filter_map(|arch| Some((arch.system().parse().ok()?, Emulation::Ready)))
         .collect();
     Host {
-        system: System::host(),
-        emulated,
+        emulation: emulated,
+        ..Host::of(System::host())
     }
 }
