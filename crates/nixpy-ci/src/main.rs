@@ -3,7 +3,6 @@
 
 mod cli;
 mod exit;
-mod host;
 mod load;
 mod preview;
 mod render;

@@ -59,18 +59,25 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The systems for which no way is open from here, unless it was said that another
-    /// job builds them.
-    pub fn out_of_reach(&self, inputs: &Inputs) -> Vec<PlanError> {
-        let jobs = self.jobs.iter();
-        let left = jobs.filter(|job| {
-            job.strategy == Strategy::Elsewhere && !inputs.strategies.contains_key(&job.system)
-        });
-        left.map(|job| PlanError::NoWay {
-            system: job.system.clone(),
-            declined: job.declined.clone(),
-        })
-        .collect()
+    /// The plan without the jobs that were left to others.
+    ///
+    /// # Errors
+    /// Nobody said that another job builds a system for which no way is open from here.
+    pub fn leave_to_others(&mut self, inputs: &Inputs) -> Result<(), Vec<PlanError>> {
+        let is_left = |job: &Job| job.strategy == Strategy::Elsewhere;
+        let left = self.jobs.iter().filter(|job| is_left(job));
+        let problems: Vec<PlanError> = left
+            .filter(|job| !inputs.strategies.contains_key(&job.system))
+            .map(|job| PlanError::NoWay {
+                system: job.system.clone(),
+                declined: job.declined.clone(),
+            })
+            .collect();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        self.jobs.retain(|job| !is_left(job));
+        Ok(())
     }
 
     /// What the image will run on, in the order of the jobs.
