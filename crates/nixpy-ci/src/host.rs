@@ -1,22 +1,15 @@
 //! What this machine is, as far as a plan asks.
 
-use std::fs;
-
 use nixpy_nix::System;
-use nixpy_nix::machine::{Arch, Registration};
+use nixpy_nix::machine::{Arch, Binfmt, Root, foreign_programs};
 use nixpy_pipeline::plan::Host;
 
 /// Reads the kernel's list of foreign programs: a few small files.
 pub fn host() -> Host {
-    let registrations: Vec<Registration> = fs::read_dir("/proc/sys/fs/binfmt_misc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let text = fs::read_to_string(entry.path()).ok()?;
-            Registration::parse(&entry.file_name().to_string_lossy(), &text)
-        })
-        .collect();
+    let registrations = match foreign_programs(&Root::system()) {
+        Binfmt::Mounted(registrations) => registrations,
+        _ => Vec::new(),
+    };
     let emulated = Arch::ALL
         .into_iter()
         .filter(|arch| registrations.iter().any(|r| r.handles(*arch) && r.fixed()))
