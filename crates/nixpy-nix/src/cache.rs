@@ -20,12 +20,12 @@ use futures_util::future::join_all;
 use crate::path_info::{PathInfo, elsewhere, known_paths};
 use crate::program::Nix;
 use crate::run::run;
+use crate::settings::Settings;
 use crate::store_path::StorePath;
 
 pub use closure::KnownClosure;
 
 mod closure;
-mod settings;
 
 /// For one question to one cache. Slower than this, building is no worse.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -47,10 +47,26 @@ pub struct Caches {
 impl Caches {
     /// Those of Nix's configuration; none if it is told to use none.
     pub async fn configured(nix: &Nix) -> Self {
-        settings::caches(nix).await.unwrap_or(Self {
+        let settings = Settings::ask(nix).await.ok();
+        settings.as_ref().map_or_else(Self::none, Self::of)
+    }
+
+    /// Those of a configuration that was read before.
+    pub fn of(settings: &Settings) -> Self {
+        match settings.substitute {
+            true => Self {
+                urls: settings.substituters.clone(),
+                signed_only: settings.require_sigs,
+            },
+            false => Self::none(),
+        }
+    }
+
+    fn none() -> Self {
+        Self {
             urls: Vec::new(),
             signed_only: true,
-        })
+        }
     }
 
     /// Whether there is none to ask.
@@ -185,4 +201,23 @@ async fn verified(nix: &Nix, url: &str, paths: &[&StorePath]) -> bool {
     let called = run(nix, &arguments, &mut ignored);
     let ended = tokio::time::timeout(PATIENCE, called).await;
     ended.is_ok_and(|ended| ended.is_ok_and(|ended| ended.success))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cache_is_asked_where_nothing_is_to_be_substituted() {
+        let settings = |substitute| {
+            let text = format!(
+                r#"{{"system": {{"value": "x86_64-linux"}}, "store": {{"value": "auto"}},
+                    "substituters": {{"value": ["file:///a"]}}, "substitute": {{"value": {substitute}}}}}"#
+            );
+            Settings::read(&text).unwrap()
+        };
+        assert_eq!(Caches::of(&settings(true)).urls, ["file:///a"]);
+        assert!(Caches::of(&settings(false)).is_empty());
+    }
 }

@@ -9,12 +9,14 @@
 //! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know,
 //!   and small files out of their archives (`nar`)
 //! - [`store_path`], [`nar_hash`], [`system`]: the words of this trade, parsed
-//! - [`machine`]: what this machine can build, and how it can learn to build more
+//! - [`settings`]: what Nix's configuration says; [`abilities`]: what this machine's Nix can
+//!   build; [`machine`]: how it can learn to build more
 //!
 //! Versions from 2.8 on are understood, and Lix. This crate never prints (events go
 //! to a callback), and has never heard of images, registries or CI.
 #![warn(missing_docs)]
 
+pub mod abilities;
 mod as_text;
 mod base32;
 pub mod build;
@@ -36,10 +38,12 @@ pub mod path_info;
 pub mod program;
 mod run;
 pub mod script;
+pub mod settings;
 pub mod store_path;
 pub mod system;
 pub mod version;
 
+pub use abilities::Abilities;
 pub use error::{NixError, NixErrorKind};
 pub use flake_ref::FlakeRef;
 pub use installable::{AttrPath, Installable};

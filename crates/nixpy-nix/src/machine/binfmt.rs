@@ -93,6 +93,16 @@ impl Registration {
     pub fn fixed(&self) -> bool {
         self.flags.contains('F')
     }
+
+    /// Why programs are not run by it inside a sandbox, if they are not.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        match (self.enabled, self.fixed()) {
+            (false, _) => Some("it is disabled"),
+            (true, false) => Some("it lacks the flag F"),
+            (true, true) => None,
+        }
+    }
 }
 
 /// All registrations, sorted by name.

@@ -3,6 +3,28 @@
 use super::draft::Draft;
 use super::{Arch, Binfmt, Os, PackageManager, Runs, Step, Via, packages};
 
+/// What to do about a processor whose programs the kernel does not run; and why setup
+/// cannot, where it cannot.
+pub(crate) fn without_binfmt(arch: Arch, binfmt: &Binfmt) -> (Option<String>, String) {
+    match binfmt {
+        Binfmt::Off => (
+            Some("binfmt_misc is switched off as a whole".to_owned()),
+            "As root: echo 1 > /proc/sys/fs/binfmt_misc/status".to_owned(),
+        ),
+        Binfmt::Unavailable(why) => (
+            Some(why.clone()),
+            format!(
+                "On the host, once: `docker run --privileged --rm tonistiigi/binfmt --install {}`. Or start this container with --privileged, build on a runner of that processor (ubuntu-24.04-arm), or name a remote builder.",
+                arch.platform()
+            ),
+        ),
+        Binfmt::Mounted(_) | Binfmt::Mountable => (
+            None,
+            format!("As root: nixpy-ci setup --system {}", arch.system()),
+        ),
+    }
+}
+
 impl Draft<'_> {
     pub(super) fn emulator(&mut self, arch: Arch) -> Option<Step> {
         let machine = self.machine;
@@ -15,7 +37,9 @@ impl Draft<'_> {
             _ => Vec::new(),
         };
         // The kernel asks the newest first, and does not say which that is.
-        let wrong = ours.iter().find(|entry| !entry.enabled || !entry.fixed());
+        let wrong = ours
+            .iter()
+            .find_map(|entry| Some((&entry.name, entry.fault()?)));
         let runs = match machine.runs.get(&arch) {
             Some(Runs::Untried) => !ours.is_empty(),
             runs => runs == Some(&Runs::Yes),
@@ -33,21 +57,10 @@ impl Draft<'_> {
                     .push(format!("{} programs run here{by}", arch.name()));
                 return None;
             }
-            _ if machine.binfmt == Binfmt::Off => {
-                self.cannot(
-                    &what,
-                    "binfmt_misc is switched off as a whole",
-                    "As root: echo 1 > /proc/sys/fs/binfmt_misc/status",
-                );
-                return None;
-            }
             _ => {}
         }
-        if let Binfmt::Unavailable(why) = &machine.binfmt {
-            self.cannot(&what, why, &format!(
-                "On the host, once: `docker run --privileged --rm tonistiigi/binfmt --install {}`. Or start this container with --privileged, build on a runner of that processor (ubuntu-24.04-arm), or name a remote builder.",
-                arch.platform()
-            ));
+        if let (Some(why), cure) = without_binfmt(arch, &machine.binfmt) {
+            self.cannot(&what, &why, &cure);
             return None;
         }
         let interpreter = match machine.qemu.get(&arch) {
@@ -55,10 +68,7 @@ impl Draft<'_> {
             None => self.qemu_package(arch)?,
         };
         let replaces = match (wrong, ours.first(), machine.runs.get(&arch)) {
-            (Some(entry), ..) if !entry.enabled => {
-                Some((entry.name.clone(), "it is disabled".to_owned()))
-            }
-            (Some(entry), ..) => Some((entry.name.clone(), "it lacks the flag F".to_owned())),
+            (Some((name, fault)), ..) => Some((name.clone(), fault.to_owned())),
             (None, Some(entry), Some(Runs::No(why))) => {
                 Some((entry.name.clone(), format!("a program failed: {why}")))
             }

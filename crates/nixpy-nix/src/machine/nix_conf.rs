@@ -192,6 +192,13 @@ pub(super) fn value_of<'a>(text: &'a str, setting: &str) -> Option<Vec<&'a str>>
     found
 }
 
+/// The words of a list, whose default is this, in the text in force.
+pub(crate) fn setting_in(text: &str, setting: &str, by_default: &[String]) -> Vec<String> {
+    let text = format!("{setting} = {}\n{text}", by_default.join(" "));
+    let words = value_of(&text, setting).unwrap_or_default();
+    words.into_iter().map(str::to_owned).collect()
+}
+
 fn assignment(line: &str) -> Option<(&str, Vec<&str>)> {
     let line = line.split_once('#').map_or(line, |(before, _)| before);
     let (name, value) = line.split_once('=')?;

@@ -97,7 +97,10 @@ impl Machine {
             nix_config: environment.nix_config.clone().unwrap_or_default(),
             daemon,
             user_namespaces: user_namespaces(runner, privilege).await,
-            binfmt: binfmt(root, privilege, &os),
+            binfmt: match os {
+                Os::Linux(_) => binfmt(root, privilege == Privilege::Root),
+                _ => not_linux(),
+            },
             qemu: Arch::ALL
                 .into_iter()
                 .filter_map(|arch| Some((arch, qemu(root, arch)?)))
@@ -239,10 +242,29 @@ async fn user_namespaces(runner: &impl Runner, privilege: Privilege) -> bool {
         .is_ok_and(Finished::success)
 }
 
-fn binfmt(root: &Root, privilege: Privilege, os: &Os) -> Binfmt {
-    if !matches!(os, Os::Linux(_)) {
-        return Binfmt::Unavailable("binfmt_misc belongs to Linux".to_owned());
+/// What the kernel here does with programs of other processors: a few small files.
+#[must_use]
+pub fn foreign_programs(root: &Root) -> Binfmt {
+    let status = root.read("/proc/self/status").unwrap_or_default();
+    let mut uids = status.lines().filter_map(|line| line.strip_prefix("Uid:"));
+    // The second of four is the one in force.
+    let uid = uids.next().and_then(|uids| uids.split_whitespace().nth(1));
+    match std::env::consts::OS {
+        "linux" => binfmt(root, uid == Some("0")),
+        _ => not_linux(),
     }
+}
+
+fn not_linux() -> Binfmt {
+    Binfmt::Unavailable("binfmt_misc belongs to Linux".to_owned())
+}
+
+/// Whether the files in /etc are written by a rebuild of NixOS.
+pub(crate) fn is_nixos(root: &Root) -> bool {
+    distribution(root).id == "nixos"
+}
+
+fn binfmt(root: &Root, is_root: bool) -> Binfmt {
     if root.exists(Path::new(binfmt::FOLDER).join("register")) {
         let status = root
             .read(Path::new(binfmt::FOLDER).join("status"))
@@ -253,11 +275,7 @@ fn binfmt(root: &Root, privilege: Privilege, os: &Os) -> Binfmt {
         return Binfmt::Mounted(binfmt::registrations(root));
     }
     // CAP_SYS_ADMIN, in force for root, within reach for sudo.
-    let field = if privilege == Privilege::Root {
-        "CapEff:"
-    } else {
-        "CapBnd:"
-    };
+    let field = if is_root { "CapEff:" } else { "CapBnd:" };
     let status = root.read("/proc/self/status").unwrap_or_default();
     let caps = status
         .lines()
