@@ -60,10 +60,8 @@ pub async fn look(
     host.at_hand.extend(held);
     match abilities {
         Ok(abilities) => learn(&mut host, &abilities, &foreign),
-        Err(error) => {
-            tracing::debug!(%error, "Nix does not tell what it can");
-            host.is_opaque = true;
-        }
+        // What is wrong with it, the build will tell.
+        Err(_) => host.is_opaque = true,
     }
     host
 }
