@@ -90,7 +90,11 @@ const BODY: &str = r#"
 
   crossed = set: names@{ target, paths, architecture, ... }: let
     hits = builtins.concatMap (path: map (value: { inherit path value; }) (find set path)) paths;
-    loose = map (name: describe { path = [ name ]; value = builtins.getAttr name set; })
+    # Nobody has asked for these: one that is broken is passed over.
+    loose = builtins.concatMap (name: let
+        there = describe { path = [ name ]; value = builtins.getAttr name set; };
+        tried = builtins.tryEval (builtins.deepSeq there there);
+      in if tried.success then [ tried.value ] else [ ])
       (builtins.filter (mentions names) (builtins.attrNames set));
     saying = builtins.filter (found: (found.architecture or null) == architecture
       || (found.runsOn or null) == target) loose;
