@@ -32,7 +32,8 @@ impl From<&RunError> for Code {
         match error {
             RunError::Nix(error) => error.into(),
             RunError::Image(error) if error.is_damage() => Self::Failed,
-            RunError::Plan(_) | RunError::Image(_) => Self::Inputs,
+            RunError::Plan(_) | RunError::Image(_) | RunError::Unidentified(_) => Self::Inputs,
+            RunError::NotThere(_) => Self::Remote,
             RunError::Destination(error) => error.into(),
             RunError::Publish(error) => error.into(),
         }

@@ -21,7 +21,7 @@ use crate::image::{Closure, Fetched, Files, conf_of, customisation_layer_of, pro
 use crate::plan::{Form, Job, Plan};
 
 /// For all questions to all caches together: what is asked here is to save time.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What is known of the outputs without having them.
 #[derive(Debug)]

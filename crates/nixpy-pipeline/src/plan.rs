@@ -41,7 +41,7 @@ pub struct Plan {
     /// All of them.
     #[serde(default)]
     pub destinations: Vec<String>,
-    /// Set at the end.
+    /// Set at the end; none if the images are published by digest.
     pub tags: Vec<String>,
     /// What the user should know but need not act on.
     pub notes: Vec<String>,
@@ -236,7 +236,10 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
         jobs,
         destination: destinations.first().cloned().unwrap_or_default(),
         destinations,
-        tags: inputs.tags.iter().map(ToString::to_string).collect(),
+        tags: match inputs.by_digest {
+            true => Vec::new(),
+            false => inputs.tags.iter().map(ToString::to_string).collect(),
+        },
         notes,
     })
 }

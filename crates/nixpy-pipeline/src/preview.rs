@@ -4,17 +4,23 @@
 //! Nothing is built, fetched or written. Outputs that are here, or that binary caches
 //! know of, can be described; of others only the plan is told.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use nixpy_nix::cache::Caches;
+use nixpy_nix::path_info::path_info;
 use nixpy_nix::{Nix, StorePath, System};
 use nixpy_oci::image::{Body, Image};
 use nixpy_oci::platform::Platform;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::described::{Described, describe};
+use crate::described::{DEADLINE, Described, describe};
 use crate::image::layering::{Partition, Resent, resent};
 use crate::image::{Closure, Files, paths_of};
 use crate::inputs::Inputs;
 use crate::lockfile::LockFile;
+use crate::matrix::{Matrix, Runners, matrix};
 use crate::offer::ask_only;
 use crate::plan::{Host, Job, Plan, plan};
 use crate::publish::Places;
@@ -126,6 +132,34 @@ pub async fn preview_layers(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<P
         });
     }
     Ok(preview)
+}
+
+/// The legs of a matrix over which the work can be spread.
+///
+/// # Errors
+/// As [`preview`].
+pub async fn preview_matrix(
+    nix: &Nix,
+    inputs: &Inputs,
+    host: &Host,
+    runners: &Runners,
+) -> Result<Matrix, RunError> {
+    let plan = preview(nix, inputs, host).await?.plan;
+    let known = known_outputs(nix, &plan).await;
+    Ok(matrix(&plan, runners, |job| known.contains(&job.output)))
+}
+
+/// Outputs that are here, or that caches have with all they refer to: each by itself.
+async fn known_outputs(nix: &Nix, plan: &Plan) -> BTreeSet<StorePath> {
+    let caches = Caches::configured(nix).await;
+    let asked = plan.jobs.iter().map(async |job| {
+        let outputs = std::slice::from_ref(&job.output);
+        let is_here = async || path_info(nix, outputs, false).await.is_ok();
+        let asked = tokio::time::timeout(DEADLINE, caches.closure(nix, outputs));
+        let is_cached = async || !caches.is_empty() && asked.await.is_ok_and(|told| told.is_some());
+        (is_here().await || is_cached().await).then(|| job.output.clone())
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// What a cache states of sizes may be anything.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nixpy_nix::evaluate::{Offer, Offers, SystemOffer};
-use nixpy_nix::{AttrPath, FlakeRef, NixVersion, StorePath, System};
+use nixpy_nix::{AttrPath, FlakeRef, NixVersion, Source, StorePath, System};
 use nixpy_oci::compress::Compression;
 use nixpy_pipeline::inputs::{ImageSettings, Inputs, Target};
 use nixpy_pipeline::offer::Offered;
@@ -20,6 +20,7 @@ fn inputs(systems: &[&str]) -> Inputs {
             .map(|system| system.parse().unwrap())
             .collect(),
         targets: vec![Target::Layout(PathBuf::from("/out"))],
+        by_digest: false,
         reuse: Vec::new(),
         remake: false,
         state_dir: None,
@@ -78,6 +79,7 @@ fn offers(systems: &[(&str, Option<Offer>)]) -> Offered {
     Offered {
         offers,
         instead_of: BTreeMap::new(),
+        source: Source::default(),
     }
 }
 

@@ -1,0 +1,162 @@
+//! A plan as jobs for several machines: what GitHub's `strategy.matrix` takes. Each leg
+//! runs `nixpy-ci run --by-digest` for its systems, and [`crate::join`] makes one index
+//! of what they leave.
+//!
+//! A system is built on a runner of its own. One that no runner is for goes to the leg of
+//! a machine that emulates it; and one whose outputs are known needs no machine at all,
+//! only somebody who publishes it, so it goes along with another leg. GitHub refuses a
+//! matrix without a leg, so there is always one.
+
+use std::collections::BTreeMap;
+
+use nixpy_nix::System;
+use nixpy_oci::platform::Platform;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Job, Plan};
+
+/// GitHub's own runners: on any of these systems a leg can run.
+const HOSTED: [(&str, &str); 2] = [
+    ("x86_64-linux", "ubuntu-24.04"),
+    ("aarch64-linux", "ubuntu-24.04-arm"),
+];
+
+/// Which runner is for which system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runners(BTreeMap<System, Labels>);
+
+/// What a job says of the machine that it wants: all of these labels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Labels {
+    /// The usual case.
+    One(String),
+    /// As self-hosted runners have them.
+    All(Vec<String>),
+}
+
+/// What `strategy.matrix` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matrix {
+    /// At least one.
+    pub include: Vec<Leg>,
+}
+
+/// One job of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg {
+    /// What it builds and publishes, for `--system`: `aarch64-linux armv7l-linux`.
+    pub systems: String,
+    /// The same as clients call it: `linux/arm64 linux/arm/v7`.
+    pub platforms: String,
+    /// For `runs-on`.
+    pub runner: Labels,
+    /// In no other leg, and fit for the name of a job or an artifact: `arm64`.
+    pub name: String,
+}
+
+impl Runners {
+    /// GitHub's own, but for systems that have one of the user's.
+    pub fn new(own: BTreeMap<System, Labels>) -> Self {
+        let hosted = HOSTED.into_iter().filter_map(|(system, label)| {
+            Some((system.parse().ok()?, Labels::One(label.to_owned())))
+        });
+        let mut runners: BTreeMap<System, Labels> = hosted.collect();
+        runners.extend(own);
+        Self(runners)
+    }
+
+    /// The system of the machine that a system is built on, and that machine's labels.
+    fn of(&self, system: &System) -> Option<(&System, &Labels)> {
+        let own = self.0.get_key_value(system);
+        // 32-bit programs run on most 64-bit machines of their kind without an emulator.
+        let near = match system.cpu() {
+            "armv7l" => "aarch64-linux",
+            _ => "x86_64-linux",
+        };
+        own.or_else(|| self.0.get_key_value(&near.parse().ok()?))
+    }
+}
+
+impl Labels {
+    /// Reads `LABEL[,LABEL…]`.
+    ///
+    /// # Errors
+    /// There is none, or one of them is empty or could not be written in a workflow.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let labels: Vec<String> = text
+            .split(',')
+            .map(|label| label.trim().to_owned())
+            .collect();
+        let odd = |label: &String| label.is_empty() || label.chars().any(char::is_control);
+        match labels.as_slice() {
+            labels if labels.iter().any(odd) => Err(format!(
+                "{text:?} are no labels: write them as in ubuntu-24.04-arm or self-hosted,arm64"
+            )),
+            [one] => Ok(Self::One(one.clone())),
+            _ => Ok(Self::All(labels)),
+        }
+    }
+}
+
+impl Default for Runners {
+    fn default() -> Self {
+        Self::new(BTreeMap::new())
+    }
+}
+
+/// The legs of a plan. `is_known` says of a job that its outputs are there to be had
+/// without a build, on whatever machine.
+pub fn matrix(plan: &Plan, runners: &Runners, is_known: impl Fn(&Job) -> bool) -> Matrix {
+    let placed = plan.jobs.iter().filter_map(|job| {
+        let (machine, labels) = runners.of(&job.system)?;
+        Some((job, machine, labels, is_known(job)))
+    });
+    let placed: Vec<_> = placed.collect();
+    // Where there is nothing to be built any machine will do: the first job's.
+    let needed = |(.., known): &&(_, _, _, bool)| !*known;
+    let wanted = placed.iter().filter(needed);
+    let wanted = wanted.chain(placed.first().filter(|_| placed.iter().all(|one| one.3)));
+    let mut legs: Vec<(&System, &Labels, Vec<&Job>)> = Vec::new();
+    for (_, machine, labels, _) in wanted {
+        if !legs.iter().any(|(known, ..)| known == machine) {
+            legs.push((machine, labels, Vec::new()));
+        }
+    }
+    for (job, machine, ..) in &placed {
+        let own = legs.iter().position(|(known, ..)| known == machine);
+        if let Some((.., jobs)) = legs.get_mut(own.unwrap_or(0)) {
+            jobs.push(job);
+        }
+    }
+    Matrix {
+        include: legs
+            .into_iter()
+            .map(|(_, labels, jobs)| leg(labels, &jobs))
+            .collect(),
+    }
+}
+
+fn leg(runner: &Labels, jobs: &[&Job]) -> Leg {
+    let joined = |text: fn(&Job) -> String, by: &str| {
+        let texts: Vec<String> = jobs.iter().map(|job| text(job)).collect();
+        texts.join(by)
+    };
+    Leg {
+        systems: joined(|job| job.system.to_string(), " "),
+        platforms: joined(|job| short(&job.platform), " "),
+        runner: runner.clone(),
+        name: joined(|job| job.platform.architecture.clone(), "-"),
+    }
+}
+
+/// As clients write it: of arm64 there is only one.
+fn short(platform: &Platform) -> String {
+    let Platform {
+        os, architecture, ..
+    } = platform;
+    match architecture.as_str() {
+        "arm64" => format!("{os}/{architecture}"),
+        _ => platform.to_string(),
+    }
+}
