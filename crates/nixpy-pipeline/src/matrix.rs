@@ -55,6 +55,13 @@ pub struct Leg {
     pub name: String,
 }
 
+/// A machine, by its own system.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Runner<'a> {
+    machine: &'a System,
+    labels: &'a Labels,
+}
+
 impl Runners {
     /// GitHub's own, but for systems that have one of the user's.
     pub fn new(own: BTreeMap<System, Labels>) -> Self {
@@ -66,15 +73,16 @@ impl Runners {
         Self(runners)
     }
 
-    /// The system of the machine that a system is built on, and that machine's labels.
-    fn of(&self, system: &System) -> Option<(&System, &Labels)> {
+    /// The machine that a system is built on.
+    fn of(&self, system: &System) -> Option<Runner<'_>> {
         let own = self.0.get_key_value(system);
-        // 32-bit programs run on most 64-bit machines of their kind without an emulator.
+        // Many machines run 32-bit programs of their own kind without an emulator.
         let near = match system.cpu() {
             "armv7l" => "aarch64-linux",
             _ => "x86_64-linux",
         };
-        own.or_else(|| self.0.get_key_value(&near.parse().ok()?))
+        let found = own.or_else(|| self.0.get_key_value(&near.parse().ok()?));
+        found.map(|(machine, labels)| Runner { machine, labels })
     }
 }
 
@@ -108,31 +116,30 @@ impl Default for Runners {
 /// The legs of a plan. `is_known` says of a job that its outputs are there to be had
 /// without a build, on whatever machine.
 pub fn matrix(plan: &Plan, runners: &Runners, is_known: impl Fn(&Job) -> bool) -> Matrix {
-    let placed = plan.jobs.iter().filter_map(|job| {
-        let (machine, labels) = runners.of(&job.system)?;
-        Some((job, machine, labels, is_known(job)))
-    });
-    let placed: Vec<_> = placed.collect();
-    // Where there is nothing to be built any machine will do: the first job's.
-    let needed = |(.., known): &&(_, _, _, bool)| !*known;
-    let wanted = placed.iter().filter(needed);
-    let wanted = wanted.chain(placed.first().filter(|_| placed.iter().all(|one| one.3)));
-    let mut legs: Vec<(&System, &Labels, Vec<&Job>)> = Vec::new();
-    for (_, machine, labels, _) in wanted {
-        if !legs.iter().any(|(known, ..)| known == machine) {
-            legs.push((machine, labels, Vec::new()));
+    let jobs = plan.jobs.iter();
+    let placed = jobs.filter_map(|job| Some((job, runners.of(&job.system)?)));
+    let placed: Vec<(&Job, Runner<'_>)> = placed.collect();
+    let mut wanted: Vec<Runner<'_>> = Vec::new();
+    for (job, runner) in &placed {
+        if !is_known(job) && !wanted.contains(runner) {
+            wanted.push(*runner);
         }
     }
-    for (job, machine, ..) in &placed {
-        let own = legs.iter().position(|(known, ..)| known == machine);
-        if let Some((.., jobs)) = legs.get_mut(own.unwrap_or(0)) {
+    if wanted.is_empty() {
+        // Nothing is to be built: any machine will do.
+        wanted.extend(placed.first().map(|(_, runner)| *runner));
+    }
+    let mut legs: Vec<Vec<&Job>> = vec![Vec::new(); wanted.len()];
+    for (job, runner) in &placed {
+        let own = wanted.iter().position(|leg| leg == runner);
+        if let Some(jobs) = legs.get_mut(own.unwrap_or(0)) {
             jobs.push(job);
         }
     }
+    let legs = wanted.iter().zip(&legs);
     Matrix {
         include: legs
-            .into_iter()
-            .map(|(_, labels, jobs)| leg(labels, &jobs))
+            .map(|(runner, jobs)| leg(runner.labels, jobs))
             .collect(),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use nixpy_nix::cache::Caches;
-use nixpy_nix::path_info::path_info;
+use nixpy_nix::path_info::valid_paths;
 use nixpy_nix::{Nix, StorePath, System};
 use nixpy_oci::image::{Body, Image};
 use nixpy_oci::platform::Platform;
@@ -151,15 +151,27 @@ pub async fn preview_matrix(
 
 /// Outputs that are here, or that caches have with all they refer to: each by itself.
 async fn known_outputs(nix: &Nix, plan: &Plan) -> BTreeSet<StorePath> {
+    let outputs: Vec<StorePath> = plan.jobs.iter().map(|job| job.output.clone()).collect();
+    let here = valid_paths(nix, &outputs).await.unwrap_or_default();
+    let mut known: BTreeSet<StorePath> = here.into_iter().collect();
+    let missing: Vec<&StorePath> = outputs
+        .iter()
+        .filter(|path| !known.contains(path))
+        .collect();
+    if missing.is_empty() {
+        return known;
+    }
     let caches = Caches::configured(nix).await;
-    let asked = plan.jobs.iter().map(async |job| {
-        let outputs = std::slice::from_ref(&job.output);
-        let is_here = async || path_info(nix, outputs, false).await.is_ok();
-        let asked = tokio::time::timeout(DEADLINE, caches.closure(nix, outputs));
-        let is_cached = async || !caches.is_empty() && asked.await.is_ok_and(|told| told.is_some());
-        (is_here().await || is_cached().await).then(|| job.output.clone())
-    });
-    join_all(asked).await.into_iter().flatten().collect()
+    let asked = missing
+        .iter()
+        .filter(|_| !caches.is_empty())
+        .map(async |path| {
+            let told = caches.closure(nix, std::slice::from_ref(*path));
+            let told = tokio::time::timeout(DEADLINE, told).await.ok().flatten();
+            told.map(|_| (*path).clone())
+        });
+    known.extend(join_all(asked).await.into_iter().flatten());
+    known
 }
 
 /// What a cache states of sizes may be anything.
