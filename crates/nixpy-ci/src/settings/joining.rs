@@ -45,6 +45,11 @@ pub async fn to_join(
         (None, Some(first)) => first.result.repositories.clone(),
         _ => wishes.repositories.clone(),
     };
+    if let (Some(username), None) = (raw.get("username"), raw.get("repository")) {
+        // A result may come from anywhere, and name any host.
+        let problem = "a password is shown to no registry that only a result names: name the --repository as well";
+        reader.fail(&username.origin.clone(), problem);
+    }
     let targets = registries(&mut reader, going_to, around).await;
     let (tags, output) = (reader.tags(), reader.output());
     reader.ended(ToJoin {
