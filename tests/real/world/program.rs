@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("cp", "coreutils"),
     ("curl", "curl"),
     ("docker-registry", "docker-registry"),
+    ("git", "git"),
     ("kill", "procps"),
     ("mount", "mount"),
     ("nix", "nix-bin (by `nixpy-ci setup`)"),
