@@ -29,6 +29,11 @@ fn one_line_for_a_variable_of_the_workflow() {
     ] });
     assert_eq!(matrix(&ended), expected);
     assert_eq!(ended.calls("build"), 0);
+    let page = include_str!("../../docs/MATRIX.md");
+    assert!(
+        page.contains(&ended.stdout),
+        "docs/MATRIX.md shows another line"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `nixpy-ci index`: results of runs by digest in, one index with its tags out.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 
 use clap::ArgMatches;
 use nixpy_pipeline::join::{JoinError, Joined, Named, join, publish_joined};
@@ -85,7 +85,12 @@ async fn decided(
 }
 
 fn read(file: &str) -> Result<RunResult, String> {
-    let cannot = |e: std::io::Error| format!("it cannot be read: {e}");
+    let cannot = |e: io::Error| match e.kind() {
+        io::ErrorKind::NotFound => {
+            "it is not there: name the files that `nixpy-ci run --by-digest` has left".to_owned()
+        }
+        _ => format!("it cannot be read: {e}"),
+    };
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))

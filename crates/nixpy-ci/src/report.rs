@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use nixpy_pipeline::report::{Outcome, Report};
+use nixpy_pipeline::report::{Outcome, Report, Timings};
 use nixpy_pipeline::result::RunResult;
 
 use crate::print;
@@ -140,10 +140,18 @@ pub fn markdown(report: &Report) -> String {
                 image.system,
             ));
         }
-        add(&format!(
-            "\nEvaluated in {:.1} s, built in {:.1} s, published in {:.1} s.",
-            report.timings.evaluate, report.timings.build, report.timings.publish
-        ));
+        let Timings {
+            evaluate,
+            build,
+            publish,
+            ..
+        } = report.timings;
+        // Images that were joined were built elsewhere.
+        let before = match evaluate > 0.0 {
+            true => format!("Evaluated in {evaluate:.1} s, built in {build:.1} s, published"),
+            false => "Joined".to_owned(),
+        };
+        add(&format!("\n{before} in {publish:.1} s."));
     }
     let mut blocks: Vec<String> = report.error.iter().cloned().collect();
     blocks.extend(report.failures.iter().map(|f| failure_lines(f).join("\n")));
