@@ -124,6 +124,26 @@ pub fn join(results: &[Named], wishes: &Wishes) -> Result<Joined, Vec<JoinError>
         [] => first.result.repositories.clone(),
         wanted => wanted.to_vec(),
     };
+    let mut problems = disagreements(results, first, &repositories);
+    let images = each_once(results, &mut problems);
+    let is_there = |system: &&System| images.iter().any(|(_, one)| one.report.system == **system);
+    let missing = wishes.systems.iter().filter(|system| !is_there(system));
+    problems.extend(missing.cloned().map(JoinError::Missing));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut images: Vec<Published> = images.into_iter().map(|(_, image)| image.clone()).collect();
+    images.sort_by(|a, b| a.report.system.cmp(&b.report.system));
+    Ok(Joined {
+        flake: first.result.flake.clone(),
+        repositories,
+        images,
+    })
+}
+
+/// Results of another source than the first, or that are elsewhere than the index.
+fn disagreements(results: &[Named], first: &Named, wanted: &[Repository]) -> Vec<JoinError> {
+    let set = |names: &[Repository]| -> BTreeSet<Repository> { names.iter().cloned().collect() };
     let mut problems = Vec::new();
     for Named { name, result } in results {
         if !result.source.is(&first.result.source) {
@@ -133,16 +153,22 @@ pub fn join(results: &[Named], wishes: &Wishes) -> Result<Joined, Vec<JoinError>
                 sources: Box::new([first.result.source.clone(), result.source.clone()]),
             });
         }
-        let set =
-            |names: &[Repository]| -> BTreeSet<Repository> { names.iter().cloned().collect() };
-        if set(&result.repositories) != set(&repositories) {
+        if set(&result.repositories) != set(wanted) {
             problems.push(JoinError::Repositories {
                 name: name.clone(),
                 published: result.repositories.clone(),
-                wanted: repositories.clone(),
+                wanted: wanted.to_vec(),
             });
         }
     }
+    problems
+}
+
+/// One image for each platform, and the file that it is from.
+fn each_once<'a>(
+    results: &'a [Named],
+    problems: &mut Vec<JoinError>,
+) -> Vec<(&'a str, &'a Published)> {
     let mut images: Vec<(&str, &Published)> = Vec::new();
     for Named { name, result } in results {
         for image in &result.platforms {
@@ -161,24 +187,7 @@ pub fn join(results: &[Named], wishes: &Wishes) -> Result<Joined, Vec<JoinError>
             }
         }
     }
-    for system in &wishes.systems {
-        if !images
-            .iter()
-            .any(|(_, image)| image.report.system == *system)
-        {
-            problems.push(JoinError::Missing(system.clone()));
-        }
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let mut images: Vec<Published> = images.into_iter().map(|(_, image)| image.clone()).collect();
-    images.sort_by(|a, b| a.report.system.cmp(&b.report.system));
-    Ok(Joined {
-        flake: first.result.flake.clone(),
-        repositories,
-        images,
-    })
+    images
 }
 
 /// An image that is not where its result says.

@@ -6,6 +6,8 @@
 //! itself. That an image is where the result says is asked of the registry, by
 //! [`crate::join`].
 
+use std::collections::BTreeSet;
+
 use nixpy_nix::Source;
 use nixpy_oci::image::Pushed;
 use nixpy_oci::manifest::{Descriptor, media_type};
@@ -120,6 +122,10 @@ impl RunResult {
         }
         if self.repositories.is_empty() || self.platforms.is_empty() {
             return Err("it names no image, or no repository".to_owned());
+        }
+        let distinct: BTreeSet<&Repository> = self.repositories.iter().collect();
+        if distinct.len() < self.repositories.len() {
+            return Err("it names a repository twice".to_owned());
         }
         self.platforms.iter().try_for_each(Published::agrees)
     }

@@ -10,7 +10,7 @@ mod tagging;
 
 use std::path::Path;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use nixpy_nix::StorePath;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{How, Image, Pushed};
@@ -243,7 +243,8 @@ impl Places {
     pub async fn may_push(&self) -> Result<(), DestinationError> {
         let places = self.destinations();
         let asked = places.iter().map(|place| place.may_push());
-        try_join_all(asked).await.map(|_| ())
+        // To the end, also where another refuses: what was opened there is to be closed.
+        join_all(asked).await.into_iter().collect()
     }
 
     fn destinations(&self) -> Vec<&Destination> {
