@@ -57,12 +57,8 @@ fn two_stores_give_the_index_of_a_single_run_bit_for_bit() {
         .args(["-t", "v1", "--json"]);
     here.prepare(&mut index);
     let report = run(&mut index).succeeded().json();
+    assert_eq!(report["platforms"].as_array().unwrap().len(), 2);
     assert!(proxy.requests().len() <= 6, "{:#?}", proxy.requests());
-    let seconds = report["timings"]["publish"].as_f64().unwrap();
-    eprintln!(
-        "joined by {} requests in {seconds} s",
-        proxy.requests().len()
-    );
 
     assert_eq!(registry.tags("acme/parts"), ["v1"]);
     let joined = format!("docker://{parts}:v1");
