@@ -107,6 +107,21 @@ fn a_result_without_by_digest_is_a_mistake() {
 }
 
 #[test]
+fn a_result_that_could_not_be_written_is_told_before_the_work() {
+    let scenario = service();
+    let arguments = [
+        "--by-digest",
+        "-r",
+        "ghcr.io/acme/api",
+        "--result",
+        "absent/r.json",
+    ];
+    let ended = scenario.run(arguments).ended().with_code(2);
+    assert_eq!(ended.nix_calls().len(), 0);
+    ended.with_the_error(&["--result", "absent/r.json", "make it"]);
+}
+
+#[test]
 fn what_cannot_be_told_apart_is_not_built() {
     let silent = Replay::of(["flake", "metadata"]).exit(1);
     let moving = |rev: &str| Replay::of(["flake", "metadata"]).stdout(metadata(Some(rev)));

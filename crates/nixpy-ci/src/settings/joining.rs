@@ -1,7 +1,8 @@
 //! The settings of work that is spread over several machines: `--by-digest`, the runners
 //! of a matrix, and all that `nixpy-ci index` takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use nixpy_nix::System;
 use nixpy_oci::name::Tag;
@@ -37,9 +38,10 @@ pub async fn to_join(
     around: &Surroundings<'_>,
 ) -> Result<ToJoin, Vec<Problem>> {
     let mut reader = Reader::of(raw);
+    let systems: BTreeSet<System> = reader.many("system", parse).into_iter().collect();
     let wishes = Wishes {
         repositories: repositories(&mut reader),
-        systems: reader.many("system", parse::<System>),
+        systems: systems.into_iter().collect(),
     };
     let going_to = match (raw.get("repository"), results.first()) {
         (None, Some(first)) => first.result.repositories.clone(),
@@ -62,7 +64,7 @@ pub async fn to_join(
 
 impl Reader<'_> {
     /// Whether images go without a tag, which only a registry lets be joined.
-    pub(super) fn by_digest(&mut self, targets: &[Target]) -> bool {
+    pub(super) fn by_digest(&mut self, targets: &[Target], around: &Surroundings<'_>) -> bool {
         let by_digest = self.switch("by-digest");
         let layout = |target: &Target| matches!(target, Target::Layout(_));
         if let Some(raw) = self.raw.get("by-digest")
@@ -79,6 +81,17 @@ impl Reader<'_> {
         {
             let problem = "only a run --by-digest leaves a result: add that, or leave this out";
             self.fail(&raw.origin.clone(), problem);
+        }
+        if let (Some(raw), true) = (self.raw.get("result"), by_digest) {
+            // Better known now than after the work that it is to tell of.
+            let file = around.cwd.join(raw.first());
+            if !file.parent().is_some_and(Path::is_dir) {
+                let problem = format!(
+                    "the directory of {} is not there: make it, or name another file",
+                    file.display()
+                );
+                self.fail(&raw.origin.clone(), problem);
+            }
         }
         by_digest
     }

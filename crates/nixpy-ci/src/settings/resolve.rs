@@ -112,7 +112,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let compression = reader.compression();
     let image = reader.image();
     let targets = targets(&mut reader, around).await;
-    let by_digest = reader.by_digest(&targets);
+    let by_digest = reader.by_digest(&targets, around);
     let runners = reader.runners();
     let matrix = reader.switch("matrix").then_some(runners);
     let max_layers = reader.number("max-layers", 2..=127).unwrap_or(100);
