@@ -66,3 +66,22 @@ impl Metadata {
             .unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_tells_the_same_tree() {
+        for version in ["2.8.0", "2.26.3", "2.34.8"] {
+            let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+            let file = format!("{fixtures}/{version}/flake-metadata.json");
+            let metadata: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+            let source = Metadata(metadata).source();
+            let hash = "sha256-KYC5SfdT0JD3a1ojJBE7UW1sxa1OTSf8WUy4DqC0TZ8=";
+            assert_eq!(source.nar_hash, hash.parse().ok(), "{version}");
+            assert_eq!((source.revision, source.directory), (None, None));
+        }
+    }
+}
