@@ -15,6 +15,7 @@ mod builds;
 mod cancelling;
 mod crossing;
 mod derived;
+mod joining;
 mod layouts;
 mod machines;
 mod metadata;

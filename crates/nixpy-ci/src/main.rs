@@ -3,6 +3,7 @@
 
 mod cli;
 mod exit;
+mod index;
 mod load;
 mod preview;
 mod render;
@@ -66,6 +67,7 @@ async fn dispatch(matches: &ArgMatches) -> Code {
     let environment: Environment = std::env::vars_os().collect();
     match matches.subcommand() {
         Some(("run", flags)) => run::run(flags, &environment).await,
+        Some(("index", flags)) => index::index(flags, &environment).await,
         Some(("plan", flags)) => run::plan(flags, &environment).await,
         Some(("setup", flags)) => {
             let text = |name: &str| flags.get_one::<String>(name).cloned();

@@ -3,7 +3,7 @@
 //! - [`program`]: where `nix` is and how it is called; [`version`]: whose and which
 //! - [`flake_ref`], [`installable`]: what a user types
 //! - [`evaluate`]: what a flake offers, for all systems in one evaluation
-//! - [`fingerprint`]: whether the answer would still be the same
+//! - [`fingerprint`]: whether the answer would still be the same; [`source`]: of which tree it is
 //! - [`build`]: one `nix build` over all of it, and whose fault a failure is
 //! - [`log`]: what Nix says while it works, as events
 //! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know,
@@ -39,6 +39,7 @@ pub mod program;
 mod run;
 pub mod script;
 pub mod settings;
+pub mod source;
 pub mod store_path;
 pub mod system;
 pub mod version;
@@ -49,6 +50,7 @@ pub use flake_ref::FlakeRef;
 pub use installable::{AttrPath, Installable};
 pub use nar_hash::NarHash;
 pub use program::Nix;
+pub use source::{Revision, Source};
 pub use store_path::StorePath;
 pub use system::System;
 pub use version::{Flavour, NixVersion};

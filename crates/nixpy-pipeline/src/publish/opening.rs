@@ -37,6 +37,26 @@ pub(super) fn open(
     })
 }
 
+/// A destination by itself, of which nothing is known.
+///
+/// # Errors
+/// It cannot be used.
+pub fn place(target: &Target) -> Result<Destination, DestinationError> {
+    open(target, &[], Layout::open)
+}
+
+/// Whether this user may push to a destination, without anything being pushed. A layout
+/// is not asked: to open it would make it.
+///
+/// # Errors
+/// The registry does not let him, and says why; or it cannot be asked.
+pub async fn may_push(target: &Target) -> Result<(), DestinationError> {
+    match target {
+        Target::Layout(_) => Ok(()),
+        Target::Registry { .. } => place(target)?.may_push().await,
+    }
+}
+
 /// A token is asked for each; more than these hardly ever have what others lack.
 const MOST_SOURCES: usize = 8;
 
