@@ -4,6 +4,7 @@
 //! - [`flake_ref`], [`installable`]: what a user types
 //! - [`evaluate`]: what a flake offers, for all systems in one evaluation
 //! - [`fingerprint`]: whether the answer would still be the same
+//! - [`prove`](mod@prove): whether a system is really built, here or on a builder
 //! - [`build`]: one `nix build` over all of it, and whose fault a failure is
 //! - [`log`]: what Nix says while it works, as events
 //! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know,
@@ -36,6 +37,7 @@ mod nar;
 pub mod nar_hash;
 pub mod path_info;
 pub mod program;
+pub mod prove;
 mod run;
 pub mod script;
 pub mod settings;
