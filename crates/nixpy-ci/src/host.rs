@@ -1,8 +1,10 @@
 //! What this machine is, as far as a plan asks.
 
 use nixpy_nix::System;
-use nixpy_nix::machine::{Arch, Binfmt, Root, foreign_programs};
+use nixpy_nix::machine::{Arch, Binfmt, Environment as Variables, Root, foreign_programs};
 use nixpy_pipeline::plan::Host;
+
+use crate::settings::Environment;
 
 /// Reads the kernel's list of foreign programs: a few small files.
 pub fn host() -> Host {
@@ -19,4 +21,12 @@ pub fn host() -> Host {
         system: System::host(),
         emulated,
     }
+}
+
+/// The variables that matter to Nix and to what this machine needs for it.
+pub fn environment(environment: &Environment) -> Variables {
+    let readable = environment
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())));
+    Variables::from_vars(readable)
 }

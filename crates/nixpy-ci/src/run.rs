@@ -93,14 +93,14 @@ pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
     }
 }
 
-fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
+pub(crate) fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
     let nix = Nix::find(resolved.nix.as_deref())?;
     Ok(nix
         .with_options(resolved.nix_options.clone())
         .without_variables(secret_variables()))
 }
 
-fn wrong(problems: &[String], environment: &Environment) -> Code {
+pub(crate) fn wrong(problems: &[String], environment: &Environment) -> Code {
     // How to show anything is itself a setting.
     let renderer = renderer(Progress::Auto, environment);
     problems.iter().for_each(|problem| renderer.error(problem));
@@ -139,7 +139,10 @@ impl Drop for MovedTags {
     }
 }
 
-async fn settings(flags: &ArgMatches, environment: &Environment) -> Result<Resolved, Vec<String>> {
+pub(crate) async fn settings(
+    flags: &ArgMatches,
+    environment: &Environment,
+) -> Result<Resolved, Vec<String>> {
     let raw = RawInputs::collect(flags, environment).map_err(|e| vec![e.to_string()])?;
     let cwd = std::env::current_dir()
         .map_err(|e| vec![format!("the current directory cannot be read: {e}")])?;
@@ -256,7 +259,7 @@ fn image_name(name: &str) -> String {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+pub(crate) fn json(value: &impl serde::Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
     // A log may hold what an old form of GitHub's commands looks like, which counts

@@ -1,15 +1,13 @@
 //! `nixpy-ci setup`: says what it will change, and changes it.
 
-use std::collections::BTreeMap;
-
 use nixpy_nix::machine::{
-    Environment as MachineEnvironment, Machine, Release, Root, SetupError, SetupEvent, SetupPlan,
-    Site, SystemRunner, Wanted, apply,
+    Machine, Release, Root, SetupError, SetupEvent, SetupPlan, Site, SystemRunner, Wanted, apply,
 };
 
 use nixpy_pipeline::report::told;
 
 use crate::exit::Code;
+use crate::host;
 use crate::render::line;
 use crate::settings::Environment;
 
@@ -30,11 +28,7 @@ pub struct Request {
 
 /// Probes, says, changes, and looks again.
 pub async fn setup(request: Request, environment: &Environment) -> Code {
-    let variables: BTreeMap<String, String> = environment
-        .iter()
-        .filter_map(|(k, v)| Some((k.to_str()?.to_owned(), v.to_str()?.to_owned())))
-        .collect();
-    let environment = MachineEnvironment::from_vars(variables);
+    let environment = host::environment(environment);
     let site = Site {
         root: &Root::system(),
         environment: &environment,

@@ -81,6 +81,15 @@ impl FlakeRef {
         self.local.as_deref()
     }
 
+    /// The git repository from which Nix takes the flake, if it is one on this machine's
+    /// disk: then what git does not track is not seen.
+    pub fn repository(&self) -> Option<&Path> {
+        let dir = self
+            .local_dir()
+            .filter(|_| !self.text.starts_with("path:"))?;
+        dir.ancestors().find(|root| root.join(".git").exists())
+    }
+
     /// The file that this error of Nix misses although it lies in the flake's
     /// directory: one that git does not track. `None` if the error is about something else.
     pub fn untracked_file(&self, message: &str) -> Option<PathBuf> {

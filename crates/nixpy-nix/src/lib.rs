@@ -2,6 +2,7 @@
 //!
 //! - [`program`]: where `nix` is and how it is called; [`version`]: whose and which
 //! - [`flake_ref`], [`installable`]: what a user types
+//! - [`untracked`]: files of a flake that git does not track, and Nix does not see
 //! - [`evaluate`]: what a flake offers, for all systems in one evaluation
 //! - [`fingerprint`]: whether the answer would still be the same
 //! - [`prove`](mod@prove): whether a system is really built, here or on a builder
@@ -43,6 +44,7 @@ pub mod script;
 pub mod settings;
 pub mod store_path;
 pub mod system;
+pub mod untracked;
 pub mod version;
 
 pub use abilities::Abilities;

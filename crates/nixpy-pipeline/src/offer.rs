@@ -36,11 +36,7 @@ pub struct Offered {
 pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<Offered, NixError> {
     let question = question(inputs);
     let memo = memo(nix, inputs, &question).await;
-    if let Some(offered) = memo.as_ref().and_then(Memo::recall::<Offered>)
-        && offered.is_in_store()
-    {
-        // The fingerprint holds the program: it is the one that answered.
-        nix.learn_version(&offered.offers.nix_version);
+    if let Some(offered) = recall(nix, memo.as_ref()) {
         return Ok(offered);
     }
     let mut offered = Offered {
@@ -57,6 +53,21 @@ pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<O
         memo.keep(&offered);
     }
     Ok(offered)
+}
+
+/// What the flake has answered before, if it is what it was then. Nothing is evaluated.
+pub async fn recalled(nix: &Nix, inputs: &Inputs) -> Option<Offered> {
+    let memo = memo(nix, inputs, &question(inputs)).await;
+    recall(nix, memo.as_ref())
+}
+
+fn recall(nix: &Nix, memo: Option<&Memo>) -> Option<Offered> {
+    let offered = memo.and_then(Memo::recall::<Offered>)?;
+    offered.is_in_store().then(|| {
+        // The fingerprint holds the program: it is the one that answered.
+        nix.learn_version(&offered.offers.nix_version);
+        offered
+    })
 }
 
 /// Asks the flake and writes nothing, not even derivations. What an archive is made

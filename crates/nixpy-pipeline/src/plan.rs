@@ -241,7 +241,7 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
     })
 }
 
-fn wanted(inputs: &Inputs) -> String {
+pub(crate) fn wanted(inputs: &Inputs) -> String {
     match &inputs.attribute {
         Some(attribute) => format!("`{attribute}`"),
         None => format!(

@@ -40,6 +40,9 @@ pub struct Abilities {
     pub builders_version: Option<String>,
     /// What whoever builds takes beside its own system.
     pub extra_platforms: Vec<String>,
+    /// The caches that whoever builds takes from; `None` where the user's settings count,
+    /// or it is not known.
+    pub caches_allowed: Option<Vec<String>>,
     /// Who asks; empty where nobody has to know.
     pub user: String,
     /// The nix.conf of whoever builds.
@@ -86,9 +89,18 @@ impl Abilities {
             }
             (Builds::Daemon(_) | Builds::Elsewhere(_), _) => settings.default_platforms.clone(),
         };
+        let caches_allowed = match (&builds, effective) {
+            (Builds::Daemon(Trust::Untrusted), Some(text)) => {
+                let mut allowed = setting_in(text, "substituters", &settings.default_substituters);
+                allowed.extend(setting_in(text, "trusted-substituters", &[]));
+                Some(allowed)
+            }
+            _ => None,
+        };
         Self {
             settings,
             builds,
+            caches_allowed,
             builders_version: store.version,
             extra_platforms,
             user: who.user,
@@ -103,6 +115,14 @@ impl Abilities {
         let named = self.extra_platforms.iter();
         system.as_str() == self.settings.system
             || named.into_iter().any(|name| name == system.as_str())
+    }
+
+    /// Whether whoever builds takes paths from this cache if this user asks it to.
+    pub fn may_take_from(&self, cache: &str) -> bool {
+        // Nix itself compares them without the slash at the end.
+        let bare = |url: &str| url.trim_end_matches('/').to_owned();
+        let allowed = self.caches_allowed.as_ref();
+        allowed.is_none_or(|allowed| allowed.iter().any(|url| bare(url) == bare(cache)))
     }
 
     /// Whether this machine's own processor runs what is built for the system: its own,

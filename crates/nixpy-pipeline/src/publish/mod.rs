@@ -29,6 +29,7 @@ use crate::plan::Job;
 
 pub use loading::{Loadable, loadable};
 use opening::OpenLayout;
+pub use opening::is_let_in;
 
 /// Where images go, and what is there before.
 pub struct Places {

@@ -1,0 +1,67 @@
+//! Where the image goes: whether a registry lets us in, whether a folder can be written.
+
+use std::path::Path;
+
+use futures_util::future::join_all;
+use nixpy_oci::destination::DestinationError;
+use rustix::fs::{Access, access};
+
+use super::Patient;
+use super::check::{Check, Concern, about};
+use super::disk::nearest;
+use crate::inputs::Target;
+use crate::publish::is_let_in;
+use crate::report::told;
+
+pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
+    let targets = patient.inputs.targets.iter();
+    join_all(targets.map(|target| one(patient, target))).await
+}
+
+async fn one(patient: &Patient<'_>, target: &Target) -> Check {
+    match target {
+        Target::Layout(path) => layout(path),
+        Target::Registry { repository, .. } => {
+            let about = about("destination", repository, Concern::Remote);
+            let asked = is_let_in(target, patient.inputs.tags.first());
+            match patient.within(asked).await {
+                Ok(Ok(())) => about.fine("the registry lets this user in"),
+                Ok(Err(error)) => about.trouble(told(&error), cure(&error)),
+                Err(late) => about.trouble(
+                    late,
+                    "Check the registry's name and the network: it accepts connections and says nothing",
+                ),
+            }
+        }
+    }
+}
+
+/// The errors of registries bring their own.
+fn cure(error: &DestinationError) -> String {
+    match error {
+        DestinationError::Layout(_) => "Name another: --layout DIR".to_owned(),
+        DestinationError::Remote(_) => {
+            "Check name and login: `docker login`, `podman login`, or --username and NIXPY_PASSWORD"
+                .to_owned()
+        }
+    }
+}
+
+fn layout(path: &Path) -> Check {
+    let about = about(
+        "destination",
+        format!("oci:{}", path.display()),
+        Concern::Machine,
+    );
+    let there = nearest(path);
+    match access(there, Access::WRITE_OK) {
+        Ok(()) if there == path && !there.is_dir() => {
+            about.trouble("it is a file", "Name a directory: --layout DIR")
+        }
+        Ok(()) => about.fine("can be written"),
+        Err(error) => about.trouble(
+            format!("{} cannot be written: {error}", there.display()),
+            "Name a directory that can: --layout DIR",
+        ),
+    }
+}
