@@ -1,5 +1,6 @@
 //! The JSON that leaves the process: what version 1 once wrote is read for ever.
 
+use nixpy_pipeline::doctor::Diagnosis;
 use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::report::Report;
 use serde::Serialize;
@@ -19,6 +20,11 @@ fn the_report_of_a_failure_of_version_1_is_still_read() {
 #[test]
 fn a_plan_of_version_1_is_still_read() {
     keeps::<Plan>(include_str!("fixtures/plan-v1.json"));
+}
+
+#[test]
+fn what_a_doctor_of_version_1_found_is_still_read() {
+    keeps::<Diagnosis>(include_str!("fixtures/doctor-v1.json"));
 }
 
 /// It parses, and nothing that it says is lost. Fields may be added.

@@ -121,14 +121,28 @@ pub async fn prove(
     if let (None, Some(kind)) = (reason, store_failure(&complaint)) {
         return Err(NixError::new("build with", nix.program().display(), kind).into());
     }
-    // Why a builder could not be reached is said before the verdict, and only as a warning.
     let warned = ended.messages.iter().filter(|message| {
         message.level <= Level::Notice && !message.text.starts_with("building '")
     });
     let mut said: Vec<String> = warned.map(|message| message.text.clone()).collect();
+    // Why a builder could not be used is said first, and then at length that it was not.
+    let verdict = said.iter().position(|text| is_verdict(text));
+    if let Some(end @ 1..) = verdict {
+        said.truncate(end);
+    }
     said.extend(own.iter().flat_map(|build| build.tail.iter().cloned()));
     said.dedup();
     Err(ProofError::Failed(said.join("\n")))
+}
+
+/// Whether Nix only says that there is nobody left to build.
+fn is_verdict(text: &str) -> bool {
+    let verdicts = [
+        "Failed to find a machine for remote build",
+        "nable to start any build",
+        "local builds are disabled",
+    ];
+    verdicts.iter().any(|verdict| text.contains(verdict))
 }
 
 fn unwritable(cause: std::io::Error) -> ProofError {

@@ -1,6 +1,8 @@
 //! Each binary cache: whether it answers, and whether Nix would take what it holds of this
 //! flake's outputs.
 
+use std::path::Path;
+
 use futures_util::future::join_all;
 use nixpy_nix::cache::{Held, held, reach};
 use nixpy_nix::{Abilities, StorePath};
@@ -23,6 +25,15 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
 
 async fn one(patient: &Patient<'_>, abilities: &Abilities, url: &str) -> Check {
     let about = about("cache", url, Concern::Remote);
+    // Nix would make the folder.
+    if let Some(folder) = url.strip_prefix("file://")
+        && !Path::new(folder.split('?').next().unwrap_or_default()).exists()
+    {
+        let cure = format!("Put it there, or take {url} out of Nix's setting `substituters`");
+        return about
+            .concerning(Concern::Machine)
+            .warning("there is no such folder", cure);
+    }
     let (reached, outputs) =
         tokio::join!(patient.within(reach(patient.nix, url)), outputs(patient));
     let took = match reached {

@@ -25,7 +25,7 @@ async fn one(patient: &Patient<'_>, target: &Target) -> Check {
             let about = about("destination", repository, Concern::Remote);
             let asked = is_let_in(target, patient.inputs.tags.first());
             match patient.within(asked).await {
-                Ok(Ok(())) => about.fine("the registry lets this user in"),
+                Ok(Ok(())) => about.fine("can be read; whether this user may push shows with the first layer"),
                 Ok(Err(error)) => about.trouble(told(&error), cure(&error)),
                 Err(late) => about.trouble(
                     late,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
-use super::check::{Check, Concern, about};
+use super::check::{About, Check, Concern, about};
 use crate::inputs::{Inputs, Target};
 
 /// Less than this, and a build of Python with a few wheels may not fit.
@@ -37,10 +37,13 @@ pub(super) fn check(inputs: &Inputs) -> Vec<Check> {
 
 fn one(place: &Path, cure: &str) -> Check {
     let about = about("room", place.display(), Concern::Machine);
-    let free = match statvfs(nearest(place)) {
-        Ok(there) => there.f_bavail.saturating_mul(there.f_frsize),
-        Err(error) => return about.not_checked(error.to_string()),
-    };
+    match statvfs(nearest(place)) {
+        Ok(there) => judged(&about, there.f_bavail.saturating_mul(there.f_frsize), cure),
+        Err(error) => about.not_checked(error.to_string()),
+    }
+}
+
+fn judged(about: &About, free: u64, cure: &str) -> Check {
     let found = format!("{:.1} GB free", free as f64 / 1e9);
     match free {
         _ if free < TOO_LITTLE => about.trouble(found, cure),
@@ -53,4 +56,24 @@ fn one(place: &Path, cure: &str) -> Check {
 pub(super) fn nearest(place: &Path) -> &Path {
     let existing = place.ancestors().find(|folder| folder.exists());
     existing.unwrap_or(Path::new("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fills_up_is_a_warning_before_it_is_trouble() {
+        let about = about("room", "/tmp", Concern::Machine);
+        for (free, state) in [
+            (0, State::Trouble),
+            (999_999_999, State::Trouble),
+            (1_000_000_000, State::Warning),
+            (4_999_999_999, State::Warning),
+            (5_000_000_000, State::Fine),
+        ] {
+            assert_eq!(judged(&about, free, "make room").state, state, "{free}");
+        }
+    }
 }

@@ -44,7 +44,7 @@ async fn one(patient: &Patient<'_>, abilities: &Abilities, system: &System) -> C
     let (nix, how) = match &emulation {
         Emulation::ByOption { option, .. } => (
             patient.nix.clone().with_options(vec![option.clone()]),
-            format!(", if Nix is told: --nix-option {}={}", option.0, option.1),
+            format!(", by the option {} = {}", option.0, option.1),
         ),
         _ => (patient.nix.clone(), String::new()),
     };
