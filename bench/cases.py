@@ -9,6 +9,7 @@ import measure
 from contenders import Push, Workshop
 from figures import Figure, against_best, compared, details, median, megabytes
 from measure import Run
+from platforms import planning, together
 
 NATIVE = ("--system", "x86_64-linux")
 # nixpy-ci's own defaults, for the program that measures the limit.
@@ -253,6 +254,8 @@ Case = Callable[[Workshop, int], list[Figure]]
 CASES: dict[str, Case] = {
     "start": start,
     "nothing-to-do": nothing_to_do,
+    "plan": planning,
+    "two-systems": together,
     "small": small,
     "cold": cold,
     "cold-zstd": cold_zstd,

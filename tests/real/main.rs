@@ -21,3 +21,4 @@ mod pushes;
 mod refusals;
 mod stored;
 mod telling;
+mod versions;

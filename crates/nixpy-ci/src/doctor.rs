@@ -5,9 +5,10 @@ use clap::ArgMatches;
 use nixpy_pipeline::doctor::{Check, Concern, Diagnosis, State, diagnose};
 
 use crate::exit::Code;
+use crate::print;
 use crate::run::{json, nix, settings, wrong};
 use crate::settings::Environment;
-use crate::{host, print};
+use crate::setup::machine_environment;
 
 /// Looks at everything, and tells it.
 pub async fn doctor(flags: &ArgMatches, environment: &Environment) -> Code {
@@ -15,7 +16,7 @@ pub async fn doctor(flags: &ArgMatches, environment: &Environment) -> Code {
         Ok(resolved) => resolved,
         Err(problems) => return wrong(&problems, environment),
     };
-    let machine = host::environment(environment);
+    let machine = machine_environment(environment);
     let diagnosis = diagnose(nix(&resolved), &resolved.inputs, &machine).await;
     match resolved.output.json {
         true => print(&json(&diagnosis)),

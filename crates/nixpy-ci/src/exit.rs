@@ -6,6 +6,7 @@ use nixpy_oci::destination::DestinationError;
 use nixpy_oci::layer::LayerError;
 use nixpy_oci::publish::PublishError;
 use nixpy_oci::stored::StoredError;
+use nixpy_pipeline::plan::PlanError;
 use nixpy_pipeline::report::{Outcome, Report};
 use nixpy_pipeline::run::RunError;
 
@@ -32,6 +33,9 @@ impl From<&RunError> for Code {
         match error {
             RunError::Nix(error) => error.into(),
             RunError::Image(error) if error.is_damage() => Self::Failed,
+            RunError::Plan(problems) if problems.iter().all(PlanError::is_of_the_machine) => {
+                Self::Machine
+            }
             RunError::Plan(_) | RunError::Image(_) => Self::Inputs,
             RunError::Destination(error) => error.into(),
             RunError::Publish(error) => error.into(),

@@ -4,7 +4,6 @@
 mod cli;
 mod doctor;
 mod exit;
-mod host;
 mod load;
 mod preview;
 mod render;

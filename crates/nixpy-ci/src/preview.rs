@@ -24,13 +24,14 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
     let mut lines = vec![format!("{} would be built:", plan.flake)];
     for job in &plan.jobs {
         lines.push(format!(
-            "  {:<16} packages.{}.{}, {}",
+            "  {:<16} {}, {}",
             job.platform.to_string(),
-            job.system,
-            job.attribute,
+            job.offered_as(),
             job.strategy
         ));
         lines.push(format!("  {:<16} {}", "", job.derivation));
+        let declined = job.declined.iter();
+        lines.extend(declined.map(|declined| format!("  {:<16} {declined}", "")));
     }
     lines.push(format!(
         "and published to {} as {}",

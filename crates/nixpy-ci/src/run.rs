@@ -7,6 +7,7 @@ use clap::ArgMatches;
 use nixpy_nix::{Nix, NixError};
 use nixpy_pipeline::event::Event;
 use nixpy_pipeline::inputs::{Loader, Target};
+use nixpy_pipeline::look::For;
 use nixpy_pipeline::preview::{Preview, preview, preview_layers};
 use nixpy_pipeline::report::{Report, told};
 use nixpy_pipeline::run::{self, Finished, RunError};
@@ -15,7 +16,8 @@ use crate::exit::Code;
 use crate::render::{Renderer, line, renderer};
 use crate::settings::table::secret_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
-use crate::{host, load, print, report, setup};
+use crate::setup::machine_environment;
+use crate::{load, print, report, setup};
 
 /// Does it, and tells how it ended.
 pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
@@ -49,7 +51,9 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         }
     };
     if resolved.dry_run {
-        return dry_run(&nix, &resolved, renderer.as_ref()).await;
+        let machine = machine_environment(environment);
+        let preview = preview(&nix, &resolved.inputs, &machine, For::ThisMachine).await;
+        return print_preview(preview, &resolved, renderer.as_ref());
     }
     if let Some(loader) = resolved.inputs.load
         && let Err(e) = load::find(loader, environment)
@@ -58,7 +62,8 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         return Code::Machine;
     }
     let moved = MovedTags::default();
-    let ended = run::run(&nix, &resolved.inputs, &host::host(), &|event| {
+    let machine = machine_environment(environment);
+    let ended = run::run(&nix, &resolved.inputs, &machine, &|event| {
         moved.note(&event);
         renderer.event(&event);
     })
@@ -83,7 +88,8 @@ pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
     let renderer = renderer(resolved.output.progress, environment);
     match nix(&resolved) {
         Ok(nix) => {
-            let preview = preview_layers(&nix, &resolved.inputs, &host::host()).await;
+            let preview =
+                preview_layers(&nix, &resolved.inputs, &machine_environment(environment)).await;
             print_preview(preview, &resolved, renderer.as_ref())
         }
         Err(e) => {
@@ -154,11 +160,6 @@ pub(crate) async fn settings(
     resolve(&raw, &around)
         .await
         .map_err(|e| e.iter().map(ToString::to_string).collect())
-}
-
-async fn dry_run(nix: &Nix, resolved: &Resolved, renderer: &dyn Renderer) -> Code {
-    let preview = preview(nix, &resolved.inputs, &host::host()).await;
-    print_preview(preview, resolved, renderer)
 }
 
 fn print_preview(

@@ -1,13 +1,13 @@
 //! `nixpy-ci setup`: says what it will change, and changes it.
 
 use nixpy_nix::machine::{
-    Machine, Release, Root, SetupError, SetupEvent, SetupPlan, Site, SystemRunner, Wanted, apply,
+    Environment as MachineEnvironment, Machine, Release, Root, SetupError, SetupEvent, SetupPlan,
+    Site, SystemRunner, Wanted, apply,
 };
 
 use nixpy_pipeline::report::told;
 
 use crate::exit::Code;
-use crate::host;
 use crate::render::line;
 use crate::settings::Environment;
 
@@ -28,7 +28,7 @@ pub struct Request {
 
 /// Probes, says, changes, and looks again.
 pub async fn setup(request: Request, environment: &Environment) -> Code {
-    let environment = host::environment(environment);
+    let environment = machine_environment(environment);
     let site = Site {
         root: &Root::system(),
         environment: &environment,
@@ -70,6 +70,13 @@ pub async fn setup(request: Request, environment: &Environment) -> Code {
             }
         }
     }
+}
+
+/// What of the environment decides about this machine's Nix.
+pub fn machine_environment(environment: &Environment) -> MachineEnvironment {
+    let text = environment.iter();
+    let text = text.filter_map(|(k, v)| Some((k.to_str()?.to_owned(), v.to_str()?.to_owned())));
+    MachineEnvironment::from_vars(text)
 }
 
 async fn change(plan: &SetupPlan, site: &Site<'_, SystemRunner>) -> Result<(), SetupError> {

@@ -76,6 +76,30 @@ impl Caches {
         self.urls.is_empty()
     }
 
+    /// Which of these paths some cache holds that is to be believed. What they refer to is
+    /// there as well then: nobody can put a path into a cache without it.
+    pub async fn hold(&self, nix: &Nix, paths: &[StorePath]) -> BTreeSet<StorePath> {
+        let each = self.urls.iter().map(async |url| {
+            let told = ask(nix, url, paths).await.unwrap_or_default();
+            let held = told.into_iter().map(|info| info.path);
+            let held: Vec<StorePath> = held.filter(|path| paths.contains(path)).collect();
+            if !self.signed_only || held.is_empty() {
+                return held;
+            }
+            let all: Vec<&StorePath> = held.iter().collect();
+            if verified(nix, url, &all).await {
+                return held;
+            }
+            let verified = held
+                .iter()
+                .map(async |path| verified(nix, url, &[path]).await);
+            let verified = join_all(verified).await;
+            let signed = held.into_iter().zip(verified).filter(|(_, signed)| *signed);
+            signed.map(|(path, _)| path).collect()
+        });
+        join_all(each).await.into_iter().flatten().collect()
+    }
+
     /// Everything that these paths refer to, themselves included; `None` unless all of
     /// it is known, here or from a cache that is to be believed.
     pub async fn closure(&self, nix: &Nix, roots: &[StorePath]) -> Option<KnownClosure> {

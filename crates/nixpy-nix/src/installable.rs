@@ -79,6 +79,21 @@ impl AttrPath {
         &self.0
     }
 
+    /// The attribute that these names lead to; the flake's own root if there are none.
+    pub fn of(names: Vec<String>) -> Self {
+        Self(names)
+    }
+
+    /// The same attribute with something put after its last name.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        let mut names = self.0.clone();
+        if let Some(last) = names.last_mut() {
+            last.push_str(suffix);
+        }
+        Self(names)
+    }
+
     /// An attribute at the top, whatever characters its name has.
     pub fn name(name: impl Into<String>) -> Self {
         Self(vec![name.into()])

@@ -9,6 +9,8 @@ use nixpy_oci::compress::Compression;
 use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::registry::{Credentials, RegistryOptions};
 
+use crate::plan::Strategy;
+
 /// Everything that decides about a run.
 #[derive(Debug)]
 pub struct Inputs {
@@ -18,6 +20,10 @@ pub struct Inputs {
     pub attribute: Option<AttrPath>,
     /// What to build for; all that the flake offers if empty.
     pub systems: Vec<System>,
+    /// How systems are to be built, where it is not for the plan to decide.
+    pub strategies: BTreeMap<System, Strategy>,
+    /// What is cross-compiled for a system: an attribute of this machine's system.
+    pub cross: BTreeMap<System, AttrPath>,
     /// Where the image goes; at least one.
     pub targets: Vec<Target>,
     /// Set when everything is in place; at least one.

@@ -20,6 +20,7 @@ pub mod image;
 pub mod index;
 pub mod inputs;
 pub mod lockfile;
+pub mod look;
 pub mod memo;
 pub mod offer;
 pub mod plan;

@@ -10,15 +10,16 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use nixpy_nix::derivation::{Derivation, show_derivations};
-use nixpy_nix::evaluate::{Offer, Offers, Question, evaluate};
+use nixpy_nix::evaluate::{CrossNames, Offer, Offers, Question, evaluate};
 use nixpy_nix::fingerprint::fingerprint;
-use nixpy_nix::{AttrPath, Nix, NixError, StorePath};
+use nixpy_nix::{AttrPath, Nix, NixError, StorePath, System};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, OnEvent};
 use crate::inputs::Inputs;
 use crate::memo::Memo;
 use crate::plan::{CANDIDATES, Form, form_of};
+use crate::platform::{platform_of, systems};
 
 /// The answer of the flake.
 #[derive(Debug, Serialize, Deserialize)]
@@ -101,29 +102,68 @@ fn question(inputs: &Inputs) -> Question {
     Question {
         flake: inputs.flake.clone(),
         systems: (!inputs.systems.is_empty()).then(|| inputs.systems.clone()),
+        cross: Some((System::host(), cross_names(inputs, &candidates))),
         candidates,
         extra_arguments: Vec::new(),
     }
 }
 
+/// How what is cross-compiled for a system may be called: `image-aarch64`,
+/// `image-aarch64-linux`, `image-arm64`.
+fn cross_names(inputs: &Inputs, candidates: &[AttrPath]) -> Vec<CrossNames> {
+    let targets = match inputs.systems.is_empty() {
+        true => systems().collect(),
+        false => inputs.systems.clone(),
+    };
+    let foreign = targets.into_iter().filter(|t| *t != System::host());
+    let names = foreign.filter_map(|target| {
+        let architecture = platform_of(&target)?.architecture;
+        let words = [target.cpu(), target.as_str(), &architecture];
+        let candidates = match inputs.cross.get(&target) {
+            Some(named) => vec![named.clone()],
+            None => {
+                let suffixed =
+                    |path: &AttrPath| words.map(|word| path.with_suffix(&format!("-{word}")));
+                candidates.iter().flat_map(suffixed).collect()
+            }
+        };
+        Some(CrossNames {
+            candidates,
+            words: match inputs.cross.contains_key(&target) {
+                true => Vec::new(),
+                // `arm` is in `arm64` too.
+                false => [target.cpu(), &architecture]
+                    .into_iter()
+                    .filter(|word| word.len() > 3)
+                    .map(str::to_owned)
+                    .collect(),
+            },
+            architecture: architecture.clone(),
+            target,
+        })
+    });
+    names.collect()
+}
+
 impl Offered {
     /// Derivations can be collected as garbage between two runs.
     fn is_in_store(&self) -> bool {
-        let mut chosen = self
-            .offers
-            .systems
-            .values()
-            .filter_map(|system| system.chosen.as_ref());
-        chosen.all(|offer| offer.drv_path.as_path().exists())
+        let mut all = self.all();
+        all.all(|offer| offer.drv_path.as_path().exists())
+    }
+
+    /// Everything that may come to be built.
+    pub fn all(&self) -> impl Iterator<Item = &Offer> {
+        let systems = self.offers.systems.values();
+        let chosen = systems.filter_map(|system| system.chosen.as_ref());
+        chosen.chain(self.offers.cross.values())
     }
 
     async fn replace_archives(&mut self, nix: &Nix) -> Result<(), NixError> {
-        let chosen = self
-            .offers
-            .systems
-            .values_mut()
-            .filter_map(|system| system.chosen.as_mut());
+        let systems = self.offers.systems.values_mut();
+        let chosen = systems.filter_map(|system| system.chosen.as_mut());
         let mut archives: Vec<&mut Offer> = chosen
+            .chain(self.offers.cross.values_mut())
             .filter(|offer| form_of(offer) == Form::Archive)
             .collect();
         let derivations: Vec<StorePath> = archives

@@ -4,6 +4,7 @@
 //! Nothing is built, fetched or written. Outputs that are here, or that binary caches
 //! know of, can be described; of others only the plan is told.
 
+use nixpy_nix::machine::Environment;
 use nixpy_nix::{Nix, StorePath, System};
 use nixpy_oci::image::{Body, Image};
 use nixpy_oci::platform::Platform;
@@ -15,8 +16,9 @@ use crate::image::layering::{Partition, Resent, resent};
 use crate::image::{Closure, Files, paths_of};
 use crate::inputs::Inputs;
 use crate::lockfile::LockFile;
+use crate::look::{For, look};
 use crate::offer::ask_only;
-use crate::plan::{Host, Job, Plan, plan};
+use crate::plan::{Job, Plan, plan};
 use crate::publish::Places;
 use crate::run::{RunError, closure, images};
 
@@ -64,9 +66,15 @@ pub struct PlannedLayer {
 ///
 /// # Errors
 /// The flake cannot be evaluated, or lacks something.
-pub async fn preview(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<Preview, RunError> {
+pub async fn preview(
+    nix: &Nix,
+    inputs: &Inputs,
+    environment: &Environment,
+    whose_plan: For,
+) -> Result<Preview, RunError> {
     let offered = ask_only(nix, inputs).await?;
-    let plan = plan(inputs, &offered, host).map_err(RunError::Plan)?;
+    let host = look(nix, &offered, environment, whose_plan).await;
+    let plan = plan(inputs, &offered, &host).map_err(RunError::Plan)?;
     Ok(Preview {
         plan,
         images: Vec::new(),
@@ -77,8 +85,12 @@ pub async fn preview(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<Preview,
 ///
 /// # Errors
 /// As [`preview`]. What cannot be said of the images stands in the plan's notes.
-pub async fn preview_layers(nix: &Nix, inputs: &Inputs, host: &Host) -> Result<Preview, RunError> {
-    let mut preview = preview(nix, inputs, host).await?;
+pub async fn preview_layers(
+    nix: &Nix,
+    inputs: &Inputs,
+    environment: &Environment,
+) -> Result<Preview, RunError> {
+    let mut preview = preview(nix, inputs, environment, For::ThisMachine).await?;
     let known = match closure(nix, &preview.plan).await {
         Ok(closure) => Some(Described {
             closure,

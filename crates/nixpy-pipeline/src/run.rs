@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use nixpy_nix::machine::Environment;
 use nixpy_nix::path_info::path_info;
 use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
 use nixpy_oci::destination::DestinationError;
@@ -14,6 +15,7 @@ use crate::event::{Event, OnEvent, Stage};
 use crate::image::{Closure, Files, ImageError, Known, Made, image};
 use crate::inputs::Inputs;
 use crate::lockfile::LockFile;
+use crate::look::{For, look};
 use crate::offer::ask;
 use crate::plan::{Form, Host, Plan, PlanError, plan};
 use crate::publish::{Loadable, Places, loadable};
@@ -56,13 +58,15 @@ pub struct Finished {
 pub async fn run(
     nix: &Nix,
     inputs: &Inputs,
-    host: &Host,
+    environment: &Environment,
     on_event: &OnEvent<'_>,
 ) -> Result<Finished, RunError> {
     let begun = Instant::now();
     on_event(Event::Started(Stage::Evaluate));
     let offered = ask(nix, inputs, on_event).await?;
-    let mut plan = plan(inputs, &offered, host).map_err(RunError::Plan)?;
+    let host = look(nix, &offered, environment, For::ThisMachine).await;
+    let mut plan = plan(inputs, &offered, &host).map_err(RunError::Plan)?;
+    plan.leave_to_others(inputs).map_err(RunError::Plan)?;
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
     on_event(Event::Finished(Stage::Evaluate));
@@ -70,7 +74,7 @@ pub async fn run(
     let mut work = Work {
         nix,
         inputs,
-        host,
+        host: &host,
         plan: &plan,
         lock,
         on_event,

@@ -9,7 +9,9 @@ use nixpy_nix::{AttrPath, FlakeRef, NixVersion, StorePath, System};
 use nixpy_oci::compress::Compression;
 use nixpy_pipeline::inputs::{ImageSettings, Inputs, Target};
 use nixpy_pipeline::offer::Offered;
-use nixpy_pipeline::plan::{Form, Host, Plan, PlanError, Strategy, plan};
+use nixpy_pipeline::plan::{
+    Emulation, Form, Host, Job, KnownBuilder, Plan, PlanError, Strategy, plan,
+};
 
 fn inputs(systems: &[&str]) -> Inputs {
     Inputs {
@@ -19,6 +21,8 @@ fn inputs(systems: &[&str]) -> Inputs {
             .iter()
             .map(|system| system.parse().unwrap())
             .collect(),
+        strategies: BTreeMap::new(),
+        cross: BTreeMap::new(),
         targets: vec![Target::Layout(PathBuf::from("/out"))],
         reuse: Vec::new(),
         remake: false,
@@ -55,6 +59,8 @@ fn offer(name: &str, image_name: Option<&str>) -> Offer {
         image_tag: None,
         main_program: None,
         architecture: None,
+        built_on: None,
+        runs_on: None,
     }
 }
 
@@ -74,6 +80,7 @@ fn offers(systems: &[(&str, Option<Offer>)]) -> Offered {
             .map(|(system, _)| (*system).to_owned())
             .collect(),
         systems: systems.iter().map(of).collect::<BTreeMap<_, _>>(),
+        cross: BTreeMap::new(),
     };
     Offered {
         offers,
@@ -82,12 +89,18 @@ fn offers(systems: &[(&str, Option<Offer>)]) -> Offered {
 }
 
 fn on(system: &str, emulated: &[&str]) -> Host {
+    let ready = |system: &&str| (system.parse().unwrap(), Emulation::Ready);
     Host {
-        system: system.parse().unwrap(),
-        emulated: emulated
-            .iter()
-            .map(|system| system.parse().unwrap())
-            .collect(),
+        emulation: emulated.iter().map(ready).collect(),
+        ..Host::of(system.parse().unwrap())
+    }
+}
+
+fn builder(name: &str, system: &str, trouble: Option<&str>) -> KnownBuilder {
+    KnownBuilder {
+        name: name.to_owned(),
+        systems: vec![system.parse().unwrap()],
+        trouble: trouble.map(str::to_owned),
     }
 }
 
@@ -115,11 +128,168 @@ fn every_system_the_flake_offers_is_built_as_well_as_this_machine_can() {
     assert_eq!(made.notes, Vec::<String>::new());
 }
 
+/// The job for aarch64 of a flake that offers it and x86_64.
+fn arm(inputs: &Inputs, offered: &Offered, host: &Host) -> Job {
+    let made = plan(inputs, offered, host).unwrap();
+    let mut jobs = made.jobs.into_iter();
+    jobs.find(|job| job.system.cpu() == "aarch64").unwrap()
+}
+
+fn declined(job: &Job) -> Vec<(Strategy, &str)> {
+    let declined = job.declined.iter();
+    declined.map(|d| (d.strategy, d.why.as_str())).collect()
+}
+
+fn with_cross(name: &str, says: Option<&str>) -> Offered {
+    let mut offered = both("stream-api", Some("api"));
+    let crossed = Offer {
+        attribute: AttrPath::name(name),
+        architecture: says.map(str::to_owned),
+        built_on: Some("x86_64-linux".parse().unwrap()),
+        ..offer("stream-crossed", Some("api"))
+    };
+    let target = "aarch64-linux".parse().unwrap();
+    offered.offers.cross.insert(target, crossed);
+    offered
+}
+
 #[test]
-fn a_system_that_nothing_here_can_build_is_tried_with_a_word_of_warning() {
-    let made = plan(&inputs(&[]), &both("api", None), &on("x86_64-linux", &[])).unwrap();
-    assert_eq!(made.jobs[0].strategy, Strategy::Configured);
-    assert!(made.notes[0].contains("nixpy-ci setup"), "{:?}", made.notes);
+fn a_system_that_no_way_leads_to_is_another_jobs_and_each_way_is_explained() {
+    let host = on("x86_64-linux", &[]);
+    let wanted = inputs(&[]);
+    let mut made = plan(&wanted, &both("api", None), &host).unwrap();
+    assert_eq!(made.jobs[0].strategy, Strategy::Elsewhere);
+    let ways: Vec<Strategy> = made.jobs[0].declined.iter().map(|d| d.strategy).collect();
+    let all = [
+        Strategy::Native,
+        Strategy::Remote,
+        Strategy::Cross,
+        Strategy::Emulated,
+    ];
+    assert_eq!(ways, all);
+    let problems = made.leave_to_others(&wanted).unwrap_err();
+    let text = problems[0].to_string();
+    for cure in ["--matrix", "--builders", "--cross", "nixpy-ci setup"] {
+        assert!(text.contains(cure), "{text}");
+    }
+    assert!(problems[0].is_of_the_machine());
+}
+
+#[test]
+fn where_nothing_can_be_known_nix_is_asked() {
+    let mut host = on("x86_64-linux", &[]);
+    host.is_opaque = true;
+    let job = arm(&inputs(&[]), &both("api", None), &host);
+    assert_eq!(job.strategy, Strategy::Configured);
+}
+
+#[test]
+fn the_quickest_way_that_is_open_is_taken_and_the_better_ones_are_explained() {
+    let mut host = on("x86_64-linux", &["aarch64-linux"]);
+    let offered = with_cross("image-aarch64", Some("arm64"));
+    let job = arm(&inputs(&[]), &offered, &host);
+    assert_eq!(job.strategy, Strategy::Cross);
+    assert_eq!(job.offered_as(), "packages.x86_64-linux.image-aarch64");
+    assert_eq!(job.builds_on().as_str(), "x86_64-linux");
+    let ways: Vec<Strategy> = job.declined.iter().map(|d| d.strategy).collect();
+    assert_eq!(ways, [Strategy::Native, Strategy::Remote]);
+
+    host.builders = vec![builder("arm-1", "aarch64-linux", Some("no route to host"))];
+    let job = arm(&inputs(&[]), &both("api", None), &host);
+    assert_eq!((job.strategy, job.fallback), (Strategy::Emulated, None));
+    assert!(
+        declined(&job).contains(&(Strategy::Remote, "arm-1: no route to host")),
+        "{job:?}"
+    );
+
+    host.builders.push(builder("arm-2", "aarch64-linux", None));
+    let job = arm(&inputs(&[]), &offered, &host);
+    assert_eq!(job.strategy, Strategy::Remote);
+    assert_eq!(job.fallback, Some(Strategy::Emulated));
+
+    host.at_hand = [path("stream-api")].into();
+    let job = arm(&inputs(&[]), &offered, &host);
+    assert_eq!((job.strategy, job.fallback), (Strategy::Cached, None));
+    assert!(job.declined.is_empty());
+
+    let job = arm(&inputs(&[]), &offered, &on("aarch64-linux", &[]));
+    assert_eq!(job.strategy, Strategy::Native);
+}
+
+#[test]
+fn a_way_that_was_asked_for_is_taken_or_refused_with_the_reason() {
+    let mut host = on("x86_64-linux", &["aarch64-linux"]);
+    host.builders = vec![builder("arm", "aarch64-linux", None)];
+    let aarch64: System = "aarch64-linux".parse().unwrap();
+    let forced = |strategy| {
+        let mut inputs = inputs(&[]);
+        inputs.strategies = [(aarch64.clone(), strategy)].into();
+        inputs
+    };
+    let offered = both("api", None);
+    for strategy in [Strategy::Emulated, Strategy::Remote, Strategy::Elsewhere] {
+        let wanted = forced(strategy);
+        let job = arm(&wanted, &offered, &host);
+        // Whoever asks for a builder does not want the emulator instead.
+        assert_eq!((job.strategy, job.fallback), (strategy, None));
+        let mut made = plan(&wanted, &offered, &host).unwrap();
+        made.leave_to_others(&wanted).unwrap();
+        let left_out = strategy == Strategy::Elsewhere;
+        assert_eq!(made.jobs.len(), if left_out { 1 } else { 2 });
+    }
+    let refused = plan(&forced(Strategy::Native), &offered, &host).unwrap_err();
+    assert!(refused[0].is_of_the_machine());
+    assert!(
+        refused[0]
+            .to_string()
+            .contains("this machine is x86_64-linux")
+    );
+}
+
+#[test]
+fn an_image_that_says_it_is_for_another_platform_is_never_published_as_this_one() {
+    let host = on("x86_64-linux", &[]);
+    // Cross-compiled, and called as if it were not.
+    let says_arm = Offer {
+        architecture: Some("arm64".to_owned()),
+        ..offer("stream-api", Some("api"))
+    };
+    let offered = offers(&[("x86_64-linux", Some(says_arm))]);
+    let made = plan(&inputs(&[]), &offered, &host).unwrap();
+    let expected = [("linux/arm64/v8".to_owned(), Strategy::Cross)];
+    assert_eq!(strategies(&made), expected);
+    let refused = plan(&inputs(&["x86_64-linux"]), &offered, &host).unwrap_err();
+    assert!(
+        refused[0]
+            .to_string()
+            .contains("says that it is for aarch64-linux")
+    );
+
+    // Called as for aarch64, and made without saying so to dockerTools.
+    let job = arm(
+        &inputs(&[]),
+        &with_cross("image-aarch64", Some("amd64")),
+        &host,
+    );
+    assert_eq!(job.strategy, Strategy::Elsewhere);
+    let cure = job.declined.iter().filter_map(|d| d.cure.as_deref());
+    assert!(
+        cure.clone()
+            .any(|cure| cure.contains(r#"architecture = "arm64""#)),
+        "{job:?}"
+    );
+}
+
+#[test]
+fn what_is_offered_for_a_system_and_built_on_this_one_needs_nothing_else() {
+    let crossed = Offer {
+        built_on: Some("x86_64-linux".parse().unwrap()),
+        ..offer("stream-api", Some("api"))
+    };
+    let offered = offers(&[("aarch64-linux", Some(crossed))]);
+    let job = arm(&inputs(&[]), &offered, &on("x86_64-linux", &[]));
+    assert_eq!(job.strategy, Strategy::Cross);
+    assert_eq!(job.offered_as(), "packages.aarch64-linux.image");
 }
 
 #[test]

@@ -11,3 +11,4 @@ pub mod program;
 pub mod registry;
 pub mod skopeo;
 pub mod store;
+pub mod versions;

@@ -6,11 +6,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 13] = [
+    ("apt-get", "apt"),
     ("cp", "coreutils"),
     ("curl", "curl"),
     ("docker-registry", "docker-registry"),
     ("kill", "procps"),
+    ("mmdebstrap", "mmdebstrap"),
     ("mount", "mount"),
     ("nix", "nix-bin (by `nixpy-ci setup`)"),
     ("nix-store", "nix-bin (by `nixpy-ci setup`)"),

@@ -8,6 +8,7 @@ use nixpy_nix::{AttrPath, Installable, System};
 use nixpy_oci::compress::Compression;
 use nixpy_oci::name::Tag;
 use nixpy_pipeline::inputs::{Inputs, Loader};
+use nixpy_pipeline::plan::Strategy;
 
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
@@ -116,6 +117,8 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
         reuse.extend(around.base_branch());
         reuse.extend("latest".parse());
     }
+    let strategies = reader.strategies();
+    let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
     let image = reader.image();
     let targets = targets(&mut reader, around).await;
@@ -152,6 +155,8 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 flake,
                 attribute,
                 systems,
+                strategies,
+                cross,
                 targets,
                 tags,
                 reuse,
@@ -278,6 +283,30 @@ impl Reader<'_> {
             _ => Err(format!("{text:?} is not KEY=VALUE")),
         });
         pairs.into_iter().collect()
+    }
+
+    /// Values by the system that they are for.
+    pub(super) fn by_system<T>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> BTreeMap<System, T> {
+        let pairs = self.many(name, |text| match text.split_once('=') {
+            Some((system, value)) => Ok((parse(system)?, read(value)?)),
+            None => Err(format!("{text:?} is not SYSTEM=VALUE")),
+        });
+        pairs.into_iter().collect()
+    }
+
+    fn strategies(&mut self) -> BTreeMap<System, Strategy> {
+        self.by_system("strategy", |word| {
+            let mut known = Strategy::WORDS.iter();
+            let found = known.find(|(name, _)| *name == word);
+            found.map(|(_, strategy)| *strategy).ok_or_else(|| {
+                let words = Strategy::WORDS.map(|(name, _)| name).join(", ");
+                format!("{word:?} is none of {words}")
+            })
+        })
     }
 
     fn compression(&mut self) -> Compression {

@@ -146,6 +146,21 @@ pub const SETTINGS: &[Setting] = &[
     .key("systems")
     .short('s'),
     setting(
+        "strategy",
+        Group::What,
+        Kind::Pairs("SYSTEM=WAY"),
+        "Build for this system in this way, as in aarch64-linux=remote; may be repeated. Ways: native, remote, cross, \
+         emulated, elsewhere (another job does it). Without it, the quickest that is open: see `nixpy-ci plan`.",
+    )
+    .key("strategies"),
+    setting(
+        "cross",
+        Group::What,
+        Kind::Pairs("SYSTEM=NAME"),
+        "What is cross-compiled for this system: an attribute of this machine's own system; may be repeated. Without it, \
+         NAME-aarch64, NAME-aarch64-linux or NAME-arm64 beside the attribute NAME, or one that says it is for that system.",
+    ),
+    setting(
         "repository",
         Group::Where,
         Kind::Words("HOST/NAME"),

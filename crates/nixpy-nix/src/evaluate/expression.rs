@@ -2,25 +2,43 @@
 //!
 //! It uses builtins only (there may be no nixpkgs) and nothing younger than 2.8.
 
-use super::Question;
+use super::{CrossNames, Question};
+use crate::installable::AttrPath;
 
-/// The function, its two lists filled in.
+/// The function, its lists filled in.
 pub(super) fn of(question: &Question) -> String {
-    let list = |items: &mut dyn Iterator<Item = String>| {
-        format!("[ {} ]", items.collect::<Vec<_>>().join(" "))
-    };
     let wanted = match &question.systems {
         None => "null".to_owned(),
-        Some(systems) => list(&mut systems.iter().map(|system| string(system.as_str()))),
+        Some(systems) => list(systems.iter().map(|system| string(system.as_str()))),
     };
-    let candidate = |names: &[String]| list(&mut names.iter().map(|name| string(name)));
-    let candidates = list(
-        &mut question
-            .candidates
-            .iter()
-            .map(|path| candidate(path.names())),
-    );
-    format!("packages: let wanted = {wanted}; candidates = {candidates};{BODY}")
+    let candidates = paths(&question.candidates);
+    let (host, targets) = match &question.cross {
+        None => ("null".to_owned(), list(std::iter::empty())),
+        Some((host, targets)) => (string(host.as_str()), list(targets.iter().map(target))),
+    };
+    format!(
+        "packages: let wanted = {wanted}; candidates = {candidates}; host = {host}; \
+         targets = {targets};{BODY}"
+    )
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[ {} ]", items.collect::<Vec<_>>().join(" "))
+}
+
+fn paths(paths: &[AttrPath]) -> String {
+    let path = |path: &AttrPath| list(path.names().iter().map(|name| string(name)));
+    list(paths.iter().map(path))
+}
+
+fn target(names: &CrossNames) -> String {
+    format!(
+        "{{ target = {}; paths = {}; words = {}; architecture = {}; }}",
+        string(names.target.as_str()),
+        paths(&names.candidates),
+        list(names.words.iter().map(|word| string(word))),
+        string(&names.architecture),
+    )
 }
 
 const BODY: &str = r#"
@@ -46,7 +64,11 @@ const BODY: &str = r#"
       version = text (value.version or null);
       imageName = text (value.imageName or null);
       imageTag = text (value.imageTag or null);
-      architecture = text (value.architecture or null);
+      architecture = text (value.architecture or value.buildArgs.architecture or null);
+      builtOn = text (value.system or null);
+      # Of a derivation that was not made by mkDerivation this may be anything.
+      runsOn = let there = builtins.tryEval (value.stdenv.hostPlatform.system or null); in
+        if there.success then text there.value else null;
       mainProgram = text (value.meta.mainProgram or null);
     } else { inherit path; found = builtins.typeOf value; };
 
@@ -56,6 +78,28 @@ const BODY: &str = r#"
     attributes = builtins.attrNames set;
     chosen = if hits == [ ] then null else describe (builtins.head hits);
   };
+
+  # Names that have a word of the target's, and begin or end with a candidate's.
+  mentions = { words, ... }: name: builtins.any (word: builtins.any (path:
+    let last = builtins.elemAt path (builtins.length path - 1); in
+    builtins.length path == 1 && builtins.match ".*${word}.*" name != null
+    && (builtins.match "${last}.*" name != null || builtins.match ".*${last}" name != null)
+  ) plain) words;
+  # Names go into regular expressions: only those that are letters, digits, - and _.
+  plain = builtins.filter (path: builtins.all (name: builtins.match "[A-Za-z0-9_-]+" name != null) path) candidates;
+
+  crossed = set: names@{ target, paths, architecture, ... }: let
+    hits = builtins.concatMap (path: map (value: { inherit path value; }) (find set path)) paths;
+    # Nobody has asked for these: one that is broken is passed over.
+    loose = builtins.concatMap (name: let
+        there = describe { path = [ name ]; value = builtins.getAttr name set; };
+        tried = builtins.tryEval (builtins.deepSeq there there);
+      in if tried.success then [ tried.value ] else [ ])
+      (builtins.filter (mentions names) (builtins.attrNames set));
+    saying = builtins.filter (found: (found.architecture or null) == architecture
+      || (found.runsOn or null) == target) loose;
+    found = if hits != [ ] then [ (describe (builtins.head hits)) ] else saying;
+  in map (value: { name = target; inherit value; }) (if found == [ ] then [ ] else [ (builtins.head found) ]);
 
   offered = builtins.attrNames packages;
   isWanted = system:
@@ -67,6 +111,8 @@ in {
   systems = builtins.listToAttrs (map
     (name: { inherit name; value = offer (builtins.getAttr name packages); })
     (builtins.filter isWanted offered));
+  cross = if host == null || !(builtins.hasAttr host packages) then { }
+    else builtins.listToAttrs (builtins.concatMap (crossed (builtins.getAttr host packages)) targets);
 }"#;
 
 /// A Nix string literal.

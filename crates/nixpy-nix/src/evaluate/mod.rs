@@ -35,8 +35,25 @@ pub struct Question {
     pub systems: Option<Vec<System>>,
     /// The attributes, best first; per system the first that exists is chosen.
     pub candidates: Vec<AttrPath>,
+    /// The system whose attributes are looked through for what is built there and runs
+    /// on another; and the others, each with the names by which it may be meant.
+    pub cross: Option<(System, Vec<CrossNames>)>,
     /// More arguments for `nix eval`: `--impure`, `--override-input`, …
     pub extra_arguments: Vec<String>,
+}
+
+/// Names under which a flake may offer what is cross-compiled for a system.
+#[derive(Debug, Clone, Serialize)]
+pub struct CrossNames {
+    /// What it runs on.
+    pub target: System,
+    /// Attributes that are taken to be for it, best first.
+    pub candidates: Vec<AttrPath>,
+    /// An attribute whose name has one of these and the name of a candidate of the
+    /// question is taken if it says of itself that it is for the target.
+    pub words: Vec<String>,
+    /// The target in Docker's spelling.
+    pub architecture: String,
 }
 
 /// What a flake offers.
@@ -50,6 +67,9 @@ pub struct Offers {
     pub offered: Vec<String>,
     /// Those asked for that are there.
     pub systems: BTreeMap<System, SystemOffer>,
+    /// What the system of [`Question::cross`] offers for others.
+    #[serde(default)]
+    pub cross: BTreeMap<System, Offer>,
 }
 
 /// What a flake offers for one system.
@@ -88,6 +108,12 @@ pub struct Offer {
     pub main_program: Option<String>,
     /// `architecture`, in Docker's spelling, where the derivation has it.
     pub architecture: Option<String>,
+    /// The system it is built on, where the derivation says it.
+    #[serde(default)]
+    pub built_on: Option<System>,
+    /// The system that a package of `mkDerivation` is for.
+    #[serde(default)]
+    pub runs_on: Option<System>,
 }
 
 /// Asks the question; `on_event` hears of fetches, copies and builds on the way.
@@ -123,6 +149,8 @@ struct Answer {
     store_dir: String,
     offered: Vec<String>,
     systems: BTreeMap<System, SystemAnswer>,
+    #[serde(default)]
+    cross: BTreeMap<System, Chosen>,
 }
 
 #[derive(Deserialize)]
@@ -153,6 +181,10 @@ struct Derivation {
     image_tag: Option<String>,
     main_program: Option<String>,
     architecture: Option<String>,
+    #[serde(default)]
+    built_on: Option<String>,
+    #[serde(default)]
+    runs_on: Option<String>,
 }
 
 fn read(question: &Question, json: &str) -> Result<Offers, NixError> {
@@ -166,8 +198,14 @@ fn read(question: &Question, json: &str) -> Result<Offers, NixError> {
             .transpose()?;
         systems.insert(system, SystemOffer { attributes, chosen });
     }
+    // What is no derivation there was not asked for.
+    let cross = answer.cross.into_iter().filter_map(|(target, chosen)| {
+        let host = &question.cross.as_ref()?.0;
+        Some((target, offer(question, host, chosen).ok()?))
+    });
     let nix_version = NixVersion::parse(&answer.nix_version).ok_or_else(unparseable)?;
     Ok(Offers {
+        cross: cross.collect(),
         nix_version,
         store_dir: answer.store_dir,
         offered: answer.offered,
@@ -176,16 +214,7 @@ fn read(question: &Question, json: &str) -> Result<Offers, NixError> {
 }
 
 fn offer(question: &Question, system: &System, chosen: Chosen) -> Result<Offer, NixError> {
-    // The path is one of the candidates, only copied.
-    let attribute = |path: Vec<String>| {
-        let same = |candidate: &&AttrPath| candidate.names() == path;
-        question
-            .candidates
-            .iter()
-            .find(same)
-            .cloned()
-            .unwrap_or_else(|| AttrPath::name(path.join(".")))
-    };
+    let attribute = |path: Vec<String>| AttrPath::of(path);
     let found = match chosen {
         Chosen::Derivation(found) => *found,
         Chosen::Else { path, found } => {
@@ -222,6 +251,8 @@ fn offer(question: &Question, system: &System, chosen: Chosen) -> Result<Offer, 
         image_tag: found.image_tag,
         main_program: found.main_program,
         architecture: found.architecture,
+        built_on: found.built_on.and_then(|system| system.parse().ok()),
+        runs_on: found.runs_on.and_then(|system| system.parse().ok()),
     })
 }
 

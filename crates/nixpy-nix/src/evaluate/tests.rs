@@ -10,6 +10,7 @@ fn question() -> Question {
         flake,
         systems: None,
         candidates,
+        cross: None,
         extra_arguments: Vec::new(),
     }
 }

@@ -114,7 +114,5 @@ async fn outputs(patient: &Patient<'_>) -> Vec<StorePath> {
     let Ok(offered) = patient.offered().await else {
         return Vec::new();
     };
-    let chosen = offered.offers.systems.values();
-    let chosen = chosen.filter_map(|system| system.chosen.as_ref());
-    chosen.map(|offer| offer.out_path.clone()).collect()
+    offered.all().map(|offer| offer.out_path.clone()).collect()
 }

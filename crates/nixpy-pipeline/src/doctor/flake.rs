@@ -55,7 +55,7 @@ fn lacks(patient: &Patient<'_>, offered: &Offered) -> Vec<String> {
         return lacks;
     }
     for system in &patient.inputs.systems {
-        if !offers.systems.contains_key(system) {
+        if !offers.systems.contains_key(system) && !offers.cross.contains_key(system) {
             let lack = PlanError::NoSystem {
                 flake: flake.clone(),
                 system: system.clone(),
@@ -65,7 +65,9 @@ fn lacks(patient: &Patient<'_>, offered: &Offered) -> Vec<String> {
         }
     }
     let unmet = offers.systems.iter();
-    for (system, there) in unmet.filter(|(_, there)| there.chosen.is_none()) {
+    for (system, there) in unmet
+        .filter(|(system, there)| there.chosen.is_none() && !offers.cross.contains_key(*system))
+    {
         let lack = PlanError::NoAttribute {
             flake: flake.clone(),
             wanted: crate::plan::wanted(patient.inputs),
@@ -83,6 +85,9 @@ fn told_of(offered: &Offered) -> String {
         let offer = there.chosen.as_ref()?;
         Some(format!("packages.{system}.{}", offer.attribute))
     });
+    let cross = offered.offers.cross.iter();
+    let cross = cross.map(|(system, offer)| format!("{} for {system}", offer.attribute));
+    let chosen = chosen.chain(cross);
     format!("offers {}", chosen.collect::<Vec<_>>().join(", "))
 }
 

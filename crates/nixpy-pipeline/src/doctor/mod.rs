@@ -27,6 +27,7 @@ mod locked;
 mod nix;
 mod systems;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use nixpy_nix::machine::Environment;
@@ -155,7 +156,12 @@ impl Patient<'_> {
             return self.inputs.systems.clone();
         }
         match self.offered().await {
-            Ok(offered) => offered.offers.systems.keys().cloned().collect(),
+            Ok(offered) => {
+                let offers = &offered.offers;
+                let all = offers.systems.keys().chain(offers.cross.keys());
+                let all: BTreeSet<&System> = all.collect();
+                all.into_iter().cloned().collect()
+            }
             Err(_) => vec![System::host()],
         }
     }

@@ -5,9 +5,9 @@ use nixpy_nix::abilities::{Builds, Emulation};
 use nixpy_nix::prove::{ProofError, Where, prove};
 use nixpy_nix::{Abilities, System};
 
-use super::Patient;
 use super::builders::takes;
 use super::check::{About, Check, Concern, about, seconds};
+use super::{Patient, State};
 use crate::report::told;
 
 pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
@@ -32,14 +32,14 @@ async fn one(patient: &Patient<'_>, abilities: &Abilities, system: &System) -> C
     let emulation = abilities.how_emulated(system);
     if let Some((why, cure)) = emulation.obstacle() {
         let lines = abilities.settings.builder_lines();
-        return match lines.iter().any(|line| takes(line, abilities, system)) {
-            true => about.is(
-                super::State::NotChecked,
-                format!("left to the builders, as it is not emulated here: {why}"),
-                Some(cure),
-            ),
-            false => about.trouble(why, cure),
+        let has_builder = lines.iter().any(|line| takes(line, abilities, system));
+        let left_to = match () {
+            () if is_cross_compiled(patient, system).await => "compilers of this machine",
+            () if has_builder => "the builders",
+            () => return about.trouble(why, cure),
         };
+        let found = format!("left to {left_to}, as it is not emulated here: {why}");
+        return about.is(State::NotChecked, found, Some(cure));
     }
     let (nix, how) = match &emulation {
         Emulation::ByOption { option, .. } => (
@@ -62,6 +62,12 @@ async fn one(patient: &Patient<'_>, abilities: &Abilities, system: &System) -> C
         }
         Err(error) => about.trouble(told(&error), cure(&error, abilities, system)),
     }
+}
+
+/// Whether the flake offers for it what is built by this machine's system.
+async fn is_cross_compiled(patient: &Patient<'_>, system: &System) -> bool {
+    let offered = patient.offered().await;
+    offered.is_ok_and(|offered| offered.offers.cross.contains_key(system))
 }
 
 fn cure(error: &ProofError, abilities: &Abilities, system: &System) -> String {

@@ -1,0 +1,109 @@
+//! Looking at what a plan depends on: what is built already, what this machine's Nix can
+//! do for other systems, which builders answer.
+//!
+//! The cheapest is asked first, and nothing that could not change the plan: where all
+//! outputs are here, no process is started.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use nixpy_nix::abilities::{Abilities, Builds, Emulation as Found};
+use nixpy_nix::cache::Caches;
+use nixpy_nix::machine::Environment;
+use nixpy_nix::{Nix, StorePath, System};
+
+use crate::offer::Offered;
+use crate::plan::{Emulation, Host};
+
+/// For all caches together. To know saves time, and Nix asks them again in any case.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How much has to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// What decides how a run builds here. What this machine runs by itself it can build,
+    /// whatever is in a cache.
+    ThisMachine,
+    /// Also what decides whether some other machine is needed.
+    AnyMachine,
+}
+
+/// Something that may have to be built.
+struct Missing {
+    output: StorePath,
+    /// By a machine of this system.
+    builds: System,
+}
+
+/// Looks.
+pub async fn look(
+    nix: &Nix,
+    offered: &Offered,
+    environment: &Environment,
+    whose_plan: For,
+) -> Host {
+    let mut host = Host::of(System::host());
+    let missing = missing(offered, &mut host.at_hand);
+    let foreign: BTreeSet<&System> = missing
+        .iter()
+        .map(|missing| &missing.builds)
+        .filter(|system| **system != host.system)
+        .collect();
+    let asked = missing
+        .iter()
+        .filter(|missing| whose_plan == For::AnyMachine || missing.builds != host.system);
+    let asked: Vec<StorePath> = asked.map(|missing| missing.output.clone()).collect();
+    if asked.is_empty() {
+        return host;
+    }
+    let (held, abilities) = tokio::join!(held(nix, &asked), Abilities::ask(nix, environment));
+    host.at_hand.extend(held);
+    match abilities {
+        Ok(abilities) => learn(&mut host, &abilities, &foreign),
+        // What is wrong with it, the build will tell.
+        Err(_) => host.is_opaque = true,
+    }
+    host
+}
+
+/// What is neither here, and by whom it would be built; notes what is here.
+fn missing(offered: &Offered, here: &mut BTreeSet<StorePath>) -> Vec<Missing> {
+    let own = offered.offers.systems.iter();
+    let own = own.filter_map(|(system, there)| Some((system.clone(), there.chosen.as_ref()?)));
+    let cross = offered.offers.cross.values();
+    let all = own.chain(cross.map(|offer| (System::host(), offer)));
+    let mut missing = Vec::new();
+    for (system, offer) in all {
+        let output = offer.out_path.clone();
+        if output.as_path().symlink_metadata().is_ok() {
+            here.insert(output);
+        } else {
+            let builds = offer.built_on.clone().unwrap_or(system);
+            missing.push(Missing { output, builds });
+        }
+    }
+    missing
+}
+
+async fn held(nix: &Nix, outputs: &[StorePath]) -> BTreeSet<StorePath> {
+    let held = async { Caches::configured(nix).await.hold(nix, outputs).await };
+    let held = tokio::time::timeout(PATIENCE, held).await;
+    held.unwrap_or_default()
+}
+
+fn learn(host: &mut Host, abilities: &Abilities, foreign: &BTreeSet<&System>) {
+    host.is_opaque = matches!(abilities.builds, Builds::Elsewhere(_));
+    for system in foreign {
+        if abilities.is_native(system) && abilities.takes(system) {
+            host.also_runs.push((*system).clone());
+            continue;
+        }
+        let found = abilities.how_emulated(system);
+        let emulation = match (&found, found.obstacle()) {
+            (Found::ByOption { .. }, _) => Emulation::ByOption,
+            (_, None) => Emulation::Ready,
+            (_, Some((why, cure))) => Emulation::Closed { why, cure },
+        };
+        host.emulation.insert((*system).clone(), emulation);
+    }
+}
