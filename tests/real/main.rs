@@ -14,6 +14,7 @@ mod world;
 mod builds;
 mod cancelling;
 mod derived;
+mod doctor;
 mod layouts;
 mod machines;
 mod metadata;

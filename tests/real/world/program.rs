@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 13] = [
+const PACKAGES: [(&str, &str); 14] = [
     ("apt-get", "apt"),
     ("cp", "coreutils"),
     ("curl", "curl"),
     ("docker-registry", "docker-registry"),
+    ("git", "git"),
     ("kill", "procps"),
     ("mmdebstrap", "mmdebstrap"),
     ("mount", "mount"),
