@@ -13,6 +13,7 @@ mod world;
 
 mod builds;
 mod cancelling;
+mod crossing;
 mod derived;
 mod doctor;
 mod layouts;

@@ -18,6 +18,9 @@ use crate::plan::{Emulation, Host};
 /// For all caches together. To know saves time, and Nix asks them again in any case.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// Nix's option for systems that a machine takes beside its own.
+const PLATFORMS: &str = "extra-platforms";
+
 /// How much has to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum For {
@@ -59,7 +62,10 @@ pub async fn look(
     let (held, abilities) = tokio::join!(held(nix, &asked), Abilities::ask(nix, environment));
     host.at_hand.extend(held);
     match abilities {
-        Ok(abilities) => learn(&mut host, &abilities, &foreign),
+        Ok(abilities) => {
+            let is_settled = nix.options().iter().any(|(name, _)| name == PLATFORMS);
+            learn(&mut host, &abilities, &foreign, is_settled);
+        }
         // What is wrong with it, the build will tell.
         Err(_) => host.is_opaque = true,
     }
@@ -91,7 +97,8 @@ async fn held(nix: &Nix, outputs: &[StorePath]) -> BTreeSet<StorePath> {
     held.unwrap_or_default()
 }
 
-fn learn(host: &mut Host, abilities: &Abilities, foreign: &BTreeSet<&System>) {
+/// `is_settled`: whether the command line says what this machine takes.
+fn learn(host: &mut Host, abilities: &Abilities, foreign: &BTreeSet<&System>, is_settled: bool) {
     host.is_opaque = matches!(abilities.builds, Builds::Elsewhere(_));
     for system in foreign {
         if abilities.is_native(system) && abilities.takes(system) {
@@ -100,6 +107,10 @@ fn learn(host: &mut Host, abilities: &Abilities, foreign: &BTreeSet<&System>) {
         }
         let found = abilities.how_emulated(system);
         let emulation = match (&found, found.obstacle()) {
+            (Found::ByOption { .. }, _) if is_settled => Emulation::Closed {
+                why: format!("--nix-option {PLATFORMS} leaves it out"),
+                cure: "leave that option out".to_owned(),
+            },
             (Found::ByOption { .. }, _) => Emulation::ByOption,
             (_, None) => Emulation::Ready,
             (_, Some((why, cure))) => Emulation::Closed { why, cure },

@@ -51,6 +51,21 @@ impl Flake {
         Self { dir, stamp }
     }
 
+    /// Whose image for aarch64 is made on x86_64 as well, under the name of another attribute.
+    pub fn with_cross() -> Self {
+        let both = ["x86_64-linux", "aarch64-linux"];
+        let flake = Self::for_systems(&both, "echo building $stamp; cat $archive > $out");
+        let file = flake.dir.path().join("flake.nix");
+        let text = fs::read_to_string(&file).unwrap();
+        let own = format!("packages.{}.image =", own_system());
+        let crossed = package(&own_system(), &flake.stamp)
+            .replace(&own, &format!("packages.{}.image-aarch64 =", own_system()))
+            .replace("archive = ./x86_64-linux", "archive = ./aarch64-linux");
+        let text = text.replacen(&own, &format!("{crossed}{own}"), 1);
+        fs::write(file, text).unwrap();
+        flake
+    }
+
     /// Whose image is this archive.
     pub fn with_archive(bytes: &[u8]) -> Self {
         let flake = Self::built_by("cat $archive > $out");
