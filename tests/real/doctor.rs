@@ -1,6 +1,7 @@
 //! `nixpy-ci doctor` among real parts: what it calls fine is, and an ordinary user whom the
 //! daemon does not trust is told the very line that is missing.
 
+use std::path::Path;
 use std::time::Instant;
 
 use nixpy_pipeline::doctor::{Check, Diagnosis, State};
@@ -124,15 +125,9 @@ fn the_line_that_is_told_is_enough() {
 #[test]
 fn a_file_that_git_does_not_know_is_named() {
     let dir = TempDir::new().unwrap();
-    let flake = Flake::small().folder();
-    output_of(
-        "cp",
-        [
-            "-r",
-            &format!("{}/.", flake.display()),
-            &dir.path().display().to_string(),
-        ],
-    );
+    let flake = Flake::small();
+    let all = flake.folder().join(".");
+    output_of("cp", [Path::new("-r"), &all, dir.path()]);
     let git = |arguments: &[&str]| {
         run(program("git").arg("-C").arg(dir.path()).args(arguments)).succeeded();
     };

@@ -67,6 +67,7 @@ pub async fn run(
     let host = look(nix, &offered, environment, For::ThisMachine).await;
     let mut plan = plan(inputs, &offered, &host).map_err(RunError::Plan)?;
     plan.leave_to_others(inputs).map_err(RunError::Plan)?;
+    let nix = &nix.clone().with_options(host.options(&plan));
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
     on_event(Event::Finished(Stage::Evaluate));

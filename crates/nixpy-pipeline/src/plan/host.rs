@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nixpy_nix::{StorePath, System};
 
+use super::{Plan, Strategy};
+
 /// This machine, and what it reaches.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -61,6 +63,19 @@ impl Host {
             at_hand: BTreeSet::new(),
             is_opaque: false,
         }
+    }
+
+    /// What Nix has to be told with every build of this plan: to take systems that are
+    /// emulated, where its configuration does not say it.
+    pub fn options(&self, plan: &Plan) -> Vec<(String, String)> {
+        let mut jobs = plan.jobs.iter();
+        if !jobs.any(|job| job.strategy == Strategy::Emulated) {
+            return Vec::new();
+        }
+        let untold = self.emulation.iter();
+        let untold = untold.filter(|(_, emulation)| **emulation == Emulation::ByOption);
+        let option = |system: &System| ("extra-extra-platforms".to_owned(), system.to_string());
+        untold.map(|(system, _)| option(system)).collect()
     }
 
     /// Whether its processor runs programs of a system.
