@@ -8,9 +8,9 @@ use nixpy_pipeline::doctor::{Check, Diagnosis, State};
 use tempfile::TempDir;
 
 use crate::world::daemon::DaemonWorld;
-use crate::world::flake::Flake;
+use crate::world::flake::{Flake, own_system};
 use crate::world::nixpy::Workplace;
-use crate::world::program::{Ended, output_of, program, run};
+use crate::world::program::{Ended, NIX_CONFIG, output_of, program, run};
 use crate::world::registry::Registry;
 
 const BOTH: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
@@ -49,6 +49,26 @@ fn everything_is_fine_here_for_both_processors() {
     assert_eq!(troubles, 0, "{ended}");
     assert!(check(&found, "destination", &repository).state == State::Fine);
     assert!(begun.elapsed().as_secs() < 12);
+}
+
+#[test]
+fn a_builder_is_fine_when_it_has_built_and_its_failure_is_told() {
+    // A store of its own stands for another machine: Nix's hook copies there, and builds.
+    let (other, place) = (TempDir::new().unwrap(), Workplace::new());
+    let flake = Flake::small();
+    let near = other.path().display().to_string();
+    let far = "ssh://nobody@nowhere.invalid";
+    let lines = format!("{near} {0} - 1 1 big big ; {far} {0}", own_system());
+    let mut doctor = place.nixpy(["doctor", "--json", &flake.image()]);
+    doctor.env("NIX_CONFIG", format!("{NIX_CONFIG}\nbuilders = {lines}"));
+    let ended = run(&mut doctor).ended_with(4);
+    let found = diagnosis(&ended);
+    let near = check(&found, "builder", &near);
+    assert_eq!(near.state, State::Fine, "{ended}");
+    let far = check(&found, "builder", far);
+    assert_eq!(far.state, State::Trouble, "{ended}");
+    assert!(far.found.contains("nowhere.invalid"), "{far:?}");
+    assert!(far.found.lines().count() <= 3, "{far:?}");
 }
 
 #[test]
