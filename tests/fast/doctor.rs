@@ -175,7 +175,7 @@ fn a_registry_that_does_not_let_us_in_is_known_before_anything_is_built() {
         .ended()
         .with_code(4)
         .prints("✗ trouble      destination");
-    ended.prints("docker login").never_says("battery-staple");
+    ended.prints("login").never_says("battery-staple");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn files_that_git_does_not_track_are_named() {
         .program("git", git);
     let (diagnosis, ended) = diagnosis(&scenario, &[]);
     let untracked = check(&diagnosis, "untracked");
-    let found = "git does not track src/new module.py, nix/more.nix, so";
+    let found = "git does not track src/new module.py, nix/more.nix, and";
     says(
         untracked,
         State::Warning,

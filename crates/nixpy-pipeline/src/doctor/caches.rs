@@ -38,8 +38,8 @@ async fn one(patient: &Patient<'_>, abilities: &Abilities, url: &str) -> Check {
         tokio::join!(patient.within(reach(patient.nix, url)), outputs(patient));
     let took = match reached {
         Ok(Ok(took)) => took,
-        Ok(Err(error)) => return about.warning(told(&*error.kind), unreachable(url)),
-        Err(late) => return about.warning(late, unreachable(url)),
+        Ok(Err(error)) => return about.warning(told(&*error.kind), unreachable()),
+        Err(late) => return about.warning(late, unreachable()),
     };
     let answers = format!("answers in {}", seconds(took));
     if !abilities.may_take_from(url) {
@@ -63,11 +63,11 @@ async fn one(patient: &Patient<'_>, abilities: &Abilities, url: &str) -> Check {
         Ok(Ok(held)) => judged(&about, &answers, &held, outputs.len(), abilities),
         Ok(Err(error)) => about.warning(
             format!("{answers}, but not about the flake: {}", told(&*error.kind)),
-            unreachable(url),
+            unreachable(),
         ),
         Err(late) => about.warning(
             format!("{answers}, but {late} about the flake"),
-            unreachable(url),
+            unreachable(),
         ),
     }
 }
@@ -103,10 +103,8 @@ fn judged(
         .warning(format!("{answers}; {held_there}, {by}"), cure)
 }
 
-fn unreachable(url: &str) -> String {
-    format!(
-        "Check the address and the network, or leave it out: it is in Nix's setting `substituters` ({url})"
-    )
+fn unreachable() -> &'static str {
+    "Check the address and the network, or take it out of Nix's setting `substituters`"
 }
 
 /// What the flake's attributes build; nothing if it does not tell in time.

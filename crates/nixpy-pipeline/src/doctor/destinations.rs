@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use futures_util::future::join_all;
-use nixpy_oci::destination::DestinationError;
 use rustix::fs::{Access, access};
 
-use super::Patient;
 use super::check::{Check, Concern, about};
 use super::disk::nearest;
+use super::{Patient, State};
 use crate::inputs::Target;
 use crate::publish::is_let_in;
 use crate::report::told;
@@ -26,23 +25,13 @@ async fn one(patient: &Patient<'_>, target: &Target) -> Check {
             let asked = is_let_in(target, patient.inputs.tags.first());
             match patient.within(asked).await {
                 Ok(Ok(())) => about.fine("can be read; whether this user may push shows with the first layer"),
-                Ok(Err(error)) => about.trouble(told(&error), cure(&error)),
+                // Errors of registries bring their cure along.
+                Ok(Err(error)) => about.is(State::Trouble, told(&error), None),
                 Err(late) => about.trouble(
                     late,
                     "Check the registry's name and the network: it accepts connections and says nothing",
                 ),
             }
-        }
-    }
-}
-
-/// The errors of registries bring their own.
-fn cure(error: &DestinationError) -> String {
-    match error {
-        DestinationError::Layout(_) => "Name another: --layout DIR".to_owned(),
-        DestinationError::Remote(_) => {
-            "Check name and login: `docker login`, `podman login`, or --username and NIXPY_PASSWORD"
-                .to_owned()
         }
     }
 }

@@ -115,7 +115,7 @@ async fn untracked(patient: &Patient<'_>) -> Option<Check> {
             };
             about.warning(
                 format!(
-                    "git does not track {}{more}, so Nix does not see them",
+                    "git does not track {}{more}, and Nix sees only what git tracks",
                     named.join(", ")
                 ),
                 format!(

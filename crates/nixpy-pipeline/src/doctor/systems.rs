@@ -31,6 +31,7 @@ async fn one(patient: &Patient<'_>, abilities: &Abilities, system: &System) -> C
     let about = of(system);
     let emulation = abilities.how_emulated(system);
     if let Some((why, cure)) = emulation.obstacle() {
+        let cure = sentence(&cure);
         let lines = abilities.settings.builder_lines();
         let has_builder = lines.iter().any(|line| takes(line, abilities, system));
         let left_to = match () {
@@ -62,6 +63,13 @@ async fn one(patient: &Patient<'_>, abilities: &Abilities, system: &System) -> C
         }
         Err(error) => about.trouble(told(&error), cure(&error, abilities, system)),
     }
+}
+
+/// Elsewhere it follows a semicolon.
+fn sentence(cure: &str) -> String {
+    let mut letters = cure.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// Whether the flake offers for it what is built by this machine's system.
