@@ -91,7 +91,9 @@ fn hosts_that_hang_cost_seconds() {
         "https://hangs.example",
     );
     let hangs = Replay::of(["path-info", cache]).hang(Duration::from_secs(50));
-    let scenario = with_caches(Version::Nix2_26, &[cache]).asked_first(hangs);
+    let scenario = with_caches(Version::Nix2_26, &[cache])
+        .asked_first(hangs)
+        .asked_first(Replay::of(["eval"]).hang(Duration::from_secs(50)));
     let repository = format!("{}/acme/api", silent.local_addr().unwrap());
     let (diagnosis, ended) = diagnosis(&scenario, &["-r", &repository]);
     says(
@@ -105,6 +107,12 @@ fn hosts_that_hang_cost_seconds() {
         State::Trouble,
         "no answer in 8 s",
         "network",
+    );
+    says(
+        check(&diagnosis, "flake"),
+        State::NotChecked,
+        "no answer in 6 s",
+        "",
     );
     assert_eq!(check(&diagnosis, "system").state, State::Fine);
     assert!(ended.took < Duration::from_secs(12), "{:?}", ended.took);

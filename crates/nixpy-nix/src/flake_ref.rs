@@ -242,6 +242,19 @@ mod tests {
     }
 
     #[test]
+    fn what_git_tracks_matters_unless_the_flake_is_named_as_a_path() {
+        let home = tempfile::tempdir().unwrap();
+        let service = home.path().join("services/api");
+        flake_at(&service);
+        let flake = |text: &str| FlakeRef::parse(text, &service).unwrap();
+        assert_eq!(flake(".").repository(), None);
+        std::fs::create_dir(home.path().join(".git")).unwrap();
+        assert_eq!(flake(".").repository(), Some(home.path()));
+        assert_eq!(flake("path:.").repository(), None);
+        assert_eq!(flake("github:acme/api").repository(), None);
+    }
+
+    #[test]
     fn addresses_and_registry_names_are_left_to_nix() {
         for text in [
             "github:owner/repo?ref=x",

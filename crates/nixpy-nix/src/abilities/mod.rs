@@ -16,15 +16,13 @@ mod keeper;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 pub use emulation::{Emulation, NotHeard};
 pub use keeper::{Builds, Trust};
 
 use crate::error::NixError;
-use crate::machine::{
-    Binfmt, ConfFile, Environment, Invocation, Root, Runner, SystemRunner, foreign_programs,
-    is_nixos, setting_in,
-};
+use crate::machine::{Binfmt, ConfFile, Environment, Root, foreign_programs, is_nixos, setting_in};
 use crate::program::Nix;
 use crate::settings::Settings;
 use crate::system::System;
@@ -63,7 +61,7 @@ impl Abilities {
         let (settings, store) = tokio::join!(Settings::ask(nix), keeper::ask(nix));
         let (settings, store) = (settings?, store?);
         let who = match store.is_daemon() {
-            true => Who::ask(&SystemRunner).await,
+            true => Who::ask(nix).await,
             false => Who::default(),
         };
         Ok(Self::of(settings, store, who, root, environment))
@@ -142,16 +140,24 @@ pub(crate) struct Who {
 }
 
 impl Who {
-    async fn ask(runner: &impl Runner) -> Self {
-        let (by_name, of_groups) = (
-            Invocation::new("id", ["-un"]),
-            Invocation::new("id", ["-Gn"]),
-        );
-        let (user, groups) = tokio::join!(runner.run(&by_name), runner.run(&of_groups));
-        let groups = groups.unwrap_or_default().stdout;
+    async fn ask(nix: &Nix) -> Self {
+        let (user, groups) = tokio::join!(id(nix, "-un"), id(nix, "-Gn"));
         Self {
-            user: user.unwrap_or_default().stdout.trim().to_owned(),
+            user: user.trim().to_owned(),
             groups: groups.split_whitespace().map(str::to_owned).collect(),
         }
     }
+}
+
+/// By the program, which knows users that are in no file here; empty if it does not tell.
+async fn id(nix: &Nix, what: &str) -> String {
+    let mut id = tokio::process::Command::new("id");
+    for name in nix.hidden() {
+        id.env_remove(name);
+    }
+    let told = id.arg(what).stdin(Stdio::null()).output().await;
+    told.map_or_else(
+        |_| String::new(),
+        |told| String::from_utf8_lossy(&told.stdout).into_owned(),
+    )
 }
