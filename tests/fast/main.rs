@@ -12,6 +12,7 @@ mod archives;
 mod bad_inputs;
 mod credentials;
 mod destinations;
+mod doctor;
 mod failing_builds;
 mod formats;
 mod github;

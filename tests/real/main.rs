@@ -15,6 +15,7 @@ mod builds;
 mod cancelling;
 mod crossing;
 mod derived;
+mod doctor;
 mod joining;
 mod layouts;
 mod machines;

@@ -2,6 +2,7 @@
 //! is done stands in `nixpy-pipeline`.
 
 mod cli;
+mod doctor;
 mod exit;
 mod index;
 mod load;
@@ -69,6 +70,7 @@ async fn dispatch(matches: &ArgMatches) -> Code {
         Some(("run", flags)) => run::run(flags, &environment).await,
         Some(("index", flags)) => index::index(flags, &environment).await,
         Some(("plan", flags)) => run::plan(flags, &environment).await,
+        Some(("doctor", flags)) => doctor::doctor(flags, &environment).await,
         Some(("setup", flags)) => {
             let text = |name: &str| flags.get_one::<String>(name).cloned();
             let nix = text("nix-url").zip(text("nix-sha256"));

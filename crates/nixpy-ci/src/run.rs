@@ -104,7 +104,7 @@ pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
     }
 }
 
-fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
+pub(crate) fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
     let nix = Nix::find(resolved.nix.as_deref())?;
     Ok(nix
         .with_options(resolved.nix_options.clone())
@@ -152,7 +152,10 @@ impl Drop for MovedTags {
     }
 }
 
-async fn settings(flags: &ArgMatches, environment: &Environment) -> Result<Resolved, Vec<String>> {
+pub(crate) async fn settings(
+    flags: &ArgMatches,
+    environment: &Environment,
+) -> Result<Resolved, Vec<String>> {
     let raw = RawInputs::collect(flags, environment).map_err(|e| vec![e.to_string()])?;
     let cwd = std::env::current_dir()
         .map_err(|e| vec![format!("the current directory cannot be read: {e}")])?;

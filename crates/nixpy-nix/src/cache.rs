@@ -24,8 +24,10 @@ use crate::settings::Settings;
 use crate::store_path::StorePath;
 
 pub use closure::KnownClosure;
+pub use reach::{Held, held, reach};
 
 mod closure;
+mod reach;
 
 /// For one question to one cache. Slower than this, building is no worse.
 const PATIENCE: Duration = Duration::from_secs(8);

@@ -81,6 +81,15 @@ impl FlakeRef {
         self.local.as_deref()
     }
 
+    /// The git repository from which Nix takes the flake, if it is one on this machine's
+    /// disk: then what git does not track is not seen.
+    pub fn repository(&self) -> Option<&Path> {
+        let dir = self
+            .local_dir()
+            .filter(|_| !self.text.starts_with("path:"))?;
+        dir.ancestors().find(|root| root.join(".git").exists())
+    }
+
     /// The file that this error of Nix misses although it lies in the flake's
     /// directory: one that git does not track. `None` if the error is about something else.
     pub fn untracked_file(&self, message: &str) -> Option<PathBuf> {
@@ -230,6 +239,19 @@ mod tests {
         let flake = FlakeRef::parse(".?dir=api", home.path()).unwrap();
         assert_eq!(flake.as_str(), format!("{}?dir=api", home.path().display()));
         assert!(FlakeRef::parse(".?dir=web", home.path()).is_err());
+    }
+
+    #[test]
+    fn what_git_tracks_matters_unless_the_flake_is_named_as_a_path() {
+        let home = tempfile::tempdir().unwrap();
+        let service = home.path().join("services/api");
+        flake_at(&service);
+        let flake = |text: &str| FlakeRef::parse(text, &service).unwrap();
+        assert_eq!(flake(".").repository(), None);
+        std::fs::create_dir(home.path().join(".git")).unwrap();
+        assert_eq!(flake(".").repository(), Some(home.path()));
+        assert_eq!(flake("path:.").repository(), None);
+        assert_eq!(flake("github:acme/api").repository(), None);
     }
 
     #[test]

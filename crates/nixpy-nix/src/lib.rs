@@ -2,8 +2,10 @@
 //!
 //! - [`program`]: where `nix` is and how it is called; [`version`]: whose and which
 //! - [`flake_ref`], [`installable`]: what a user types
+//! - [`untracked`]: files of a flake that git does not track, and Nix does not see
 //! - [`evaluate`]: what a flake offers, for all systems in one evaluation
 //! - [`fingerprint`]: whether the answer would still be the same; [`source`]: of which tree it is
+//! - [`prove`](mod@prove): whether a system is really built, here or on a builder
 //! - [`build`]: one `nix build` over all of it, and whose fault a failure is
 //! - [`log`]: what Nix says while it works, as events
 //! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know,
@@ -36,12 +38,14 @@ mod nar;
 pub mod nar_hash;
 pub mod path_info;
 pub mod program;
+pub mod prove;
 mod run;
 pub mod script;
 pub mod settings;
 pub mod source;
 pub mod store_path;
 pub mod system;
+pub mod untracked;
 pub mod version;
 
 pub use abilities::Abilities;

@@ -16,6 +16,7 @@ pub struct Nix {
     program: PathBuf,
     options: Vec<(String, String)>,
     hidden: Vec<String>,
+    variables: Vec<(String, String)>,
     version: Arc<OnceLock<NixVersion>>,
 }
 
@@ -54,6 +55,7 @@ impl Nix {
             program,
             options: Vec::new(),
             hidden: Vec::new(),
+            variables: Vec::new(),
             version: Arc::default(),
         })
     }
@@ -75,6 +77,17 @@ impl Nix {
     pub fn without_variables(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.hidden.extend(names);
         self
+    }
+
+    /// The same program, called with these variables beside our environment.
+    #[must_use]
+    pub fn with_variables(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    pub(crate) fn variables(&self) -> &[(String, String)] {
+        &self.variables
     }
 
     pub(crate) fn hidden(&self) -> &[String] {

@@ -76,6 +76,9 @@ pub(crate) async fn run_for_bytes(
     for name in nix.hidden() {
         command.env_remove(name);
     }
+    for (name, value) in nix.variables() {
+        command.env(name, value);
+    }
     command
         .args(nix.common_arguments())
         .args(["--log-format", "internal-json"])

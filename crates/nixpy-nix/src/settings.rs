@@ -27,6 +27,8 @@ pub struct Settings {
     pub max_jobs: Option<u64>,
     /// Where paths are taken from, unless [`Settings::substitute`] is off.
     pub substituters: Vec<String>,
+    /// Where paths are taken from where nothing is said.
+    pub default_substituters: Vec<String>,
     /// Whether paths are taken from anywhere at all.
     pub substitute: bool,
     /// Whether only what is signed or content-addressed is taken.
@@ -85,17 +87,20 @@ impl Settings {
         let text = |name: &str| value(name).and_then(Value::as_str).map(str::to_owned);
         let words = |value: &Value| Vec::<String>::deserialize(value).unwrap_or_default();
         let list = |name: &str| value(name).map(words).unwrap_or_default();
-        let platforms = settings.get("extra-platforms");
-        let by_default = platforms.and_then(|setting| setting.get("defaultValue"));
+        let by_default = |name: &str| {
+            let value = settings.get(name)?.get("defaultValue")?;
+            Some(words(value))
+        };
         Some(Self {
             // Every version has these two.
             system: text("system")?,
             store: text("store")?,
             extra_platforms: list("extra-platforms"),
-            default_platforms: by_default.map(words).unwrap_or_default(),
+            default_platforms: by_default("extra-platforms").unwrap_or_default(),
             builders: text("builders").unwrap_or_default(),
             max_jobs: value("max-jobs").map_or(Some(1), Value::as_u64),
             substituters: list("substituters"),
+            default_substituters: by_default("substituters").unwrap_or_default(),
             substitute: value("substitute") != Some(&Value::Bool(false)),
             require_sigs: value("require-sigs") != Some(&Value::Bool(false)),
             trusted_public_keys: list("trusted-public-keys"),

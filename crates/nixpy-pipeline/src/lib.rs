@@ -13,6 +13,7 @@
 
 pub mod build;
 pub mod described;
+pub mod doctor;
 pub mod event;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

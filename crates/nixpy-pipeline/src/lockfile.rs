@@ -127,6 +127,11 @@ impl LockFile {
         self.packages.get(name).is_some_and(|locked| locked.is_own)
     }
 
+    /// Whether the package is locked, in whatever version.
+    pub fn contains(&self, name: &ProjectName) -> bool {
+        self.packages.contains_key(name)
+    }
+
     /// Whether this very version is locked.
     pub fn has(&self, name: &ProjectName, version: &str) -> bool {
         self.packages

@@ -83,6 +83,7 @@ pub async fn run(
     if inputs.by_digest && !offered.source.is_known() {
         return Err(RunError::Unidentified(inputs.flake.to_string()));
     }
+    let nix = &nix.clone().with_options(host.options(&plan));
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
     on_event(Event::Finished(Stage::Evaluate));

@@ -229,3 +229,59 @@ pub fn built(derivation: &str, lines: &[&str]) -> String {
 pub fn failing_build(log: impl AsRef<[u8]>) -> Replay {
     Replay::of(["build"]).stderr(log).exit(1)
 }
+
+/// This machine's system.
+pub fn own_system() -> String {
+    format!("{}-linux", std::env::consts::ARCH)
+}
+
+/// What a doctor asks of a machine: the version, the settings, the store and these caches,
+/// which answer and hold nothing.
+pub fn machine(version: Version, caches: &[&str]) -> Vec<Replay> {
+    let mut rules = machine_with(version, |settings| {
+        settings["substituters"]["value"] = json!(caches);
+    });
+    let unknown = error("path '/nix/store/00000000000000000000000000000000-x' is not valid");
+    rules.extend(caches.iter().flat_map(|cache| {
+        let holds_nothing = Replay::of(["path-info", "--json", cache]).stdout("{}");
+        [
+            holds_nothing,
+            Replay::of(["path-info", cache]).stderr(&unknown).exit(1),
+        ]
+    }));
+    rules
+}
+
+/// The same, after a change of the recorded settings.
+pub fn machine_with(version: Version, change: impl Fn(&mut Value)) -> Vec<Replay> {
+    let number = version.number();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nixpy-nix/tests/fixtures");
+    let recorded = std::fs::read(folder.join(number).join("config.json")).unwrap();
+    let mut settings: Value = serde_json::from_slice(&recorded).unwrap();
+    settings["system"]["value"] = json!(own_system());
+    change(&mut settings);
+    let shown = settings.to_string();
+    vec![
+        Replay::of(["--version"]).stdout(format!("nix (Nix) {number}\n")),
+        Replay::of(["show-config"]).stdout(&shown),
+        Replay::of(["config", "show"]).stdout(&shown),
+        store("local", None),
+    ]
+}
+
+/// What the store says of itself.
+pub fn store(url: &str, trusts_us: Option<bool>) -> Replay {
+    let trusted = trusts_us.map(|trusts_us| format!("Trusted: {}", u8::from(trusts_us)));
+    let lines = [format!("Store URL: {url}"), "Version: 2.26.3".to_owned()];
+    let said: String = lines
+        .into_iter()
+        .chain(trusted)
+        .map(|text| {
+            format!(
+                "@nix {}\n",
+                json!({ "action": "msg", "level": 2, "msg": text })
+            )
+        })
+        .collect();
+    Replay::of(["store", "ping"]).stderr(said)
+}

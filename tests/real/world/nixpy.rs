@@ -34,8 +34,15 @@ impl Workplace {
 
     /// The same, not yet started: as a person would start it, who has set none of its variables.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = self.nixpy(["run"]);
+        command.args(arguments);
+        command
+    }
+
+    /// `nixpy-ci` with these arguments, not yet started.
+    pub fn nixpy<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(binary());
-        command.arg("run").args(arguments);
+        command.args(arguments);
         self.prepare(&mut command);
         command
     }

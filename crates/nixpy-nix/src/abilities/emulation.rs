@@ -15,8 +15,8 @@ use crate::system::System;
 pub enum Emulation {
     /// As things are.
     Ready {
-        /// The program that the kernel starts; empty where Nix is told to take the system
-        /// and it is not known here how its programs are run.
+        /// The program that the kernel starts; empty where none is needed, or Nix is told to
+        /// take the system and it is not known here how its programs are run.
         by: String,
     },
     /// If every call of Nix is given this option.
@@ -59,22 +59,22 @@ pub struct NotHeard {
 
 impl Abilities {
     /// How this machine's Nix would emulate a system. Pure: nothing is looked at or tried.
-    /// What the processor runs by itself is no emulation; see [`Abilities::is_native`].
+    /// What the processor runs by itself needs no kernel's help, but has to be taken all the
+    /// same; see [`Abilities::is_native`].
     pub fn how_emulated(&self, system: &System) -> Emulation {
         if let Builds::Elsewhere(store) = &self.builds {
             let store = store.clone();
             return Emulation::Elsewhere { store };
         }
-        let Some(arch) = Arch::of_system(system.as_str()) else {
-            return match self.takes(system) {
-                // Somebody has configured it, and will know how.
-                true => Emulation::Ready { by: String::new() },
-                false => Emulation::Unheard,
-            };
-        };
-        let by = match self.runner_of(arch) {
-            Ok(registration) => registration.interpreter.clone(),
-            Err(Missing { why, cure }) => return Emulation::NoBinfmt { why, cure },
+        let by = match Arch::of_system(system.as_str()) {
+            _ if self.is_native(system) => String::new(),
+            Some(arch) => match self.runner_of(arch) {
+                Ok(registration) => registration.interpreter.clone(),
+                Err(Missing { why, cure }) => return Emulation::NoBinfmt { why, cure },
+            },
+            // Somebody has configured it, and will know how.
+            None if self.takes(system) => String::new(),
+            None => return Emulation::Unheard,
         };
         match &self.builds {
             _ if self.takes(system) => Emulation::Ready { by },

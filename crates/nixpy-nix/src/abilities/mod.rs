@@ -16,15 +16,13 @@ mod keeper;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 pub use emulation::{Emulation, NotHeard};
 pub use keeper::{Builds, Trust};
 
 use crate::error::NixError;
-use crate::machine::{
-    Binfmt, ConfFile, Environment, Invocation, Root, Runner, SystemRunner, foreign_programs,
-    is_nixos, setting_in,
-};
+use crate::machine::{Binfmt, ConfFile, Environment, Root, foreign_programs, is_nixos, setting_in};
 use crate::program::Nix;
 use crate::settings::Settings;
 use crate::system::System;
@@ -40,6 +38,9 @@ pub struct Abilities {
     pub builders_version: Option<String>,
     /// What whoever builds takes beside its own system.
     pub extra_platforms: Vec<String>,
+    /// The caches that whoever builds takes from; `None` where the user's settings count,
+    /// or it is not known.
+    pub caches_allowed: Option<Vec<String>>,
     /// Who asks; empty where nobody has to know.
     pub user: String,
     /// The nix.conf of whoever builds.
@@ -60,7 +61,7 @@ impl Abilities {
         let (settings, store) = tokio::join!(Settings::ask(nix), keeper::ask(nix));
         let (settings, store) = (settings?, store?);
         let who = match store.is_daemon() {
-            true => Who::ask(&SystemRunner).await,
+            true => Who::ask(nix).await,
             false => Who::default(),
         };
         Ok(Self::of(settings, store, who, root, environment))
@@ -86,9 +87,18 @@ impl Abilities {
             }
             (Builds::Daemon(_) | Builds::Elsewhere(_), _) => settings.default_platforms.clone(),
         };
+        let caches_allowed = match (&builds, effective) {
+            (Builds::Daemon(Trust::Untrusted), Some(text)) => {
+                let mut allowed = setting_in(text, "substituters", &settings.default_substituters);
+                allowed.extend(setting_in(text, "trusted-substituters", &[]));
+                Some(allowed)
+            }
+            _ => None,
+        };
         Self {
             settings,
             builds,
+            caches_allowed,
             builders_version: store.version,
             extra_platforms,
             user: who.user,
@@ -103,6 +113,14 @@ impl Abilities {
         let named = self.extra_platforms.iter();
         system.as_str() == self.settings.system
             || named.into_iter().any(|name| name == system.as_str())
+    }
+
+    /// Whether whoever builds takes paths from this cache if this user asks it to.
+    pub fn may_take_from(&self, cache: &str) -> bool {
+        // Nix itself compares them without the slash at the end.
+        let bare = |url: &str| url.trim_end_matches('/').to_owned();
+        let allowed = self.caches_allowed.as_ref();
+        allowed.is_none_or(|allowed| allowed.iter().any(|url| bare(url) == bare(cache)))
     }
 
     /// Whether this machine's own processor runs what is built for the system: its own,
@@ -122,16 +140,24 @@ pub(crate) struct Who {
 }
 
 impl Who {
-    async fn ask(runner: &impl Runner) -> Self {
-        let (by_name, of_groups) = (
-            Invocation::new("id", ["-un"]),
-            Invocation::new("id", ["-Gn"]),
-        );
-        let (user, groups) = tokio::join!(runner.run(&by_name), runner.run(&of_groups));
-        let groups = groups.unwrap_or_default().stdout;
+    async fn ask(nix: &Nix) -> Self {
+        let (user, groups) = tokio::join!(id(nix, "-un"), id(nix, "-Gn"));
         Self {
-            user: user.unwrap_or_default().stdout.trim().to_owned(),
+            user: user.trim().to_owned(),
             groups: groups.split_whitespace().map(str::to_owned).collect(),
         }
     }
+}
+
+/// By the program, which knows users that are in no file here; empty if it does not tell.
+async fn id(nix: &Nix, what: &str) -> String {
+    let mut id = tokio::process::Command::new("id");
+    for name in nix.hidden() {
+        id.env_remove(name);
+    }
+    let told = id.arg(what).stdin(Stdio::null()).output().await;
+    told.map_or_else(
+        |_| String::new(),
+        |told| String::from_utf8_lossy(&told.stdout).into_owned(),
+    )
 }

@@ -260,6 +260,16 @@ fn the_processors_own_systems_are_not_emulated() {
         );
     }
     assert!(!abilities.is_native(&system("aarch64-linux")));
+    let unaided = Emulation::Ready { by: String::new() };
+    assert_eq!(abilities.how_emulated(&system("i686-linux")), unaided);
+    let told_otherwise = scene().nix_conf("extra-platforms =").daemon(Some(false));
+    let emulation = told_otherwise
+        .abilities()
+        .how_emulated(&system("i686-linux"));
+    assert!(
+        matches!(emulation, Emulation::NotTrusted(_)),
+        "{emulation:?}"
+    );
     assert_eq!(
         abilities.how_emulated(&system("riscv64-linux")),
         Emulation::Unheard

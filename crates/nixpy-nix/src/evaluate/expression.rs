@@ -116,7 +116,7 @@ in {
 }"#;
 
 /// A Nix string literal.
-fn string(text: &str) -> String {
+pub(crate) fn string(text: &str) -> String {
     let escaped = text
         .replace('\\', "\\\\")
         .replace('"', "\\\"")

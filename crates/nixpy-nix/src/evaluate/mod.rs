@@ -9,6 +9,7 @@
 mod expression;
 mod failure;
 
+pub(crate) use expression::string;
 pub(crate) use failure::store as store_failure;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@
 //! mask ffffffffffffff00fffffffffffffffffeffffff
 //! ```
 
-use super::{Arch, Root, proof};
+use super::{Arch, Root, elf};
 
 /// Where binfmt_misc is mounted.
 pub(super) const FOLDER: &str = "/proc/sys/fs/binfmt_misc";
@@ -74,7 +74,7 @@ impl Registration {
     /// Whether programs for `arch` come here, whatever the name says.
     #[must_use]
     pub fn handles(&self, arch: Arch) -> bool {
-        let program = proof::program(arch);
+        let program = elf::says_ok(arch);
         let Some(start) = program.get(self.offset..) else {
             return false;
         };

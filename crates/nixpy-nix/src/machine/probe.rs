@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::packages::{self, Offers};
 use super::{
     Arch, Binfmt, ConfFile, Daemon, Distribution, Environment, Finished, Invocation, Machine,
-    NixFound, Os, PackageManager, Privilege, Root, Runner, Site, binfmt, nix_conf, proof,
+    NixFound, Os, PackageManager, Privilege, Root, Runner, Site, binfmt, elf, nix_conf, proof,
 };
 
 impl Machine {
@@ -301,7 +301,7 @@ pub(super) fn qemu(root: &Root, arch: Arch) -> Option<String> {
     ];
     places
         .into_iter()
-        .find(|place| std::fs::read(root.path(place)).is_ok_and(|elf| proof::is_static(&elf)))
+        .find(|place| std::fs::read(root.path(place)).is_ok_and(|elf| elf::is_static(&elf)))
 }
 
 /// What a nix.conf says of the group of build users; `None` when nothing.

@@ -382,7 +382,7 @@ fn decide(
     })
 }
 
-fn wanted(inputs: &Inputs) -> String {
+pub(crate) fn wanted(inputs: &Inputs) -> String {
     match &inputs.attribute {
         Some(attribute) => format!("`{attribute}`"),
         None => format!(

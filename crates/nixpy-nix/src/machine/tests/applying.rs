@@ -22,7 +22,7 @@ fn debian() -> Fake {
             put(
                 root,
                 "/usr/bin/qemu-aarch64-static",
-                crate::machine::proof::program(crate::machine::Arch::X86_64),
+                crate::machine::elf::says_ok(crate::machine::Arch::X86_64),
             );
             put(root, "/usr/lib/systemd/systemd-binfmt", "");
             put(

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use crate::machine::{
-    Arch, Environment, Finished, Invocation, Machine, Root, Runner, SetupPlan, Site, Wanted, proof,
+    Arch, Environment, Finished, Invocation, Machine, Root, Runner, SetupPlan, Site, Wanted, elf,
 };
 
 type Reaction = Box<dyn Fn(&Root, &Invocation) -> Finished + Send + Sync>;
@@ -164,7 +164,7 @@ impl Fake {
     }
 
     pub(super) fn qemu(self) -> Self {
-        self.file("/usr/bin/qemu-aarch64-static", proof::program(Arch::X86_64))
+        self.file("/usr/bin/qemu-aarch64-static", elf::says_ok(Arch::X86_64))
     }
 
     /// A registration with these flags, under which programs run.

@@ -1,7 +1,8 @@
 //! The tables and the small programs.
 
 use crate::machine::{
-    Arch, Environment, Invocation, Registration, Runner as _, Runs, SystemRunner, binfmt, proof,
+    Arch, Environment, Invocation, Registration, Runner as _, Runs, SystemRunner, binfmt, elf,
+    proof,
 };
 
 use super::fake::registration;
@@ -38,12 +39,12 @@ fn a_registration_is_known_by_what_it_matches() {
 
 #[test]
 fn a_program_with_a_loader_is_not_static() {
-    let program = proof::program(Arch::X86_64);
-    assert!(proof::is_static(&program));
+    let program = elf::says_ok(Arch::X86_64);
+    assert!(elf::is_static(&program));
     let mut dynamic = program;
     dynamic[64] = 3; // PT_INTERP
-    assert!(!proof::is_static(&dynamic));
-    assert!(!proof::is_static(b"#!/bin/sh\n") && !proof::is_static(b""));
+    assert!(!elf::is_static(&dynamic));
+    assert!(!elf::is_static(b"#!/bin/sh\n") && !elf::is_static(b""));
 }
 
 #[tokio::test]

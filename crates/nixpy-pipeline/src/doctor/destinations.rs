@@ -1,0 +1,59 @@
+//! Where the image goes: whether a registry lets us in, whether a folder can be written.
+
+use std::path::Path;
+
+use futures_util::future::join_all;
+use rustix::fs::{Access, access};
+
+use super::check::{Check, Concern, about};
+use super::disk::nearest;
+use super::{Patient, State};
+use crate::inputs::Target;
+use crate::publish::{is_let_in, may_push};
+use crate::report::told;
+
+pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
+    let targets = patient.inputs.targets.iter();
+    join_all(targets.map(|target| one(patient, target))).await
+}
+
+async fn one(patient: &Patient<'_>, target: &Target) -> Check {
+    match target {
+        Target::Layout(path) => layout(path),
+        Target::Registry { repository, .. } => {
+            let about = about("destination", repository, Concern::Remote);
+            let asked = async {
+                is_let_in(target, patient.inputs.tags.first()).await?;
+                may_push(target).await
+            };
+            match patient.within(asked).await {
+                Ok(Ok(())) => about.fine("can be read, and this user may push"),
+                // Errors of registries bring their cure along.
+                Ok(Err(error)) => about.is(State::Trouble, told(&error), None),
+                Err(late) => about.trouble(
+                    late,
+                    "Check the registry's name and the network: it accepts connections and says nothing",
+                ),
+            }
+        }
+    }
+}
+
+fn layout(path: &Path) -> Check {
+    let about = about(
+        "destination",
+        format!("oci:{}", path.display()),
+        Concern::Machine,
+    );
+    let there = nearest(path);
+    match access(there, Access::WRITE_OK) {
+        Ok(()) if there == path && !there.is_dir() => {
+            about.trouble("it is a file", "Name a directory: --layout DIR")
+        }
+        Ok(()) => about.fine("can be written"),
+        Err(error) => about.trouble(
+            format!("{} cannot be written: {error}", there.display()),
+            "Name a directory that can: --layout DIR",
+        ),
+    }
+}
