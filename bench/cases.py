@@ -10,6 +10,7 @@ from contenders import Push, Workshop
 from figures import Figure, against_best, compared, details, median, megabytes
 from measure import Run
 from platforms import planning, together
+from registry import empty_registry
 
 NATIVE = ("--system", "x86_64-linux")
 # nixpy-ci's own defaults, for the program that measures the limit.
@@ -51,6 +52,32 @@ def nothing_to_do_in(flake: str, case: str, shop: Workshop, runs: int) -> Figure
         "nix build": lambda: measure.run(by_hand, shop.environment()),
     })
     return compared(case, results, "nixpy-ci", "nix build", "added", 150)
+
+
+def index(shop: Workshop, runs: int) -> list[Figure]:
+    """Two platforms of examples/hermetic, published by digest before, joined and tagged."""
+    systems = ("x86_64-linux", "aarch64-linux")
+    results = [f"{shop.scratch}/{system}.json" for system in systems]
+    with empty_registry(shop.scratch) as registry:
+        for system, result in zip(systems, results):
+            push = shop.nixpy(shop.hermetic, "--system", system, "--by-digest", "--result", result)
+            measure.run(push(registry), shop.environment())
+        joining = [shop.binary, "index", *results, "--progress", "none"]
+
+        def join() -> Run:
+            before = len(registry.requests())
+            run = measure.run(joining, shop.environment())
+            run.notes["requests"] = len(registry.requests()) - before
+            return run
+
+        joined = measure.in_turn(runs * 2, {"nixpy-ci index": join})["nixpy-ci index"]
+    return [
+        Figure(
+            "index of two platforms", measure.median(joined) * 1e3, "ms", compared="at most", goal=50,
+            details={"nixpy-ci index": details(joined)},
+        ),
+        Figure("index of two platforms, requests", median(joined, "requests"), "requests", compared="at most", goal=6),
+    ]
 
 
 def small(shop: Workshop, runs: int) -> list[Figure]:
@@ -256,6 +283,7 @@ CASES: dict[str, Case] = {
     "nothing-to-do": nothing_to_do,
     "plan": planning,
     "two-systems": together,
+    "index": index,
     "small": small,
     "cold": cold,
     "cold-zstd": cold_zstd,

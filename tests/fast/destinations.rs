@@ -295,7 +295,7 @@ fn a_layer_that_comes_out_otherwise_than_recorded_is_sent_to_all() {
 fn a_mount_that_fails_costs_a_push_and_nothing_else() {
     let registry = Registry::start();
     registry.fail(Fault::status(500).on(Method::POST, "/web/blobs/uploads/"));
-    let scenario = Scenario::app();
+    let scenario = Scenario::app().built();
     let arguments = ["-r", &at(&registry, "api"), "-r", &at(&registry, "web")];
     scenario.run(arguments).ended().succeeded();
     let sent = registry.count(Method::PUT, "/web/blobs/uploads/");

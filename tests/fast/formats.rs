@@ -3,6 +3,7 @@
 use nixpy_pipeline::doctor::Diagnosis;
 use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::report::Report;
+use nixpy_pipeline::result::RunResult;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,6 +26,13 @@ fn a_plan_of_version_1_is_still_read() {
 #[test]
 fn what_a_doctor_of_version_1_found_is_still_read() {
     keeps::<Diagnosis>(include_str!("fixtures/doctor-v1.json"));
+}
+
+#[test]
+fn the_result_of_a_run_by_digest_of_version_1_is_still_read() {
+    let fixture = include_str!("fixtures/result-v1.json");
+    keeps::<RunResult>(fixture);
+    RunResult::parse(fixture.as_bytes()).unwrap();
 }
 
 /// It parses, and nothing that it says is lost. Fields may be added.

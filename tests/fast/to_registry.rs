@@ -69,7 +69,7 @@ fn a_push_of_what_is_there_sends_no_layer_and_few_requests() {
         Scenario::stream(),
         Scenario::image(|archive| archive.build()),
     ] {
-        let registry = Registry::start();
+        let (registry, scenario) = (Registry::start(), scenario.built());
         let target = repository(&registry);
         scenario.run(["-r", &target]).ended().succeeded();
         let first = registry.tag("base-api", "latest");

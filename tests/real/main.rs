@@ -16,6 +16,7 @@ mod cancelling;
 mod crossing;
 mod derived;
 mod doctor;
+mod joining;
 mod layouts;
 mod machines;
 mod metadata;

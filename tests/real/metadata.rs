@@ -41,7 +41,17 @@ impl Cache {
         Self::of(attribute, |_| String::new())
     }
 
+    /// Signed, and only for this system.
+    fn of_one_system(attribute: &str, system: &str) -> Self {
+        let signing = |secret: &Path| format!("&secret-key={}", secret.display());
+        Self::holding(&[system], attribute, signing)
+    }
+
     fn of(attribute: &str, signing: impl Fn(&Path) -> String) -> Self {
+        Self::holding(&["x86_64-linux", "aarch64-linux"], attribute, signing)
+    }
+
+    fn holding(systems: &[&str], attribute: &str, signing: impl Fn(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let [secret, public] = ["secret", "public"].map(|name| dir.path().join(name));
         let generate = ["--generate-binary-cache-key", "test-1"].map(PathBuf::from);
@@ -52,9 +62,10 @@ impl Cache {
                 .chain([&secret, &public])
                 .collect::<Vec<_>>(),
         );
-        let outputs: Vec<PathBuf> = ["x86_64-linux", "aarch64-linux"]
+        let outputs = systems
+            .iter()
             .map(|system| example().package(system, attribute))
-            .into();
+            .collect();
         let mut cache = Self {
             dir,
             outputs,
@@ -294,4 +305,31 @@ fn a_cache_that_never_answers_is_waited_for_once() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+#[test]
+fn a_system_that_a_cache_has_is_no_leg_of_a_matrix() {
+    let legs_with = |cache: &Cache| -> Vec<String> {
+        let (here, store) = (Workplace::new(), Store::empty());
+        let mut plan = store.command(crate::world::nixpy::binary());
+        plan.args(["plan", "--matrix", &example().flake("stream")])
+            .args(cache.options());
+        here.prepare(&mut plan);
+        let matrix = run(&mut plan).succeeded().json();
+        assert!(!cache.outputs.iter().any(|output| store.has(output)));
+        let legs = matrix["include"].as_array().unwrap().iter();
+        legs.map(|leg| format!("{} on {}", leg["systems"], leg["runner"]))
+            .collect()
+    };
+    let both = r#""aarch64-linux x86_64-linux""#;
+    for (cached, runner) in [
+        ("aarch64-linux", "ubuntu-24.04"),
+        ("x86_64-linux", "ubuntu-24.04-arm"),
+    ] {
+        let legs = legs_with(&Cache::of_one_system("stream", cached));
+        assert_eq!(legs, [format!("{both} on {runner:?}")], "{cached}");
+    }
+    let mut untrusted = Cache::of_one_system("stream", "aarch64-linux");
+    untrusted.trusted = Cache::unsigned("stream").trusted;
+    assert_eq!(legs_with(&untrusted).len(), 2, "it has to be built");
 }

@@ -56,6 +56,19 @@ fn a_machine_without_nix() {
 }
 
 #[test]
+fn a_registry_that_takes_nothing_is_told_before_anything_is_built() {
+    let (here, registry) = (Workplace::new(), Registry::read_only());
+    let flake = Flake::built_by("exit 1");
+    let repository = format!("{}/acme/small", registry.host());
+    here.run([&flake.image(), "--repository", &repository])
+        .complains(
+            REMOTE_REFUSED,
+            &["cannot push to", &repository, "405", "read-only"],
+        );
+    here.has_only(&[]);
+}
+
+#[test]
 fn a_builder_that_fails() {
     let here = Workplace::new();
     let flake = Flake::built_by("echo compiling; echo libpq is not there >&2; exit 3");

@@ -28,6 +28,7 @@ pub fn command() -> Command {
         .subcommand(run())
         .subcommand(plan())
         .subcommand(doctor())
+        .subcommand(index())
         .subcommand(setup())
 }
 
@@ -35,11 +36,25 @@ fn run() -> Command {
     let command = Command::new("run")
         .about("Build a flake for all its systems and publish one image for them")
         .after_help(EXAMPLES);
-    with_settings(command, |_| true)
+    with_settings(command, |setting| !FOR_PLANS.contains(&setting.name))
 }
 
 /// Settings that only mean something where something is done.
-const FOR_RUNS: [&str; 5] = ["dry-run", "load", "setup", "summary", "progress"];
+const FOR_RUNS: [&str; 6] = ["dry-run", "load", "result", "setup", "summary", "progress"];
+/// Settings of work that is not done here.
+const FOR_PLANS: [&str; 2] = ["matrix", "runner"];
+/// Settings that mean something without a flake.
+const FOR_INDEXES: [&str; 9] = [
+    "system",
+    "repository",
+    "tag",
+    "username",
+    "ca-file",
+    "plain-http",
+    "json",
+    "summary",
+    "progress",
+];
 
 fn plan() -> Command {
     let command = Command::new("plan")
@@ -51,7 +66,8 @@ fn plan() -> Command {
         )
         .after_help(
             "Examples:\n  nixpy-ci plan .#app            how would the layers be cut?\n  \
-             nixpy-ci plan -r ghcr.io/acme/api --json   what would be sent, for a program to read",
+             nixpy-ci plan -r ghcr.io/acme/api --json   what would be sent, for a program to read\n  \
+             nixpy-ci plan --matrix                     as which jobs can it be spread over runners?",
         );
     with_settings(command, |setting| !FOR_RUNS.contains(&setting.name))
 }
@@ -85,6 +101,38 @@ fn doctor() -> Command {
         let other = FOR_RUNS.contains(&setting.name) || FOR_IMAGES.contains(&setting.name);
         !is_of_the_image && !other
     })
+}
+
+fn index() -> Command {
+    let command = Command::new("index")
+        .about("Join the results of several `run --by-digest` into one index, and tag it")
+        .long_about(
+            "Joins what several jobs have published with `run --by-digest`, each for its systems, into the index \
+             that one run for all systems would have made. It checks that the results are of one commit, that \
+             no platform is there twice, and that every image is where its result says; then it points the tags.",
+        )
+        .after_help(
+            "Examples:\n  nixpy-ci index nixpy-ci-result-*.json -t v1 -t latest\n  \
+             nixpy-ci index results/*.json -s x86_64-linux -s aarch64-linux   both must be there",
+        )
+        .arg(
+            Arg::new("results")
+                .value_name("RESULT")
+                .required(true)
+                .num_args(1..)
+                .help("The files that `run --by-digest` has left"),
+        );
+    let command = with_settings(command, |setting| FOR_INDEXES.contains(&setting.name));
+    command
+        .mut_arg("system", |arg| {
+            arg.help("There must be an image for this system, as in x86_64-linux; may be repeated")
+        })
+        .mut_arg("repository", |arg| {
+            arg.help(
+                "The repository that the images were published to, as in ghcr.io/owner/name; may be repeated. \
+                 Without it, what the results say",
+            )
+        })
 }
 
 /// The configuration file, and every wanted setting but secrets.

@@ -6,7 +6,8 @@ use nixpy_pipeline::doctor::{Check, Concern, Diagnosis, State, diagnose};
 
 use crate::exit::Code;
 use crate::print;
-use crate::run::{json, nix, settings, wrong};
+use crate::report::json;
+use crate::run::{nix, settings, wrong};
 use crate::settings::Environment;
 use crate::setup::machine_environment;
 

@@ -36,7 +36,8 @@ impl From<&RunError> for Code {
             RunError::Plan(problems) if problems.iter().all(PlanError::is_of_the_machine) => {
                 Self::Machine
             }
-            RunError::Plan(_) | RunError::Image(_) => Self::Inputs,
+            RunError::Plan(_) | RunError::Image(_) | RunError::Unidentified(_) => Self::Inputs,
+            RunError::NotThere(_) => Self::Remote,
             RunError::Destination(error) => error.into(),
             RunError::Publish(error) => error.into(),
         }

@@ -4,6 +4,7 @@
 mod cli;
 mod doctor;
 mod exit;
+mod index;
 mod load;
 mod preview;
 mod render;
@@ -67,6 +68,7 @@ async fn dispatch(matches: &ArgMatches) -> Code {
     let environment: Environment = std::env::vars_os().collect();
     match matches.subcommand() {
         Some(("run", flags)) => run::run(flags, &environment).await,
+        Some(("index", flags)) => index::index(flags, &environment).await,
         Some(("plan", flags)) => run::plan(flags, &environment).await,
         Some(("doctor", flags)) => doctor::doctor(flags, &environment).await,
         Some(("setup", flags)) => {

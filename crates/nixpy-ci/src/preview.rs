@@ -4,7 +4,7 @@ use nixpy_pipeline::image::layering::{Change, Resent};
 use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::preview::{PlannedImage, PlannedLayer, Preview};
 
-use crate::render::size;
+use crate::render::{destinations, size};
 
 /// More names of one layer are only counted.
 const MOST_NAMES: usize = 4;
@@ -33,11 +33,7 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         let declined = job.declined.iter();
         lines.extend(declined.map(|declined| format!("  {:<16} {declined}", "")));
     }
-    lines.push(format!(
-        "and published to {} as {}",
-        plan.destinations.join(", "),
-        plan.tags.join(", ")
-    ));
+    lines.push(format!("and published to {}", destinations(plan)));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines
 }

@@ -1,8 +1,80 @@
 //! The report as people read it: text for the terminal, Markdown for a summary.
 
-use nixpy_pipeline::report::{Outcome, Report};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
-use crate::render::{failure_lines, size};
+use nixpy_pipeline::report::{Outcome, Report, Timings};
+use nixpy_pipeline::result::RunResult;
+
+use crate::print;
+use crate::render::{Renderer, failure_lines, line, size};
+use crate::settings::Output;
+
+/// Writes and prints it as the settings say; `false` if it could not be written.
+pub fn tell(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool {
+    let mut written = true;
+    if let Some(file) = &output.summary
+        && let Err(e) = std::fs::write(file, markdown(report))
+    {
+        renderer.error(&format!("cannot write the summary {}: {e}", file.display()));
+        written = false;
+    }
+    match output.json {
+        true => print(&json(report)),
+        false => print(&text(report)),
+    }
+    written
+}
+
+/// Leaves the result of a run by digest in its file, whole or not at all.
+pub fn leave(result: &RunResult, output: &Output) -> Result<(), String> {
+    let file = output
+        .result
+        .clone()
+        .unwrap_or_else(|| default_file(result));
+    write_whole(&file, result.to_json().as_bytes())
+        .map_err(|e| format!("cannot write the result {}: {e}", file.display()))?;
+    line(&format!(
+        "the result is in {}: give it to `nixpy-ci index` with those of the other jobs",
+        file.display()
+    ));
+    Ok(())
+}
+
+fn default_file(result: &RunResult) -> PathBuf {
+    let systems = result
+        .platforms
+        .iter()
+        .map(|one| one.report.system.as_str());
+    let systems = systems.collect::<Vec<_>>().join("+");
+    PathBuf::from(format!("nixpy-ci-result-{systems}.json"))
+}
+
+/// Whoever looks at the file meanwhile sees the one before, or none.
+fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Another step, or another user's job, may be the one that reads it.
+    let mode = std::fs::Permissions::from_mode(0o666);
+    let mut part = tempfile::Builder::new()
+        .permissions(mode)
+        .tempfile_in(folder)?;
+    part.write_all(bytes)?;
+    part.persist(file)?;
+    Ok(())
+}
+
+/// As programs read it.
+pub fn json(value: &impl serde::Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    // A log may hold what an old form of GitHub's commands looks like, which counts
+    // anywhere in a line.
+    text.replace("##[", "##\\u005b")
+}
 
 /// What was published; nothing if it was nothing.
 pub fn text(report: &Report) -> String {
@@ -51,7 +123,10 @@ pub fn markdown(report: &Report) -> String {
         add(&format!("- `{}`", code(reference)));
     }
     if let Some(index) = &report.index {
-        add(&format!("- index `{}`\n", index.digest));
+        add(&format!("- index `{}`", index.digest));
+    }
+    if report.outcome == Outcome::Success {
+        add("");
         add("| platform | digest | size | sent | layers | system |");
         add("|---|---|---:|---:|---:|---|");
         for image in &report.platforms {
@@ -65,10 +140,18 @@ pub fn markdown(report: &Report) -> String {
                 image.system,
             ));
         }
-        add(&format!(
-            "\nEvaluated in {:.1} s, built in {:.1} s, published in {:.1} s.",
-            report.timings.evaluate, report.timings.build, report.timings.publish
-        ));
+        let Timings {
+            evaluate,
+            build,
+            publish,
+            ..
+        } = report.timings;
+        // Images that were joined were built elsewhere.
+        let before = match evaluate > 0.0 {
+            true => format!("Evaluated in {evaluate:.1} s, built in {build:.1} s, published"),
+            false => "Joined".to_owned(),
+        };
+        add(&format!("\n{before} in {publish:.1} s."));
     }
     let mut blocks: Vec<String> = report.error.iter().cloned().collect();
     blocks.extend(report.failures.iter().map(|f| failure_lines(f).join("\n")));

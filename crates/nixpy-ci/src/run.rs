@@ -8,7 +8,8 @@ use nixpy_nix::{Nix, NixError};
 use nixpy_pipeline::event::Event;
 use nixpy_pipeline::inputs::{Loader, Target};
 use nixpy_pipeline::look::For;
-use nixpy_pipeline::preview::{Preview, preview, preview_layers};
+use nixpy_pipeline::matrix::Matrix;
+use nixpy_pipeline::preview::{Preview, preview, preview_layers, preview_matrix};
 use nixpy_pipeline::report::{Report, told};
 use nixpy_pipeline::run::{self, Finished, RunError};
 
@@ -88,8 +89,12 @@ pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
     let renderer = renderer(resolved.output.progress, environment);
     match nix(&resolved) {
         Ok(nix) => {
-            let preview =
-                preview_layers(&nix, &resolved.inputs, &machine_environment(environment)).await;
+            let machine = machine_environment(environment);
+            if let Some(runners) = &resolved.matrix {
+                let matrix = preview_matrix(&nix, &resolved.inputs, &machine, runners).await;
+                return print_matrix(matrix, renderer.as_ref());
+            }
+            let preview = preview_layers(&nix, &resolved.inputs, &machine).await;
             print_preview(preview, &resolved, renderer.as_ref())
         }
         Err(e) => {
@@ -106,29 +111,31 @@ pub(crate) fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
         .without_variables(secret_variables()))
 }
 
-pub(crate) fn wrong(problems: &[String], environment: &Environment) -> Code {
+/// Tells what is wrong with what was given.
+pub fn wrong(problems: &[String], environment: &Environment) -> Code {
     // How to show anything is itself a setting.
     let renderer = renderer(Progress::Auto, environment);
     problems.iter().for_each(|problem| renderer.error(problem));
     Code::Inputs
 }
 
-/// Says, when a run is dropped in the middle, which tags it had moved.
+/// Says, when work is dropped in the middle, which tags it had moved.
 #[derive(Default)]
-struct MovedTags {
+pub struct MovedTags {
     references: Mutex<Vec<String>>,
     ended: AtomicBool,
 }
 
 impl MovedTags {
-    fn note(&self, event: &Event<'_>) {
+    /// Watches for tags.
+    pub fn note(&self, event: &Event<'_>) {
         if let (Event::Tagged(reference), Ok(mut references)) = (event, self.references.lock()) {
             references.push((*reference).to_owned());
         }
     }
 
     /// The report tells it.
-    fn is_told(&self) {
+    pub fn is_told(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }
 }
@@ -168,7 +175,7 @@ fn print_preview(
     renderer: &dyn Renderer,
 ) -> Code {
     match preview {
-        Ok(preview) if resolved.output.json => print(&json(&preview)),
+        Ok(preview) if resolved.output.json => print(&report::json(&preview)),
         Ok(preview) => print(&crate::preview::text(&preview)),
         Err(e) => {
             renderer.error(&told(&e));
@@ -178,11 +185,27 @@ fn print_preview(
     Code::Success
 }
 
+/// On one line, as a variable of a workflow takes it.
+fn print_matrix(matrix: Result<Matrix, RunError>, renderer: &dyn Renderer) -> Code {
+    match matrix {
+        Ok(matrix) => {
+            let line = serde_json::to_string(&matrix).unwrap_or_default();
+            print(&format!("{line}\n"));
+            Code::Success
+        }
+        Err(e) => {
+            renderer.error(&told(&e));
+            Code::from(&e)
+        }
+    }
+}
+
 /// Loads, writes and prints what came out.
 async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) -> Code {
     let Finished {
         mut report,
         loadable,
+        result,
         error,
     } = finished;
     let mut code = match &error {
@@ -214,15 +237,15 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
         }
         _ => {}
     }
-    if let Some(file) = &resolved.output.summary
-        && let Err(e) = std::fs::write(file, report::markdown(&report))
-    {
-        renderer.error(&format!("cannot write the summary {}: {e}", file.display()));
+    if !report::tell(&report, &resolved.output, renderer) {
         code = Code::Machine;
     }
-    match resolved.output.json {
-        true => print(&json(&report)),
-        false => print(&report::text(&report)),
+    if let Some(result) = result
+        && code == Code::Success
+        && let Err(problem) = report::leave(&result, &resolved.output)
+    {
+        renderer.error(&problem);
+        code = Code::Machine;
     }
     code
 }
@@ -258,12 +281,4 @@ fn image_name(name: &str) -> String {
         "" => "image".to_owned(),
         name => name.to_owned(),
     }
-}
-
-pub(crate) fn json(value: &impl serde::Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
-    text.push('\n');
-    // A log may hold what an old form of GitHub's commands looks like, which counts
-    // anywhere in a line.
-    text.replace("##[", "##\\u005b")
 }

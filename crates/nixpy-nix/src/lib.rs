@@ -4,7 +4,7 @@
 //! - [`flake_ref`], [`installable`]: what a user types
 //! - [`untracked`]: files of a flake that git does not track, and Nix does not see
 //! - [`evaluate`]: what a flake offers, for all systems in one evaluation
-//! - [`fingerprint`]: whether the answer would still be the same
+//! - [`fingerprint`]: whether the answer would still be the same; [`source`]: of which tree it is
 //! - [`prove`](mod@prove): whether a system is really built, here or on a builder
 //! - [`build`]: one `nix build` over all of it, and whose fault a failure is
 //! - [`log`]: what Nix says while it works, as events
@@ -42,6 +42,7 @@ pub mod prove;
 mod run;
 pub mod script;
 pub mod settings;
+pub mod source;
 pub mod store_path;
 pub mod system;
 pub mod untracked;
@@ -53,6 +54,7 @@ pub use flake_ref::FlakeRef;
 pub use installable::{AttrPath, Installable};
 pub use nar_hash::NarHash;
 pub use program::Nix;
+pub use source::{Revision, Source};
 pub use store_path::StorePath;
 pub use system::System;
 pub use version::{Flavour, NixVersion};

@@ -75,6 +75,31 @@ impl Destination {
         })
     }
 
+    /// Whether the manifest of this digest and size is there, asked without reading it.
+    ///
+    /// # Errors
+    /// The place cannot be asked.
+    pub async fn has_manifest(&self, manifest: &Descriptor) -> Result<bool> {
+        Ok(match self {
+            Self::Layout(layout) => layout
+                .manifest(manifest.digest)?
+                .is_some_and(|stored| stored.descriptor.size == manifest.size),
+            Self::Registry(registry) => registry.has_manifest(manifest).await?,
+        })
+    }
+
+    /// Whether this user may write here, found out without leaving anything behind.
+    ///
+    /// # Errors
+    /// The place does not let him, or cannot be asked.
+    pub async fn may_push(&self) -> Result<()> {
+        match self {
+            // To have opened it is to have made it.
+            Self::Layout(_) => Ok(()),
+            Self::Registry(registry) => Ok(registry.may_push().await?),
+        }
+    }
+
     /// Whether a blob is there.
     ///
     /// # Errors

@@ -5,7 +5,10 @@
 //! worth keeping of it (`fuzz/corpus`). They are compiled for these two alone.
 
 pub use crate::image::fuzzing::{conf, nix2container};
+use crate::index::index;
+use crate::join::{Joined, Named, Wishes, join};
 use crate::lockfile::{LockFile, ProjectName};
+use crate::result::RunResult;
 
 /// Larger inputs take longer, and tell nothing more.
 pub(crate) const MOST: usize = 256 << 10;
@@ -41,6 +44,46 @@ pub fn lockfile(input: &[u8]) -> bool {
     true
 }
 
+/// A result that is read back is what it was; and joined with itself it is what it is alone:
+/// no platform twice, and one index.
+pub fn result(input: &[u8]) -> bool {
+    let result = match RunResult::parse(input) {
+        Ok(result) => result,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return false;
+        }
+    };
+    let again = RunResult::parse(result.to_json().as_bytes());
+    assert_eq!(again.ok().as_ref(), Some(&result));
+    let joined = |times: usize| {
+        let name = "result.json".to_owned();
+        let named = Named {
+            name,
+            result: result.clone(),
+        };
+        join(&vec![named; times], &Wishes::default())
+    };
+    match (joined(1), joined(2)) {
+        (Ok(once), Ok(twice)) => {
+            let bytes = |joined: &Joined| {
+                let images = joined.images.iter();
+                let manifests: Vec<_> = images.map(|image| image.manifest.clone()).collect();
+                index(&manifests).1
+            };
+            assert_eq!(bytes(&once), bytes(&twice));
+            for (n, image) in once.images.iter().enumerate() {
+                let platform = &image.report.platform;
+                let mut others = once.images[..n].iter();
+                assert!(!others.any(|other| other.report.platform.matches(platform)));
+            }
+        }
+        (Err(once), Err(twice)) => assert!(!once.is_empty() && !twice.is_empty()),
+        (once, twice) => panic!("once {once:?}, twice {twice:?}"),
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use nixpy_testkit::corpus;
@@ -58,5 +101,10 @@ mod tests {
     #[test]
     fn what_lock_files_must_keep_to_holds_of_all_that_were_found() {
         corpus::replay("lockfile", super::lockfile);
+    }
+
+    #[test]
+    fn what_results_must_keep_to_holds_of_all_that_were_found() {
+        corpus::replay("result", super::result);
     }
 }

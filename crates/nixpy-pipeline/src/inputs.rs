@@ -28,6 +28,9 @@ pub struct Inputs {
     pub targets: Vec<Target>,
     /// Set when everything is in place; at least one.
     pub tags: Vec<Tag>,
+    /// Publish without a tag, and leave a [`crate::result::RunResult`]: the first of
+    /// [`Inputs::tags`] is only read.
+    pub by_digest: bool,
     /// Of the same repositories: what they point to is taken over where the first of
     /// [`Inputs::tags`] does not have it.
     pub reuse: Vec<Tag>,

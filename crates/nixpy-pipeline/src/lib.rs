@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! inputs → offer → plan → build → image → publish → index → report
+//!                                             ↓         ↑
+//!                                          result  →  join
 //! ```
 //!
 //! This crate decides, and asks `nixpy-nix` and `nixpy-oci` to act. It never
@@ -19,8 +21,10 @@ pub mod fuzzing;
 pub mod image;
 pub mod index;
 pub mod inputs;
+pub mod join;
 pub mod lockfile;
 pub mod look;
+pub mod matrix;
 pub mod memo;
 pub mod offer;
 pub mod plan;
@@ -28,4 +32,5 @@ pub mod platform;
 pub mod preview;
 pub mod publish;
 pub mod report;
+pub mod result;
 pub mod run;

@@ -27,7 +27,7 @@ pub enum For {
     /// What decides how a run builds here. What this machine runs by itself it can build,
     /// whatever is in a cache.
     ThisMachine,
-    /// Also what decides whether some other machine is needed.
+    /// What decides which machines are needed: one that has nothing but what caches hold.
     AnyMachine,
 }
 
@@ -46,7 +46,8 @@ pub async fn look(
     whose_plan: For,
 ) -> Host {
     let mut host = Host::of(System::host());
-    let missing = missing(offered, &mut host.at_hand);
+    let (here, missing) = apart(offered, whose_plan);
+    host.at_hand = here;
     let foreign: BTreeSet<&System> = missing
         .iter()
         .map(|missing| &missing.builds)
@@ -72,23 +73,24 @@ pub async fn look(
     host
 }
 
-/// What is neither here, and by whom it would be built; notes what is here.
-fn missing(offered: &Offered, here: &mut BTreeSet<StorePath>) -> Vec<Missing> {
+/// The outputs that are here, and the others. What is here is nothing to other machines.
+fn apart(offered: &Offered, whose_plan: For) -> (BTreeSet<StorePath>, Vec<Missing>) {
     let own = offered.offers.systems.iter();
     let own = own.filter_map(|(system, there)| Some((system.clone(), there.chosen.as_ref()?)));
     let cross = offered.offers.cross.values();
     let all = own.chain(cross.map(|offer| (System::host(), offer)));
-    let mut missing = Vec::new();
+    let (mut here, mut missing) = (BTreeSet::new(), Vec::new());
     for (system, offer) in all {
         let output = offer.out_path.clone();
-        if output.as_path().symlink_metadata().is_ok() {
+        let is_here = output.as_path().symlink_metadata().is_ok();
+        if is_here && whose_plan == For::ThisMachine {
             here.insert(output);
         } else {
             let builds = offer.built_on.clone().unwrap_or(system);
             missing.push(Missing { output, builds });
         }
     }
-    missing
+    (here, missing)
 }
 
 async fn held(nix: &Nix, outputs: &[StorePath]) -> BTreeSet<StorePath> {

@@ -11,8 +11,8 @@ use std::str::FromStr as _;
 
 use nixpy_nix::derivation::{Derivation, show_derivations};
 use nixpy_nix::evaluate::{CrossNames, Offer, Offers, Question, evaluate};
-use nixpy_nix::fingerprint::fingerprint;
-use nixpy_nix::{AttrPath, Nix, NixError, StorePath, System};
+use nixpy_nix::fingerprint::{is_pure, metadata};
+use nixpy_nix::{AttrPath, Nix, NixError, Source, StorePath, System};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, OnEvent};
@@ -28,6 +28,10 @@ pub struct Offered {
     pub offers: Offers,
     /// By derivation of what is built instead: the archive's own.
     pub instead_of: BTreeMap<StorePath, StorePath>,
+    /// The tree that answered, as far as it is known: always where
+    /// [`Inputs::by_digest`] asks for it. Not kept: what recalls an answer knows it.
+    #[serde(skip)]
+    pub source: Source,
 }
 
 /// Asks the flake, unless it has answered before and is what it was then.
@@ -36,39 +40,31 @@ pub struct Offered {
 /// The flake cannot be evaluated.
 pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<Offered, NixError> {
     let question = question(inputs);
-    let memo = memo(nix, inputs, &question).await;
-    if let Some(offered) = recall(nix, memo.as_ref()) {
+    let before = look(nix, inputs, &question).await;
+    if let Some(offered) = before.recall(nix) {
         return Ok(offered);
     }
     let mut offered = Offered {
         offers: evaluate(nix, &question, |event| on_event(Event::Nix(&event))).await?,
         instead_of: BTreeMap::new(),
+        source: Source::default(),
     };
     if !inputs.build_archive {
         offered.replace_archives(nix).await?;
     }
     // A file saved while Nix was reading belongs to the next evaluation.
-    if let Some(memo) = memo
-        && self::memo(nix, inputs, &question).await.as_ref() == Some(&memo)
-    {
-        memo.keep(&offered);
+    if before != Look::default() && look(nix, inputs, &question).await == before {
+        if let Some(memo) = &before.memo {
+            memo.keep(&offered);
+        }
+        offered.source = before.source;
     }
     Ok(offered)
 }
 
 /// What the flake has answered before, if it is what it was then. Nothing is evaluated.
 pub async fn recalled(nix: &Nix, inputs: &Inputs) -> Option<Offered> {
-    let memo = memo(nix, inputs, &question(inputs)).await;
-    recall(nix, memo.as_ref())
-}
-
-fn recall(nix: &Nix, memo: Option<&Memo>) -> Option<Offered> {
-    let offered = memo.and_then(Memo::recall::<Offered>)?;
-    offered.is_in_store().then(|| {
-        // The fingerprint holds the program: it is the one that answered.
-        nix.learn_version(&offered.offers.nix_version);
-        offered
-    })
+    look(nix, inputs, &question(inputs)).await.recall(nix)
 }
 
 /// Asks the flake and writes nothing, not even derivations. What an archive is made
@@ -83,15 +79,47 @@ pub async fn ask_only(nix: &Nix, inputs: &Inputs) -> Result<Offered, NixError> {
     Ok(Offered {
         offers: evaluate(nix, &question, |_| {}).await?,
         instead_of: BTreeMap::new(),
+        source: Source::default(),
     })
 }
 
-/// Where the answer of the flake as it is now would be kept.
-async fn memo(nix: &Nix, inputs: &Inputs, question: &Question) -> Option<Memo> {
-    let directory = inputs.memo_dir.as_ref()?;
-    let fingerprint = fingerprint(nix, &inputs.flake).await?;
-    let asked = (question, inputs.build_archive);
-    Some(Memo::of(directory, &fingerprint, &asked))
+/// The flake as it is at a moment.
+#[derive(Default, PartialEq, Eq)]
+struct Look {
+    /// Where its answer would be kept.
+    memo: Option<Memo>,
+    source: Source,
+}
+
+impl Look {
+    /// The answer that is kept, if what it names is still there.
+    fn recall(&self, nix: &Nix) -> Option<Offered> {
+        let recalled = self.memo.as_ref().and_then(Memo::recall::<Offered>);
+        let mut offered = recalled.filter(Offered::is_in_store)?;
+        // The fingerprint holds the program: it is the one that answered.
+        nix.learn_version(&offered.offers.nix_version);
+        offered.source = self.source.clone();
+        Some(offered)
+    }
+}
+
+/// Looks at the flake, if that is of any use.
+async fn look(nix: &Nix, inputs: &Inputs, question: &Question) -> Look {
+    let directory = inputs.memo_dir.as_ref().filter(|_| is_pure(nix));
+    if directory.is_none() && !inputs.by_digest {
+        return Look::default();
+    }
+    let Some(metadata) = metadata(nix, &inputs.flake).await else {
+        return Look::default();
+    };
+    let memo = directory.and_then(|directory| {
+        let asked = (question, inputs.build_archive);
+        Some(Memo::of(directory, &metadata.fingerprint(nix)?, &asked))
+    });
+    Look {
+        memo,
+        source: metadata.source(),
+    }
 }
 
 fn question(inputs: &Inputs) -> Question {

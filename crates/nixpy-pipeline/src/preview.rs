@@ -17,6 +17,7 @@ use crate::image::{Closure, Files, paths_of};
 use crate::inputs::Inputs;
 use crate::lockfile::LockFile;
 use crate::look::{For, look};
+use crate::matrix::{Matrix, Runners, matrix};
 use crate::offer::ask_only;
 use crate::plan::{Job, Plan, plan};
 use crate::publish::Places;
@@ -138,6 +139,20 @@ pub async fn preview_layers(
         });
     }
     Ok(preview)
+}
+
+/// The legs of a matrix over which the work can be spread.
+///
+/// # Errors
+/// As [`preview`].
+pub async fn preview_matrix(
+    nix: &Nix,
+    inputs: &Inputs,
+    environment: &Environment,
+    runners: &Runners,
+) -> Result<Matrix, RunError> {
+    let preview = preview(nix, inputs, environment, For::AnyMachine).await?;
+    Ok(matrix(&preview.plan, runners))
 }
 
 /// What a cache states of sizes may be anything.

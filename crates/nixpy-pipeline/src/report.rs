@@ -26,9 +26,11 @@ pub struct Report {
     /// All of them.
     #[serde(default)]
     pub destinations: Vec<String>,
-    /// What points to the index now, each a name that clients take.
+    /// What points to the index now, each a name that clients take; after a run by digest
+    /// the images themselves.
     pub references: Vec<String>,
-    /// The multi-platform index; `null` unless everything succeeded.
+    /// The multi-platform index; `null` unless everything succeeded, and after a run by
+    /// digest.
     pub index: Option<Descriptor>,
     /// Published images, sorted by system.
     pub platforms: Vec<PlatformReport>,
@@ -50,12 +52,17 @@ pub struct Report {
 impl Report {
     /// Of a run that has only been planned.
     pub fn of(plan: &Plan) -> Self {
+        Self::to(&plan.flake, &plan.destinations)
+    }
+
+    /// Of what a flake has become and where it goes, before anything has come of it.
+    pub(crate) fn to(flake: &str, destinations: &[String]) -> Self {
         Self {
             version: 1,
             outcome: Outcome::Success,
-            flake: plan.flake.clone(),
-            destination: plan.destination.clone(),
-            destinations: plan.destinations.clone(),
+            flake: flake.to_owned(),
+            destination: destinations.first().cloned().unwrap_or_default(),
+            destinations: destinations.to_vec(),
             references: Vec::new(),
             index: None,
             platforms: Vec::new(),

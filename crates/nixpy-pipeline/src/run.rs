@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use nixpy_nix::machine::Environment;
 use nixpy_nix::path_info::path_info;
-use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
+use nixpy_nix::{Nix, NixError, NixErrorKind, Source, StorePath};
 use nixpy_oci::destination::DestinationError;
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
@@ -14,12 +14,14 @@ use crate::described::describe;
 use crate::event::{Event, OnEvent, Stage};
 use crate::image::{Closure, Files, ImageError, Known, Made, image};
 use crate::inputs::Inputs;
+use crate::join::NotThere;
 use crate::lockfile::LockFile;
 use crate::look::{For, look};
 use crate::offer::ask;
 use crate::plan::{Form, Host, Plan, PlanError, plan};
 use crate::publish::{Loadable, Places, loadable};
 use crate::report::{Outcome, PlatformReport, Report, told};
+use crate::result::RunResult;
 
 /// A run that came to no report.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,15 @@ pub enum RunError {
     /// An image could not be made or sent.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// A run by digest would leave a result that says of nothing what it is.
+    #[error(
+        "which tree {0} is cannot be told, so its images could not be joined with those of other runs: it was \
+         changed while it was evaluated, or Nix has no hash for it; run again"
+    )]
+    Unidentified(String),
+    /// What was to be joined is not where it was published.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    NotThere(Vec<NotThere>),
 }
 
 /// What a run leaves behind.
@@ -47,6 +58,8 @@ pub struct Finished {
     pub report: Report,
     /// The image of this machine's platform, if it is to be loaded.
     pub loadable: Option<Loadable>,
+    /// What a run by digest leaves for [`crate::join`], if everything succeeded.
+    pub result: Option<RunResult>,
     /// Why the run ended early, if it was not for a build; the report tells it in words.
     pub error: Option<RunError>,
 }
@@ -67,6 +80,9 @@ pub async fn run(
     let host = look(nix, &offered, environment, For::ThisMachine).await;
     let mut plan = plan(inputs, &offered, &host).map_err(RunError::Plan)?;
     plan.leave_to_others(inputs).map_err(RunError::Plan)?;
+    if inputs.by_digest && !offered.source.is_known() {
+        return Err(RunError::Unidentified(inputs.flake.to_string()));
+    }
     let nix = &nix.clone().with_options(host.options(&plan));
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
@@ -77,10 +93,12 @@ pub async fn run(
         inputs,
         host: &host,
         plan: &plan,
+        source: &offered.source,
         lock,
         on_event,
         report: Report::of(&plan),
         loadable: None,
+        result: None,
     };
     work.report.timings.evaluate = begun.elapsed().as_secs_f64();
     let error = work.carry_out().await.err();
@@ -93,6 +111,7 @@ pub async fn run(
     Ok(Finished {
         report,
         loadable: work.loadable,
+        result: work.result.filter(|_| error.is_none()),
         error,
     })
 }
@@ -103,10 +122,12 @@ struct Work<'a> {
     inputs: &'a Inputs,
     host: &'a Host,
     plan: &'a Plan,
+    source: &'a Source,
     lock: Option<LockFile>,
     on_event: &'a OnEvent<'a>,
     report: Report,
     loadable: Option<Loadable>,
+    result: Option<RunResult>,
 }
 
 impl Work<'_> {
@@ -120,7 +141,7 @@ impl Work<'_> {
             return Ok(());
         }
         let begun = Instant::now();
-        let closure = self.closure_or_build().await;
+        let closure = self.closure_or_build(&places).await;
         self.report.timings.build += begun.elapsed().as_secs_f64();
         let Some(closure) = closure? else {
             self.report.outcome = Outcome::Failure;
@@ -171,13 +192,14 @@ impl Work<'_> {
     }
 
     /// Everything the outputs refer to; `None` when a build has failed.
-    async fn closure_or_build(&mut self) -> Result<Option<Closure>, RunError> {
+    async fn closure_or_build(&mut self, places: &Places) -> Result<Option<Closure>, RunError> {
         // Often everything is there: from a run before, or from another job. To be told
         // so costs less than a `nix build` that finds nothing to do.
         match closure(self.nix, self.plan).await {
             Err(error) if matches!(*error.kind, NixErrorKind::InvalidPaths(_)) => {}
             known => return Ok(Some(known?)),
         }
+        places.may_push().await?;
         let built = build(self.nix, self.inputs, self.plan, self.on_event).await?;
         self.report.failures = built.failures;
         if !self.report.failures.is_empty() {
@@ -225,12 +247,18 @@ impl Work<'_> {
             (self.on_event)(Event::Published(platform));
         }
 
-        let references = &mut self.report.references;
-        let index = places.tag(&pushed, &self.inputs.tags, |reference| {
-            (self.on_event)(Event::Tagged(&reference));
-            references.push(reference);
-        });
-        self.report.index = Some(index.await?);
+        if self.inputs.by_digest {
+            self.report.references = places.by_digest(&pushed);
+            let (source, repositories) = (self.source.clone(), places.repositories());
+            self.result = Some(RunResult::of(&self.report, source, repositories, &pushed));
+        } else {
+            let references = &mut self.report.references;
+            let index = places.tag(&pushed, &self.inputs.tags, |reference| {
+                (self.on_event)(Event::Tagged(&reference));
+                references.push(reference);
+            });
+            self.report.index = Some(index.await?);
+        }
         places.note(&pushed, self.inputs);
         if let Some(n) = self.own() {
             let loadable = loadable(&images[n], &pushed[n], places, self.inputs).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nixpy_nix::evaluate::{Offer, Offers, SystemOffer};
-use nixpy_nix::{AttrPath, FlakeRef, NixVersion, StorePath, System};
+use nixpy_nix::{AttrPath, FlakeRef, NixVersion, Source, StorePath, System};
 use nixpy_oci::compress::Compression;
 use nixpy_pipeline::inputs::{ImageSettings, Inputs, Target};
 use nixpy_pipeline::offer::Offered;
@@ -24,6 +24,7 @@ fn inputs(systems: &[&str]) -> Inputs {
         strategies: BTreeMap::new(),
         cross: BTreeMap::new(),
         targets: vec![Target::Layout(PathBuf::from("/out"))],
+        by_digest: false,
         reuse: Vec::new(),
         remake: false,
         state_dir: None,
@@ -85,6 +86,7 @@ fn offers(systems: &[(&str, Option<Offer>)]) -> Offered {
     Offered {
         offers,
         instead_of: BTreeMap::new(),
+        source: Source::default(),
     }
 }
 
@@ -228,11 +230,16 @@ fn a_way_that_was_asked_for_is_taken_or_refused_with_the_reason() {
     };
     let offered = both("api", None);
     for strategy in [Strategy::Emulated, Strategy::Remote, Strategy::Elsewhere] {
-        let wanted = forced(strategy);
+        let mut wanted = forced(strategy);
         let job = arm(&wanted, &offered, &host);
         // Whoever asks for a builder does not want the emulator instead.
         assert_eq!((job.strategy, job.fallback), (strategy, None));
         let mut made = plan(&wanted, &offered, &host).unwrap();
+        if strategy == Strategy::Elsewhere {
+            let refused = made.leave_to_others(&wanted).unwrap_err();
+            assert!(matches!(refused[0], PlanError::Incomplete(_)));
+            wanted.by_digest = true;
+        }
         made.leave_to_others(&wanted).unwrap();
         let left_out = strategy == Strategy::Elsewhere;
         assert_eq!(made.jobs.len(), if left_out { 1 } else { 2 });

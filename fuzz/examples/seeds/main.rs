@@ -21,6 +21,7 @@ fn main() {
         ("nix2container", descriptions::nix2container()),
         ("records", records::records()),
         ("lockfile", records::lock_files()),
+        ("result", records::results()),
     ] {
         for (name, bytes) in seeds {
             write(target, name, &bytes);

@@ -81,3 +81,21 @@ lock-version = "2.0"
         ("other", b"[project]\nname = 'a'\n".to_vec()),
     ]
 }
+
+/// What runs by digest leave: sound, of a later version, and with one platform twice.
+pub fn results() -> Seeds {
+    let sound = include_str!("../../../tests/fast/fixtures/result-v1.json");
+    let mut doubled: Value = serde_json::from_str(sound).unwrap();
+    let mut again = doubled["platforms"][0].clone();
+    again["digest"] = digest(1).into();
+    again["manifest"]["digest"] = digest(1).into();
+    doubled["platforms"][1] = again;
+    vec![
+        ("two-platforms", sound.into()),
+        ("doubled", doubled.to_string().into()),
+        (
+            "later",
+            sound.replacen("\"version\": 1", "\"version\": 2", 1).into(),
+        ),
+    ]
+}

@@ -23,19 +23,24 @@ const USERS: &str = "user:$2b$04$zsyDCsG0MG4KctS.DhMRq.c/QOzu/ghYJjhACgrHbPe9uDX
 impl Registry {
     /// That takes everything from everybody.
     pub fn start() -> Self {
-        Self::with_settings("")
+        Self::with_settings("", "")
+    }
+
+    /// That is being looked after, and takes nothing meanwhile.
+    pub fn read_only() -> Self {
+        Self::with_settings("maintenance: { readonly: { enabled: true } }", "")
     }
 
     /// That wants a password.
     pub fn with_password() -> Self {
-        Self::with_settings("auth: { htpasswd: { realm: test, path: users } }\n")
+        Self::with_settings("", "auth: { htpasswd: { realm: test, path: users } }\n")
     }
 
-    fn with_settings(settings: &str) -> Self {
+    fn with_settings(storage: &str, settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let address = free_address();
         let config = format!(
-            "version: 0.1\nlog: {{ level: info }}\nstorage: {{ filesystem: {{ rootdirectory: storage }} }}\n\
+            "version: 0.1\nlog: {{ level: info }}\nstorage: {{ filesystem: {{ rootdirectory: storage }}, {storage} }}\n\
              http: {{ addr: \"{address}\" }}\n{settings}"
         );
         fs::write(dir.path().join("config.yml"), config).unwrap();

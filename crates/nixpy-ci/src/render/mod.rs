@@ -77,10 +77,18 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
             )
         })
         .collect();
-    let tags = plan.tags.join(", ");
-    lines.push(format!("to {} as {tags}", plan.destinations.join(", ")));
+    lines.push(format!("to {}", destinations(plan)));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines
+}
+
+/// Where a plan's images go, and as what.
+pub fn destinations(plan: &Plan) -> String {
+    let destinations = plan.destinations.join(", ");
+    match plan.tags.as_slice() {
+        [] => format!("{destinations} by digest, without a tag"),
+        tags => format!("{destinations} as {}", tags.join(", ")),
+    }
 }
 
 /// What every renderer says of a failure: which derivation, why, its last

@@ -1,6 +1,7 @@
 //! From what was written somewhere to [`Inputs`](nixpy_pipeline::inputs::Inputs).
 
 mod image;
+mod joining;
 #[cfg(test)]
 mod reference;
 mod resolve;
@@ -8,5 +9,6 @@ mod sources;
 pub mod table;
 mod target;
 
-pub use resolve::{Progress, Resolved, Surroundings, resolve};
+pub use joining::{ToJoin, to_join};
+pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};

@@ -9,7 +9,7 @@ use super::table::{Group, Kind, SETTINGS, Setting};
 
 fn page() -> String {
     let mut page = String::from(
-        "# Settings of `nixpy-ci run`\n\n\
+        "# Settings of `nixpy-ci run`, `plan` and `index`\n\n\
          Each setting can be given in four places. The first that says anything wins, whole: \
          lists are not merged.\n\n\
          1. the flag\n\

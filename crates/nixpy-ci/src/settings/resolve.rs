@@ -8,6 +8,7 @@ use nixpy_nix::{AttrPath, Installable, System};
 use nixpy_oci::compress::Compression;
 use nixpy_oci::name::Tag;
 use nixpy_pipeline::inputs::{Inputs, Loader};
+use nixpy_pipeline::matrix::Runners;
 use nixpy_pipeline::plan::Strategy;
 
 use super::sources::{Environment, RawInputs};
@@ -18,8 +19,8 @@ use super::target::targets;
 #[derive(Debug, thiserror::Error)]
 #[error("{origin}: {problem}")]
 pub struct Problem {
-    origin: String,
-    problem: String,
+    pub(super) origin: String,
+    pub(super) problem: String,
 }
 
 /// Everything a run needs.
@@ -31,6 +32,8 @@ pub struct Resolved {
     pub nix: Option<PathBuf>,
     /// Options for Nix.
     pub nix_options: Vec<(String, String)>,
+    /// Only print the jobs of a matrix, over these runners.
+    pub matrix: Option<Runners>,
     /// Make the machine able first.
     pub setup: bool,
     /// Only print the plan.
@@ -44,6 +47,8 @@ pub struct Resolved {
 pub struct Output {
     /// The report on standard output.
     pub json: bool,
+    /// Where a run by digest leaves its result, if it was said.
+    pub result: Option<PathBuf>,
     /// Markdown.
     pub summary: Option<PathBuf>,
     /// How to show what goes on.
@@ -80,14 +85,7 @@ pub struct Surroundings<'a> {
 /// # Errors
 /// Every problem there is, not the first.
 pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resolved, Vec<Problem>> {
-    let of_the_file = raw.problems.iter().map(|error| Problem {
-        origin: error.file.display().to_string(),
-        problem: error.problem.clone(),
-    });
-    let mut reader = Reader {
-        raw,
-        problems: of_the_file.collect(),
-    };
+    let mut reader = Reader::of(raw);
     let installable = match raw.get("flake") {
         Some(_) => reader.one("flake", |text| {
             Installable::parse(text, around.cwd).map_err(|e| e.to_string())
@@ -106,12 +104,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     systems.extend(system_from_flake.filter(|_| raw.get("system").is_none()));
     let mut seen = BTreeSet::new();
     systems.retain(|system| seen.insert(system.clone()));
-    let mut tags: Vec<Tag> = reader.many("tag", parse);
-    if raw.get("tag").is_none() {
-        tags.extend("latest".parse());
-    }
-    let mut seen = BTreeSet::new();
-    tags.retain(|tag| seen.insert(tag.clone()));
+    let tags = reader.tags();
     let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
     if raw.get("reuse-from").is_none() {
         reuse.extend(around.base_branch());
@@ -122,19 +115,15 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let compression = reader.compression();
     let image = reader.image();
     let targets = targets(&mut reader, around).await;
+    let by_digest = reader.by_digest(&targets, around);
+    let runners = reader.runners();
+    let matrix = reader.switch("matrix").then_some(runners);
     let max_layers = reader.number("max-layers", 2..=127).unwrap_or(100);
     let uploads = reader.number("uploads", 1..=64).unwrap_or(8);
     let load = reader.choice("load").map(|program| match program.as_str() {
         "docker" => Loader::Docker,
         _ => Loader::Podman,
     });
-    let progress = match reader.choice("progress").as_deref() {
-        Some("bars") => Progress::Bars,
-        Some("plain") => Progress::Plain,
-        Some("github") => Progress::Github,
-        Some("none") => Progress::None,
-        _ => Progress::Auto,
-    };
     let nix_options = reader.pairs("nix-option").into_iter().collect();
     let build_archive = reader.switch("build-archive");
     let remake = reader.switch("remake");
@@ -142,11 +131,8 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
         true => None,
         false => around.cache_dir().map(|cache| cache.join("evaluations")),
     };
-    let (setup, dry_run, json) = (
-        reader.switch("setup"),
-        reader.switch("dry-run"),
-        reader.switch("json"),
-    );
+    let (setup, dry_run) = (reader.switch("setup"), reader.switch("dry-run"));
+    let output = reader.output();
     let path = |name: &str| raw.get(name).map(|raw| PathBuf::from(raw.first()));
     let temp_dir = around.environment.get(std::ffi::OsStr::new("TMPDIR"));
     match flake {
@@ -159,6 +145,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 cross,
                 targets,
                 tags,
+                by_digest,
                 reuse,
                 remake,
                 state_dir: around.state_dir(),
@@ -175,13 +162,10 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
             },
             nix: path("nix"),
             nix_options,
+            matrix,
             setup,
             dry_run,
-            output: Output {
-                json,
-                summary: path("summary"),
-                progress,
-            },
+            output,
         }),
         _ => Err(reader.problems),
     }
@@ -195,6 +179,20 @@ pub(super) struct Reader<'a> {
 
 pub(super) fn parse<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|e: T::Err| e.to_string())
+}
+
+impl<'a> Reader<'a> {
+    /// With what is wrong with the file itself.
+    pub(super) fn of(raw: &'a RawInputs) -> Self {
+        let of_the_file = raw.problems.iter().map(|error| Problem {
+            origin: error.file.display().to_string(),
+            problem: error.problem.clone(),
+        });
+        Self {
+            raw,
+            problems: of_the_file.collect(),
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -307,6 +305,41 @@ impl Reader<'_> {
                 format!("{word:?} is none of {words}")
             })
         })
+    }
+
+    pub(super) fn tags(&mut self) -> Vec<Tag> {
+        let mut tags: Vec<Tag> = self.many("tag", parse);
+        if self.raw.get("tag").is_none() {
+            tags.extend("latest".parse());
+        }
+        let mut seen = BTreeSet::new();
+        tags.retain(|tag| seen.insert(tag.clone()));
+        tags
+    }
+
+    pub(super) fn output(&mut self) -> Output {
+        let progress = match self.choice("progress").as_deref() {
+            Some("bars") => Progress::Bars,
+            Some("plain") => Progress::Plain,
+            Some("github") => Progress::Github,
+            Some("none") => Progress::None,
+            _ => Progress::Auto,
+        };
+        let path = |name: &str| self.raw.get(name).map(|raw| PathBuf::from(raw.first()));
+        let (result, summary) = (path("result"), path("summary"));
+        Output {
+            json: self.switch("json"),
+            result,
+            summary,
+            progress,
+        }
+    }
+
+    pub(super) fn ended<T>(self, value: T) -> Result<T, Vec<Problem>> {
+        match self.problems.is_empty() {
+            true => Ok(value),
+            false => Err(self.problems),
+        }
     }
 
     fn compression(&mut self) -> Compression {

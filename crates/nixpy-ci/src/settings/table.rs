@@ -120,7 +120,7 @@ pub fn secret_variables() -> impl Iterator<Item = String> {
     secrets.flat_map(|setting| [setting.variable(), setting.input()])
 }
 
-/// All settings of `nixpy-ci run`, in the order of the help.
+/// All settings, in the order of the help.
 pub const SETTINGS: &[Setting] = &[
     setting(
         "flake",
@@ -177,6 +177,20 @@ pub const SETTINGS: &[Setting] = &[
     .key("tags")
     .short('t')
     .default("latest"),
+    setting(
+        "by-digest",
+        Group::Where,
+        Kind::Switch,
+        "Publish without a tag, and leave the result in a file: for one of several jobs whose images \
+         `nixpy-ci index` then joins.",
+    ),
+    setting(
+        "result",
+        Group::Where,
+        Kind::One("FILE"),
+        "The file that --by-digest writes.",
+    )
+    .default("nixpy-ci-result-SYSTEM.json"),
     setting(
         "reuse-from",
         Group::Where,
@@ -393,6 +407,14 @@ pub const SETTINGS: &[Setting] = &[
         "Evaluate the flake even if it is what it was when it was evaluated last.",
     ),
     setting(
+        "runner",
+        Group::How,
+        Kind::Pairs("SYSTEM=LABEL[,LABEL…]"),
+        "With `plan --matrix`: the labels of the runner that builds a system; may be repeated. Without it \
+         ubuntu-24.04 for x86_64-linux and ubuntu-24.04-arm for aarch64-linux.",
+    )
+    .key("runners"),
+    setting(
         "setup",
         Group::How,
         Kind::Switch,
@@ -410,6 +432,12 @@ pub const SETTINGS: &[Setting] = &[
         Group::Output,
         Kind::Switch,
         "Print the report (with --dry-run, the plan) as JSON on standard output.",
+    ),
+    setting(
+        "matrix",
+        Group::Output,
+        Kind::Switch,
+        "Of `plan`: print on one line the jobs that the work can be spread over, as GitHub's strategy.matrix takes them.",
     ),
     setting(
         "summary",

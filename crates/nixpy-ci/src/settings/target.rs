@@ -14,9 +14,7 @@ use super::resolve::{Reader, Surroundings, parse};
 
 /// The repositories or the layout directory, whichever was named by the better source.
 pub(super) async fn targets(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> Vec<Target> {
-    let mut repositories: Vec<Repository> = reader.many("repository", parse);
-    let mut seen = BTreeSet::new();
-    repositories.retain(|repository| seen.insert(repository.clone()));
+    let repositories = repositories(reader);
     let (named, layout) = (reader.raw.get("repository"), reader.raw.get("layout"));
     let layout_wins = match (named, layout) {
         (Some(repository), Some(layout)) if repository.source == layout.source => {
@@ -32,6 +30,23 @@ pub(super) async fn targets(reader: &mut Reader<'_>, around: &Surroundings<'_>) 
         return vec![Target::Layout(around.cwd.join(layout))];
     }
     // One that cannot be parsed has been told, and is no wish for a layout.
+    registries(reader, repositories, around).await
+}
+
+/// Those that were named.
+pub(super) fn repositories(reader: &mut Reader<'_>) -> Vec<Repository> {
+    let mut repositories: Vec<Repository> = reader.many("repository", parse);
+    let mut seen = BTreeSet::new();
+    repositories.retain(|repository| seen.insert(repository.clone()));
+    repositories
+}
+
+/// How each of these is reached, and as whom.
+pub(super) async fn registries(
+    reader: &mut Reader<'_>,
+    repositories: Vec<Repository>,
+    around: &Surroundings<'_>,
+) -> Vec<Target> {
     let options = RegistryOptions {
         plain_http: reader.switch("plain-http"),
         ca_file: reader

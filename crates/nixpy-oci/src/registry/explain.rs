@@ -70,10 +70,12 @@ pub(super) fn explain(kind: &RemoteErrorKind, repository: &Repository) -> String
                 .as_ref()
                 .map(|code| format!(" {code}"))
                 .unwrap_or_default();
-            let cure = if *status >= 500 {
-                "; try again later"
-            } else {
-                ""
+            let cure = match *status {
+                405 => {
+                    "; it may be read-only for the time being: try again later, or ask who runs it"
+                }
+                500.. => "; try again later",
+                _ => "",
             };
             format!(
                 "the registry answered {status}{code}{}{cure}",

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use oci_client::errors::OciErrorCode;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 
@@ -76,6 +76,29 @@ impl Wire {
             }))
         })
         .await
+    }
+
+    /// Asks once whether a manifest is there, and is as large as it should be.
+    pub(super) async fn has_manifest(&self, manifest: &Descriptor) -> Result<bool, Failure> {
+        let url = self.url(&format!("manifests/{}", manifest.digest))?;
+        let accepted = HeaderValue::try_from(&manifest.media_type);
+        let accepted =
+            accepted.map_err(|error| Failure::protocol("no such type").caused_by(error))?;
+        let ask = Ask {
+            headers: HeaderMap::from_iter([(ACCEPT, accepted)]),
+            ..Ask::bare(Method::HEAD, url)
+        };
+        let response = self.ask(&ask).await?;
+        if !response.status().is_success() {
+            return self.absent(response).await.map(|()| false);
+        }
+        // Both must be told by the specification; what is left out contradicts nothing.
+        let size = header(&response, CONTENT_LENGTH.as_str());
+        let size = size.and_then(|size| size.parse::<u64>().ok());
+        let digest = header(&response, CONTENT_DIGEST);
+        let digest = digest.and_then(|digest| digest.parse::<Digest>().ok());
+        Ok(size.is_none_or(|size| size == manifest.size)
+            && digest.is_none_or(|digest| digest == manifest.digest))
     }
 
     /// Asks once whether a blob is there.

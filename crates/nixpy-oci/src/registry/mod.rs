@@ -153,6 +153,29 @@ impl Registry {
         found.map_err(|failure| failure.while_(Act::LookFor(digest), &self.repository))
     }
 
+    /// Whether the manifest of this digest and size is there, by the rules of
+    /// [`Registry::resolve`].
+    ///
+    /// # Errors
+    /// The registry cannot be asked.
+    pub async fn has_manifest(&self, manifest: &Descriptor) -> Result<bool, RemoteError> {
+        let found = self
+            .wire
+            .retrying(|_| self.wire.has_manifest(manifest))
+            .await;
+        found
+            .map_err(|failure| failure.while_(Act::ReadManifest(manifest.digest), &self.repository))
+    }
+
+    /// Whether this user may push: an upload is begun, and cancelled.
+    ///
+    /// # Errors
+    /// The registry does not let him, or cannot be asked.
+    pub async fn may_push(&self) -> Result<(), RemoteError> {
+        let begun = self.wire.retrying(|_| self.wire.begin_and_cancel()).await;
+        begun.map_err(|failure| failure.while_(Act::BeginPush, &self.repository))
+    }
+
     /// Stores a blob. Whoever calls has seen that it is not there.
     ///
     /// # Errors

@@ -66,18 +66,26 @@ impl Wire {
             .append_pair("from", from);
         let ask = Ask::bare(Method::POST, url);
         let response = self.ask(&ask).await?;
-        if response.status() == StatusCode::ACCEPTED {
-            self.give_up(&response).await;
+        if response.status() == StatusCode::ACCEPTED
+            && let Ok(opened) = location(&response)
+        {
+            self.give_up(opened).await;
         }
         Ok(response.status() == StatusCode::CREATED)
     }
 
     /// Tells the registry that nothing will come. If it does not hear, it finds out.
-    async fn give_up(&self, opened: &Response) {
-        if let Ok(url) = location(opened) {
-            let ask = Ask::bare(Method::DELETE, url);
-            let _ = self.ask(&ask).await;
-        }
+    async fn give_up(&self, opened: Url) {
+        let ask = Ask::bare(Method::DELETE, opened);
+        let _ = self.ask(&ask).await;
+    }
+
+    /// Asks for a place, once, and gives it up: a registry says at this point whether the
+    /// user may push.
+    pub(super) async fn begin_and_cancel(&self) -> Result<(), Failure> {
+        let session = self.begin().await?;
+        self.give_up(session.location).await;
+        Ok(())
     }
 
     async fn push_by(

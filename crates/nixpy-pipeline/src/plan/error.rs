@@ -80,6 +80,12 @@ pub enum PlanError {
         /// Every way, and why not.
         declined: Vec<Declined>,
     },
+    /// What this run would tag is not all that was planned.
+    #[error(
+        "{0} is left to another job, and an index made here would lack it: add --by-digest, and join \
+         what the jobs leave with `nixpy-ci index`"
+    )]
+    Incomplete(System),
     /// An image cannot be for this system.
     #[error("no image can be for {0}: name Linux systems, as in --system x86_64-linux")]
     NotAPlatform(System),

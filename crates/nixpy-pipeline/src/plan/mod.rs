@@ -52,7 +52,7 @@ pub struct Plan {
     /// All of them.
     #[serde(default)]
     pub destinations: Vec<String>,
-    /// Set at the end.
+    /// Set at the end; none if the images are published by digest.
     pub tags: Vec<String>,
     /// What the user should know but need not act on.
     pub notes: Vec<String>,
@@ -62,17 +62,20 @@ impl Plan {
     /// The plan without the jobs that were left to others.
     ///
     /// # Errors
-    /// Nobody said that another job builds a system for which no way is open from here.
+    /// Nobody said that another job builds a system for which no way is open from here, or
+    /// one does and this run would tag an index without it.
     pub fn leave_to_others(&mut self, inputs: &Inputs) -> Result<(), Vec<PlanError>> {
         let is_left = |job: &Job| job.strategy == Strategy::Elsewhere;
         let left = self.jobs.iter().filter(|job| is_left(job));
-        let problems: Vec<PlanError> = left
-            .filter(|job| !inputs.strategies.contains_key(&job.system))
-            .map(|job| PlanError::NoWay {
+        let problem = |job: &Job| match inputs.strategies.contains_key(&job.system) {
+            true if inputs.by_digest => None,
+            true => Some(PlanError::Incomplete(job.system.clone())),
+            false => Some(PlanError::NoWay {
                 system: job.system.clone(),
                 declined: job.declined.clone(),
-            })
-            .collect();
+            }),
+        };
+        let problems: Vec<PlanError> = left.filter_map(problem).collect();
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -194,7 +197,10 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
         jobs,
         destination: destinations.first().cloned().unwrap_or_default(),
         destinations,
-        tags: inputs.tags.iter().map(ToString::to_string).collect(),
+        tags: match inputs.by_digest {
+            true => Vec::new(),
+            false => inputs.tags.iter().map(ToString::to_string).collect(),
+        },
         notes: Vec::new(),
     })
 }

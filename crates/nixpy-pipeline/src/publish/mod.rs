@@ -1,35 +1,36 @@
 //! From images to tags that point to all of them.
 //!
 //! Every platform is in place, without a tag, at every destination, before any tag
-//! moves anywhere. How destinations are opened is [`opening`]'s affair, and an image for
-//! this machine [`loading`]'s.
+//! moves anywhere. How destinations are opened is [`opening`]'s affair, what happens last
+//! [`tagging`]'s, and an image for this machine [`loading`]'s.
 
 mod loading;
 mod opening;
+mod tagging;
 
 use std::path::Path;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use nixpy_nix::StorePath;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{How, Image, Pushed};
 use nixpy_oci::layout::Layout;
 use nixpy_oci::ledger::Ledger;
-use nixpy_oci::manifest::{Descriptor, media_type};
-use nixpy_oci::name::Tag;
+use nixpy_oci::manifest::Descriptor;
+use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::prior::Prior;
 use nixpy_oci::publish::{Options, PublishError, Publisher, Site};
 
 use crate::event::{Event, OnEvent};
 use crate::image::paths_of;
-use crate::index::index;
 use crate::inputs::{Inputs, Target};
 use crate::plan::Job;
 
 pub use loading::{Loadable, loadable};
 use opening::OpenLayout;
-pub use opening::is_let_in;
+pub use opening::{may_push, place};
+pub use tagging::tag;
 
 /// Where images go, and what is there before.
 pub struct Places {
@@ -208,24 +209,46 @@ impl Places {
         &self,
         images: &[Pushed],
         tags: &[Tag],
-        mut on_tag: impl FnMut(String),
+        on_tag: impl FnMut(String),
     ) -> Result<Descriptor, DestinationError> {
-        let (descriptor, bytes) = index(images);
-        if self.sites.len() > 1 {
-            // One that refuses it does so before another's tag has moved.
-            for site in &self.sites {
-                let put = site.destination.put_manifest(media_type::INDEX, &bytes);
-                put.await?;
-            }
-        }
-        // Also where the index was there before: somebody may have moved the tag since.
-        for site in &self.sites {
-            for tag in tags {
-                site.destination.tag(tag, media_type::INDEX, &bytes).await?;
-                on_tag(site.destination.reference(tag));
-            }
-        }
-        Ok(descriptor)
+        let manifests: Vec<Descriptor> =
+            images.iter().map(|image| image.manifest.clone()).collect();
+        tag(&self.destinations(), &manifests, tags, on_tag).await
+    }
+
+    /// What clients take an image by that has no tag, everywhere.
+    pub fn by_digest(&self, images: &[Pushed]) -> Vec<String> {
+        let places = self.destinations();
+        let each = places.iter().flat_map(|place| {
+            let digests = images.iter().map(|image| image.manifest.digest);
+            digests.map(move |digest| format!("{place}@{digest}"))
+        });
+        each.collect()
+    }
+
+    /// The registries among the destinations.
+    pub fn repositories(&self) -> Vec<Repository> {
+        let places = self.destinations().into_iter();
+        places
+            .filter_map(Destination::repository)
+            .cloned()
+            .collect()
+    }
+
+    /// Sees to it that this user may push to every destination, before hours of building
+    /// are spent on what could not be published. A token of the run is kept for later.
+    ///
+    /// # Errors
+    /// One does not let us.
+    pub async fn may_push(&self) -> Result<(), DestinationError> {
+        let places = self.destinations();
+        let asked = places.iter().map(|place| place.may_push());
+        // To the end, also where another refuses: what was opened there is to be closed.
+        join_all(asked).await.into_iter().collect()
+    }
+
+    fn destinations(&self) -> Vec<&Destination> {
+        self.sites.iter().map(|site| &site.destination).collect()
     }
 
     /// Lets this machine remember what it has made, for its next push. What it has only

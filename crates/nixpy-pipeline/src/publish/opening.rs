@@ -7,7 +7,7 @@ use std::path::Path;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::layout::{Layout, LayoutError};
 use nixpy_oci::ledger::{self, Ledger};
-use nixpy_oci::name::{Repository, Tag};
+use nixpy_oci::name::Repository;
 use nixpy_oci::prior::Prior;
 use nixpy_oci::registry::Registry;
 
@@ -37,16 +37,24 @@ pub(super) fn open(
     })
 }
 
-/// Whether a destination lets us in, as far as reading tells.
+/// A destination by itself, of which nothing is known.
 ///
 /// # Errors
-/// It cannot be used or reached, or does not let us in.
-pub async fn is_let_in(target: &Target, tag: Option<&Tag>) -> Result<(), DestinationError> {
-    let destination = open(target, &[], Layout::look)?;
-    if let Some(tag) = tag {
-        destination.resolve(tag).await?;
+/// It cannot be used.
+pub fn place(target: &Target) -> Result<Destination, DestinationError> {
+    open(target, &[], Layout::open)
+}
+
+/// Whether this user may push to a destination, without anything being pushed. A layout
+/// is not asked: to open it would make it.
+///
+/// # Errors
+/// The registry does not let him, and says why; or it cannot be asked.
+pub async fn may_push(target: &Target) -> Result<(), DestinationError> {
+    match target {
+        Target::Layout(_) => Ok(()),
+        Target::Registry { .. } => place(target)?.may_push().await,
     }
-    Ok(())
 }
 
 /// A token is asked for each; more than these hardly ever have what others lack.

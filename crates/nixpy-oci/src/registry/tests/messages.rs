@@ -61,6 +61,14 @@ fn every_failure_says_what_to_do() {
             "try again later",
         ),
         (
+            Kind::Refused {
+                status: 405,
+                code: Some("UNSUPPORTED".to_owned()),
+                message: text(),
+            },
+            "it may be read-only",
+        ),
+        (
             Kind::Protocol("it lies".to_owned()),
             "check what answers at quay.io",
         ),

@@ -21,6 +21,59 @@ async fn a_blob_costs_two_requests_and_arrives_whole() {
 }
 
 #[tokio::test]
+async fn that_one_may_push_is_found_out_without_leaving_anything() {
+    let double = Double::start();
+    anonymous(&double).may_push().await.unwrap();
+    assert_eq!(story(&double), ["GET v2", "POST upload", "DELETE upload"]);
+    assert_eq!(double.open_uploads(), 0);
+
+    // Some registries cannot be told that nothing will come.
+    let double = Double::start();
+    double.fail(Fault::status(405).on(Method::DELETE, ""));
+    anonymous(&double).may_push().await.unwrap();
+}
+
+#[tokio::test]
+async fn that_one_may_not_push_is_said_with_its_cure() {
+    let readers = Bearer::new("me", "right").pull_only();
+    let double = Double::builder().auth(readers).start();
+    let refused = client(&double, user("right")).may_push().await.unwrap_err();
+    let said = refused.to_string();
+    let repository = format!("{}/{NAME}", double.host());
+    assert!(
+        said.starts_with(&format!("cannot push to {repository}: ")),
+        "{said}"
+    );
+    assert!(
+        said.contains("(403") && said.contains("the right to push"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_is_asked_for_by_digest_and_size() {
+    let double = Double::start();
+    let registry = anonymous(&double);
+    let (config, content) = blob(10);
+    registry.put_blob(&config, &content).await.unwrap();
+    let bytes = manifest(&config);
+    let there = Descriptor::of(media_type::MANIFEST, &bytes);
+    assert!(!registry.has_manifest(&there).await.unwrap());
+    let put = registry.put_manifest(media_type::MANIFEST, &bytes, None);
+    put.await.unwrap();
+    double.reset_counts();
+    assert!(registry.has_manifest(&there).await.unwrap());
+    let size = there.size + 1;
+    assert!(
+        !registry
+            .has_manifest(&Descriptor { size, ..there })
+            .await
+            .unwrap()
+    );
+    assert_eq!(story(&double), ["HEAD manifests", "HEAD manifests"]);
+}
+
+#[tokio::test]
 async fn an_empty_blob_and_relative_locations_are_fine() {
     let double = Double::builder().relative_locations().start();
     let registry = anonymous(&double);

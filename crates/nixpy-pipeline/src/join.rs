@@ -1,0 +1,293 @@
+//! From the results of several runs by digest to one index with its tags: what a matrix
+//! of jobs ends in.
+//!
+//! Whether results belong together is decided first, from the results alone, and every
+//! reason why not is told. Then each repository is asked for every manifest, and only
+//! when all are there does the index go out: the one that a single run would have made,
+//! bit for bit, because it is made of the same entries by the same function.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use futures_util::future::{join_all, try_join_all};
+use nixpy_nix::{Source, System};
+use nixpy_oci::destination::{Destination, DestinationError};
+use nixpy_oci::digest::Digest;
+use nixpy_oci::manifest::Descriptor;
+use nixpy_oci::name::{Repository, Tag};
+use nixpy_oci::platform::Platform;
+
+use crate::event::{Event, OnEvent, Stage};
+use crate::inputs::Target;
+use crate::publish;
+use crate::report::{Outcome, Report, told};
+use crate::result::{Published, RunResult};
+use crate::run::RunError;
+
+/// A result, and what a person calls it.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The file.
+    pub name: String,
+    /// What was in it.
+    pub result: RunResult,
+}
+
+/// What the user says of an index beside its parts.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// Where it is to go; where the results are if empty.
+    pub repositories: Vec<Repository>,
+    /// What it must be for; whatever there is if empty.
+    pub systems: Vec<System>,
+}
+
+/// Results that belong together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Joined {
+    /// As it was given to Nix, by the first of them.
+    pub flake: String,
+    /// Where the images are, and the index goes.
+    pub repositories: Vec<Repository>,
+    /// One a platform, sorted by system.
+    pub images: Vec<Published>,
+}
+
+/// Results do not belong together.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum JoinError {
+    /// There is none.
+    #[error("there is no result to join: name the files that `nixpy-ci run --by-digest` has left")]
+    Nothing,
+    /// Two images for one platform.
+    #[error(
+        "{one} and {other} have two images for {platform}, {} and {}: leave one of the files out", digests[0], digests[1]
+    )]
+    Doubled {
+        /// Which.
+        platform: Platform,
+        /// A file.
+        one: String,
+        /// Another, or the same.
+        other: String,
+        /// In this order.
+        digests: [Digest; 2],
+    },
+    /// A platform that was asked for.
+    #[error(
+        "no result has an image for {0}: name that of its job, or run `nixpy-ci run --by-digest --system {0}`"
+    )]
+    Missing(System),
+    /// Different things were built.
+    #[error(
+        "{one} is of {}, and {other} of {}: run all jobs on one commit", sources[0], sources[1]
+    )]
+    Sources {
+        /// A file.
+        one: String,
+        /// Another.
+        other: String,
+        /// In this order.
+        sources: Box<[Source; 2]>,
+    },
+    /// The images are not where the index is to go.
+    #[error(
+        "{name} was published to {}, and the index is to go to {}: an index stands beside its images, \
+         so let the same --repository be set everywhere",
+        list(published),
+        list(wanted)
+    )]
+    Repositories {
+        /// A file.
+        name: String,
+        /// Where it says its images are.
+        published: Vec<Repository>,
+        /// Where the index is to go.
+        wanted: Vec<Repository>,
+    },
+}
+
+fn list(repositories: &[Repository]) -> String {
+    let names: Vec<String> = repositories.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// Decides whether results belong together.
+///
+/// # Errors
+/// Every reason why not.
+pub fn join(results: &[Named], wishes: &Wishes) -> Result<Joined, Vec<JoinError>> {
+    let Some(first) = results.first() else {
+        return Err(vec![JoinError::Nothing]);
+    };
+    let repositories = match wishes.repositories.as_slice() {
+        [] => first.result.repositories.clone(),
+        wanted => wanted.to_vec(),
+    };
+    let mut problems = disagreements(results, first, &repositories);
+    let images = each_once(results, &mut problems);
+    let is_there = |system: &&System| images.iter().any(|(_, one)| one.report.system == **system);
+    let missing = wishes.systems.iter().filter(|system| !is_there(system));
+    problems.extend(missing.cloned().map(JoinError::Missing));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut images: Vec<Published> = images.into_iter().map(|(_, image)| image.clone()).collect();
+    images.sort_by(|a, b| a.report.system.cmp(&b.report.system));
+    Ok(Joined {
+        flake: first.result.flake.clone(),
+        repositories,
+        images,
+    })
+}
+
+/// Results of another source than the first, or that are elsewhere than the index.
+fn disagreements(results: &[Named], first: &Named, wanted: &[Repository]) -> Vec<JoinError> {
+    let set = |names: &[Repository]| -> BTreeSet<Repository> { names.iter().cloned().collect() };
+    let mut problems = Vec::new();
+    for Named { name, result } in results {
+        if !result.source.is(&first.result.source) {
+            problems.push(JoinError::Sources {
+                one: first.name.clone(),
+                other: name.clone(),
+                sources: Box::new([first.result.source.clone(), result.source.clone()]),
+            });
+        }
+        if set(&result.repositories) != set(wanted) {
+            problems.push(JoinError::Repositories {
+                name: name.clone(),
+                published: result.repositories.clone(),
+                wanted: wanted.to_vec(),
+            });
+        }
+    }
+    problems
+}
+
+/// One image for each platform, and the file that it is from.
+fn each_once<'a>(
+    results: &'a [Named],
+    problems: &mut Vec<JoinError>,
+) -> Vec<(&'a str, &'a Published)> {
+    let mut images: Vec<(&str, &Published)> = Vec::new();
+    for Named { name, result } in results {
+        for image in &result.platforms {
+            let platform = &image.report.platform;
+            let mut known = images.iter();
+            match known.find(|(_, known)| known.report.platform.matches(platform)) {
+                None => images.push((name, image)),
+                // The same result twice, or a job that was run again and made the same.
+                Some((_, known)) if known.manifest == image.manifest => {}
+                Some((one, known)) => problems.push(JoinError::Doubled {
+                    platform: platform.clone(),
+                    one: (*one).to_owned(),
+                    other: name.clone(),
+                    digests: [known.manifest.digest, image.manifest.digest],
+                }),
+            }
+        }
+    }
+    images
+}
+
+/// An image that is not where its result says.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "{repository} has no image {digest} for {system}, or does not show it to this user: it may have been \
+     cleaned away, as what has no tag can be; run the job of {system} again"
+)]
+pub struct NotThere {
+    /// Where it should be.
+    pub repository: String,
+    /// What it is for.
+    pub system: System,
+    /// Of its manifest.
+    pub digest: Digest,
+}
+
+/// Puts the index of results that belong together to their repositories, and points the
+/// tags at it. Whatever happens is in the report; the error is there beside it for its
+/// kind.
+pub async fn publish_joined(
+    joined: &Joined,
+    targets: &[Target],
+    tags: &[Tag],
+    on_event: &OnEvent<'_>,
+) -> (Report, Option<RunError>) {
+    let begun = Instant::now();
+    let mut report = report_of(joined);
+    on_event(Event::Started(Stage::Publish));
+    let error = put(joined, targets, tags, &mut report, on_event)
+        .await
+        .err();
+    if let Some(error) = &error {
+        report.outcome = Outcome::Failure;
+        report.error = Some(told(error));
+    } else {
+        on_event(Event::Finished(Stage::Publish));
+    }
+    report.timings.publish = begun.elapsed().as_secs_f64();
+    report.timings.total = report.timings.publish;
+    (report, error)
+}
+
+async fn put(
+    joined: &Joined,
+    targets: &[Target],
+    tags: &[Tag],
+    report: &mut Report,
+    on_event: &OnEvent<'_>,
+) -> Result<(), RunError> {
+    let places: Vec<Destination> = targets
+        .iter()
+        .map(publish::place)
+        .collect::<Result<_, _>>()?;
+    let checks = places.iter().map(|place| lacking(place, &joined.images));
+    let lacking: Vec<NotThere> = try_join_all(checks).await?.into_iter().flatten().collect();
+    if !lacking.is_empty() {
+        return Err(RunError::NotThere(lacking));
+    }
+    let manifests: Vec<Descriptor> = joined
+        .images
+        .iter()
+        .map(|one| one.manifest.clone())
+        .collect();
+    let places: Vec<&Destination> = places.iter().collect();
+    let references = &mut report.references;
+    let tagged = publish::tag(&places, &manifests, tags, |reference| {
+        on_event(Event::Tagged(&reference));
+        references.push(reference);
+    });
+    report.index = Some(tagged.await?);
+    Ok(())
+}
+
+/// Which images a repository lacks, asked for all of them at once.
+async fn lacking(
+    place: &Destination,
+    images: &[Published],
+) -> Result<Vec<NotThere>, DestinationError> {
+    let asked = images.iter().map(async |image| {
+        let there = place.has_manifest(&image.manifest).await?;
+        Ok::<_, DestinationError>((!there).then(|| NotThere {
+            repository: place.to_string(),
+            system: image.report.system.clone(),
+            digest: image.manifest.digest,
+        }))
+    });
+    let answers: Result<Vec<_>, _> = join_all(asked).await.into_iter().collect();
+    Ok(answers?.into_iter().flatten().collect())
+}
+
+fn report_of(joined: &Joined) -> Report {
+    let destinations: Vec<String> = joined
+        .repositories
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let images = joined.images.iter();
+    Report {
+        platforms: images.map(|image| image.report.clone()).collect(),
+        ..Report::to(&joined.flake, &destinations)
+    }
+}

@@ -1,0 +1,153 @@
+//! What a run by digest leaves for another to join: which images it has put where,
+//! without a tag, and of which source they are.
+//!
+//! It leaves the machine as versioned JSON and comes back from who knows where: so every
+//! word of it is parsed into its type, and what could contradict itself is held against
+//! itself. That an image is where the result says is asked of the registry, by
+//! [`crate::join`].
+
+use std::collections::BTreeSet;
+
+use nixpy_nix::Source;
+use nixpy_oci::image::Pushed;
+use nixpy_oci::manifest::{Descriptor, media_type};
+use nixpy_oci::name::Repository;
+use serde::{Deserialize, Serialize};
+
+use crate::platform::platform_of;
+use crate::report::{PlatformReport, Report};
+
+/// A file that is longer is none; one of a hundred layers has some 30 kB for a platform.
+pub const LARGEST: u64 = 4 << 20;
+/// No registry takes a larger manifest.
+const LARGEST_MANIFEST: u64 = 4 << 20;
+const VERSION: u32 = 1;
+
+/// The images of one run by digest. The JSON form is version 1: fields may be added.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RunResult {
+    /// Of this form of JSON.
+    pub version: u32,
+    /// As it was given to Nix.
+    pub flake: String,
+    /// What was built.
+    pub source: Source,
+    /// Where the images are; in each of them all.
+    pub repositories: Vec<Repository>,
+    /// The images, one a platform.
+    pub platforms: Vec<Published>,
+}
+
+/// One platform's image, in place without a tag.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// Its entry in an index, as it will stand there.
+    pub manifest: Descriptor,
+    /// What the run has reported of it.
+    #[serde(flatten)]
+    pub report: PlatformReport,
+}
+
+/// A text that is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultError {
+    /// It is not JSON of this form.
+    #[error("it is not the result of a `nixpy-ci run --by-digest`: {0}")]
+    Form(String),
+    /// Another nixpy-ci wrote it.
+    #[error(
+        "it is of version {0}, and this nixpy-ci reads version {VERSION}: let the same nixpy-ci run in all jobs"
+    )]
+    Version(u64),
+    /// It contradicts itself.
+    #[error("it is damaged: {0}; run its job again")]
+    Damaged(String),
+}
+
+impl RunResult {
+    /// Of what a run has published by digest, in the order of its report.
+    pub fn of(
+        report: &Report,
+        source: Source,
+        repositories: Vec<Repository>,
+        pushed: &[Pushed],
+    ) -> Self {
+        let each = report.platforms.iter().zip(pushed);
+        Self {
+            version: VERSION,
+            flake: report.flake.clone(),
+            source,
+            repositories,
+            platforms: each
+                .map(|(report, pushed)| Published {
+                    manifest: pushed.manifest.clone(),
+                    report: report.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Reads what somebody says is a result.
+    ///
+    /// # Errors
+    /// [`ResultError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ResultError> {
+        // A later version may have anything in it but this.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u64,
+        }
+        let form = |error: serde_json::Error| ResultError::Form(error.to_string());
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(form)?;
+        if version != u64::from(VERSION) {
+            return Err(ResultError::Version(version));
+        }
+        let result: Self = serde_json::from_slice(bytes).map_err(form)?;
+        result.agrees_with_itself().map_err(ResultError::Damaged)?;
+        Ok(result)
+    }
+
+    /// The JSON, for a file.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    fn agrees_with_itself(&self) -> Result<(), String> {
+        if !self.source.is_known() {
+            return Err("it does not say what was built".to_owned());
+        }
+        if self.repositories.is_empty() || self.platforms.is_empty() {
+            return Err("it names no image, or no repository".to_owned());
+        }
+        let distinct: BTreeSet<&Repository> = self.repositories.iter().collect();
+        if distinct.len() < self.repositories.len() {
+            return Err("it names a repository twice".to_owned());
+        }
+        self.platforms.iter().try_for_each(Published::agrees)
+    }
+}
+
+impl Published {
+    fn agrees(&self) -> Result<(), String> {
+        let Self { manifest, report } = self;
+        let system = &report.system;
+        if manifest.media_type != media_type::MANIFEST
+            || !(1..=LARGEST_MANIFEST).contains(&manifest.size)
+        {
+            return Err(format!("what it has for {system} is not an image manifest"));
+        }
+        let platforms = [manifest.platform.as_ref(), Some(&report.platform)];
+        let platform = platform_of(system);
+        if platform.is_none() || platforms.iter().any(|one| *one != platform.as_ref()) {
+            return Err(format!("what it has for {system} is for another platform"));
+        }
+        if manifest.digest != report.digest {
+            return Err(format!("it names two digests for {system}"));
+        }
+        Ok(())
+    }
+}
