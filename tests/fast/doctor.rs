@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nixpy_pipeline::doctor::{Check, Diagnosis, State};
 use nixpy_testkit::fake_nix::Replay;
-use nixpy_testkit::registry::{Auth, Registry};
+use nixpy_testkit::registry::{Auth, Bearer, Registry};
 
 use crate::scenario::nix::{self, Version};
 use crate::scenario::{Ended, Scenario};
@@ -184,6 +184,27 @@ fn a_registry_that_does_not_let_us_in_is_known_before_anything_is_built() {
         .with_code(4)
         .prints("✗ trouble      destination");
     ended.prints("login").never_says("battery-staple");
+}
+
+#[test]
+fn a_registry_that_may_only_be_read_is_known_too_and_nothing_is_left_there() {
+    let (user, password) = ("ci-bot", "correct-horse");
+    for (auth, state) in [
+        (Bearer::new(user, password), State::Fine),
+        (Bearer::new(user, password).pull_only(), State::Trouble),
+    ] {
+        let registry = Registry::builder().auth(auth).start();
+        let repository = format!("{}/base-api", registry.host());
+        let scenario = healthy(Version::Nix2_26);
+        let system = nix::own_system();
+        let arguments = ["doctor", "--json", "-s", &system, "-r", &repository];
+        let run = scenario.nixpy(arguments).env("NIXPY_USERNAME", user);
+        let ended = run.env("NIXPY_PASSWORD", password).ended();
+        let diagnosis: Diagnosis = serde_json::from_str(&ended.stdout).unwrap();
+        says(check(&diagnosis, "destination"), state, "", "");
+        assert_eq!(registry.open_uploads(), 0);
+        ended.never_says(password);
+    }
 }
 
 #[test]

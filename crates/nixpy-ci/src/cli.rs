@@ -27,8 +27,8 @@ pub fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(run())
         .subcommand(plan())
-        .subcommand(index())
         .subcommand(doctor())
+        .subcommand(index())
         .subcommand(setup())
 }
 
@@ -72,6 +72,37 @@ fn plan() -> Command {
     with_settings(command, |setting| !FOR_RUNS.contains(&setting.name))
 }
 
+/// Settings that say how something is made, which a doctor does not make.
+const FOR_IMAGES: [&str; 5] = [
+    "compression",
+    "compression-level",
+    "remake",
+    "uploads",
+    "max-layers",
+];
+
+fn doctor() -> Command {
+    let command = Command::new("doctor")
+        .about("Check everything that `run` would need, and say how to cure what is wrong")
+        .long_about(
+            "Checks everything that `run` would need with the same settings: Nix and who builds for it; each \
+             system, by really building for it in the sandbox; each remote builder, by having it build; binary \
+             caches, the registry, room on the disks; files that git keeps from the flake, and a lock file that \
+             is not of its pyproject.toml. It ends within seconds, also when a host hangs.",
+        )
+        .after_help(
+            "Examples:\n  nixpy-ci doctor -r ghcr.io/acme/api   may I push there, and will it build?\n  \
+             nixpy-ci doctor --json                for a program to read\n\n\
+             Exit codes: 0 fine, or warnings only; else the first of 2 settings and files, 3 this machine,\n\
+             4 a remote.",
+        );
+    with_settings(command, |setting| {
+        let is_of_the_image = matches!(setting.group, Group::Image);
+        let other = FOR_RUNS.contains(&setting.name) || FOR_IMAGES.contains(&setting.name);
+        !is_of_the_image && !other
+    })
+}
+
 fn index() -> Command {
     let command = Command::new("index")
         .about("Join the results of several `run --by-digest` into one index, and tag it")
@@ -102,37 +133,6 @@ fn index() -> Command {
                  Without it, what the results say",
             )
         })
-}
-
-/// Settings that say how something is made, which a doctor does not make.
-const FOR_IMAGES: [&str; 5] = [
-    "compression",
-    "compression-level",
-    "remake",
-    "uploads",
-    "max-layers",
-];
-
-fn doctor() -> Command {
-    let command = Command::new("doctor")
-        .about("Check everything that `run` would need, and say how to cure what is wrong")
-        .long_about(
-            "Checks everything that `run` would need with the same settings: Nix and who builds for it; each \
-             system, by really building for it in the sandbox; each remote builder, by having it build; binary \
-             caches, the registry, room on the disks; files that git keeps from the flake, and a lock file that \
-             is not of its pyproject.toml. It ends within seconds, also when a host hangs.",
-        )
-        .after_help(
-            "Examples:\n  nixpy-ci doctor -r ghcr.io/acme/api   may I push there, and will it build?\n  \
-             nixpy-ci doctor --json                for a program to read\n\n\
-             Exit codes: 0 fine, or warnings only; else the first of 2 settings and files, 3 this machine,\n\
-             4 a remote.",
-        );
-    with_settings(command, |setting| {
-        let is_of_the_image = matches!(setting.group, Group::Image);
-        let other = FOR_RUNS.contains(&setting.name) || FOR_IMAGES.contains(&setting.name);
-        !is_of_the_image && !other
-    })
 }
 
 /// The configuration file, and every wanted setting but secrets.

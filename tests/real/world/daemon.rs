@@ -27,10 +27,12 @@ place=$1; shift
 for file in passwd group nix; do mount --bind "$place/etc/$file" "/etc/$file"; done
 mount --bind "$place/nix" /nix
 touch "$place/nixpy-ci"; mount --bind "$1" "$place/nixpy-ci"; shift
-HOME=$place/root nix-daemon > "$place/daemon.log" 2>&1 &
+export HOME="$place/root"
+nix-daemon > "$place/daemon.log" 2>&1 &
 daemon=$!
 trap 'kill "$daemon"; wait "$daemon" || true' EXIT
-until [ -S /nix/var/nix/daemon-socket/socket ]; do kill -0 "$daemon"; sleep 0.05; done
+# The socket of a daemon before is there still, with nobody behind it.
+until nix store ping --store daemon > /dev/null 2>&1; do kill -0 "$daemon"; sleep 0.05; done
 cd "$place/work"
 code=0
 setpriv --reuid 2000 --regid 2000 --init-groups env -u NIX_CONFIG HOME="$place/home" USER=alice TMPDIR="$place/tmp" "$@" || code=$?

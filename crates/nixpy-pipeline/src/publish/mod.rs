@@ -29,7 +29,7 @@ use crate::plan::Job;
 
 pub use loading::{Loadable, loadable};
 use opening::OpenLayout;
-pub use opening::{is_let_in, may_push, place};
+pub use opening::{may_push, place};
 pub use tagging::tag;
 
 /// Where images go, and what is there before.

@@ -7,7 +7,7 @@ use std::path::Path;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::layout::{Layout, LayoutError};
 use nixpy_oci::ledger::{self, Ledger};
-use nixpy_oci::name::{Repository, Tag};
+use nixpy_oci::name::Repository;
 use nixpy_oci::prior::Prior;
 use nixpy_oci::registry::Registry;
 
@@ -55,18 +55,6 @@ pub async fn may_push(target: &Target) -> Result<(), DestinationError> {
         Target::Layout(_) => Ok(()),
         Target::Registry { .. } => place(target)?.may_push().await,
     }
-}
-
-/// Whether a destination lets us in, as far as reading tells.
-///
-/// # Errors
-/// It cannot be used or reached, or does not let us in.
-pub async fn is_let_in(target: &Target, tag: Option<&Tag>) -> Result<(), DestinationError> {
-    let destination = open(target, &[], Layout::look)?;
-    if let Some(tag) = tag {
-        destination.resolve(tag).await?;
-    }
-    Ok(())
 }
 
 /// A token is asked for each; more than these hardly ever have what others lack.
