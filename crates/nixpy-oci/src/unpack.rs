@@ -228,6 +228,12 @@ fn finish(parent: &OwnedFd, name: &[u8], header: &tar::Header, mode: Mode) -> io
         owned => owned?,
     }
     let kind = header.entry_type();
+    // Directories that their owner may not write to would take no further layer, and could
+    // not be removed by anybody but root.
+    let mode = match kind {
+        EntryType::Directory => mode | Mode::RWXU,
+        _ => mode,
+    };
     if kind != EntryType::Symlink {
         rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
     }

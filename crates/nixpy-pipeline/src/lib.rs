@@ -1,7 +1,7 @@
 //! The story of a run, one stage a file:
 //!
 //! ```text
-//! inputs → offer → plan → build → image → publish → index → report
+//! inputs → offer → plan → build → image → publish → smoke → index → report
 //! ```
 //!
 //! This crate decides, and asks `nixpy-nix` and `nixpy-oci` to act. It never
@@ -27,3 +27,4 @@ pub mod preview;
 pub mod publish;
 pub mod report;
 pub mod run;
+pub mod smoke;

@@ -12,6 +12,7 @@ use std::path::Path;
 use futures_util::future::try_join_all;
 use nixpy_nix::StorePath;
 use nixpy_oci::destination::{Destination, DestinationError};
+use nixpy_oci::digest::Digest;
 use nixpy_oci::image::{How, Image, Pushed};
 use nixpy_oci::layout::Layout;
 use nixpy_oci::ledger::Ledger;
@@ -33,6 +34,8 @@ use opening::OpenLayout;
 /// Where images go, and what is there before.
 pub struct Places {
     sites: Vec<Site>,
+    /// What the first tag pointed to at each of them, before anything was done.
+    first: Vec<Option<Digest>>,
     platforms: Vec<Platform>,
     /// Tags that may tell more than the first one did.
     unread: Vec<Tag>,
@@ -68,6 +71,7 @@ impl Places {
             options: options(inputs, &[]),
             platforms: Vec::new(),
             sites: Vec::new(),
+            first: Vec::new(),
             unread: Vec::new(),
         }
     }
@@ -91,13 +95,15 @@ impl Places {
                 Some(tag) => Prior::read(&destination, tag, platforms).await?,
                 None => Prior::default(),
             };
+            let index = prior.index;
             match inputs.remake {
                 true => prior = Prior::default(),
                 false => opening::remember(&mut prior, &destination, &sources, &ledger),
             }
-            Ok::<_, DestinationError>(Site::new(destination, prior))
+            Ok::<_, DestinationError>((Site::new(destination, prior), index))
         });
-        let sites = try_join_all(open).await?;
+        let (sites, pointed_to): (Vec<Site>, Vec<_>) =
+            try_join_all(open).await?.into_iter().unzip();
         let further = inputs.tags.iter().skip(1).chain(&inputs.reuse);
         let mut unread: Vec<Tag> = Vec::new();
         for tag in further {
@@ -109,6 +115,7 @@ impl Places {
             options: options(inputs, &sites),
             platforms: platforms.to_vec(),
             sites,
+            first: pointed_to,
             unread,
         })
     }
@@ -196,6 +203,35 @@ impl Places {
             ..self.publisher(&on_layer)
         };
         try_join_all(images.iter().map(|image| publisher.publish(image))).await
+    }
+
+    /// Whether every tag points to these very images everywhere already. Costs no request
+    /// where there is one tag, or the first tells that it is not so.
+    ///
+    /// # Errors
+    /// A destination cannot be read.
+    pub async fn are_tagged(
+        &self,
+        images: &[Pushed],
+        tags: &[Tag],
+    ) -> Result<bool, DestinationError> {
+        let (descriptor, _) = index(images);
+        if self
+            .first
+            .iter()
+            .any(|first| *first != Some(descriptor.digest))
+        {
+            return Ok(false);
+        }
+        for site in &self.sites {
+            for tag in tags.iter().skip(1) {
+                let there = site.destination.resolve(tag).await?;
+                if there.is_none_or(|there| there.descriptor.digest != descriptor.digest) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Puts the index over the images and points every tag at it, everywhere.
