@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::settings::table::{Kind, SETTINGS, Setting};
+use crate::settings::table::{Group, Kind, SETTINGS, Setting};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +28,16 @@ pub fn command() -> Command {
         .subcommand(run())
         .subcommand(plan())
         .subcommand(setup())
+        .subcommands(INSIDE.map(inside))
+}
+
+/// What this program is asked to do inside of a container that is tried out; nothing for users.
+pub const INSIDE: [&str; 3] = ["smoke-probe", "smoke-room", "smoke-enter"];
+
+fn inside(name: &'static str) -> Command {
+    Command::new(name)
+        .hide(true)
+        .arg(Arg::new("orders").required(true))
 }
 
 fn run() -> Command {
@@ -39,6 +49,10 @@ fn run() -> Command {
 
 /// Settings that only mean something where something is done.
 const FOR_RUNS: [&str; 5] = ["dry-run", "load", "setup", "summary", "progress"];
+
+fn is_for_runs(setting: &Setting) -> bool {
+    FOR_RUNS.contains(&setting.name) || setting.group == Group::Smoke
+}
 
 fn plan() -> Command {
     let command = Command::new("plan")
@@ -52,7 +66,7 @@ fn plan() -> Command {
             "Examples:\n  nixpy-ci plan .#app            how would the layers be cut?\n  \
              nixpy-ci plan -r ghcr.io/acme/api --json   what would be sent, for a program to read",
         );
-    with_settings(command, |setting| !FOR_RUNS.contains(&setting.name))
+    with_settings(command, |setting| !is_for_runs(setting))
 }
 
 /// The configuration file, and every wanted setting but secrets.

@@ -1,8 +1,9 @@
 //! The report as people read it: text for the terminal, Markdown for a summary.
 
 use nixpy_pipeline::report::{Outcome, Report};
+use nixpy_pipeline::smoke::Verdict;
 
-use crate::render::{failure_lines, size};
+use crate::render::{failure_lines, size, smoke};
 
 /// What was published; nothing if it was nothing.
 pub fn text(report: &Report) -> String {
@@ -19,8 +20,13 @@ pub fn text(report: &Report) -> String {
             0 => "nothing new".to_owned(),
             bytes => format!("{} sent", size(bytes)),
         };
+        let tested = match smoke::verdict(image) {
+            Some(Verdict::Passed) => ", works",
+            Some(Verdict::Untested) => ", untested",
+            _ => "",
+        };
         lines.push(format!(
-            "  {}  {platform:<16} {:>9}, {sent}",
+            "  {}  {platform:<16} {:>9}, {sent}{tested}",
             image.digest,
             size(image.compressed_size),
         ));
@@ -44,6 +50,9 @@ pub fn markdown(report: &Report) -> String {
     };
     match report.outcome {
         Outcome::Success => add("## Image published\n"),
+        Outcome::Failure if report.platforms.iter().any(smoke::has_failed) => {
+            add("## Smoke test failed, no tag was moved\n");
+        }
         Outcome::Failure if report.failures.is_empty() => add("## Not published\n"),
         Outcome::Failure => add("## Build failed, nothing was published\n"),
     }
@@ -70,7 +79,17 @@ pub fn markdown(report: &Report) -> String {
             report.timings.evaluate, report.timings.build, report.timings.publish
         ));
     }
+    let verdicts = report.platforms.iter().filter_map(smoke::verdict_line);
+    for (n, verdict) in verdicts.enumerate() {
+        let before = if n == 0 { "\n" } else { "" };
+        add(&format!("{before}- smoke test: `{}`", code(&verdict)));
+    }
     let mut blocks: Vec<String> = report.error.iter().cloned().collect();
+    let failed = report
+        .platforms
+        .iter()
+        .filter(|image| smoke::has_failed(image));
+    blocks.extend(failed.map(|image| smoke::tested_lines(image).join("\n")));
     blocks.extend(report.failures.iter().map(|f| failure_lines(f).join("\n")));
     for lines in blocks {
         // Longer than any row of backticks that a log may contain.

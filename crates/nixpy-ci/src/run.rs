@@ -15,6 +15,7 @@ use crate::exit::Code;
 use crate::render::{Renderer, line, renderer};
 use crate::settings::table::secret_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
+use crate::smoke::Starter;
 use crate::{host, load, print, report, setup};
 
 /// Does it, and tells how it ended.
@@ -58,7 +59,9 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         return Code::Machine;
     }
     let moved = MovedTags::default();
-    let ended = run::run(&nix, &resolved.inputs, &host::host(), &|event| {
+    let inputs = &resolved.inputs;
+    let gate = Starter::new(inputs.load, inputs.temp_dir.clone(), environment);
+    let ended = run::run(&nix, inputs, &host::host(), &gate, &|event| {
         moved.note(&event);
         renderer.event(&event);
     })
@@ -194,10 +197,14 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
             report.destinations.join(", ")
         ));
     }
+    if report.platforms.iter().any(|image| image.smoke.is_some()) && report.index.is_none() {
+        let destinations = report.destinations.join(", ");
+        line(&format!("no tag was moved at {destinations}"));
+    }
     match (resolved.inputs.load, loadable) {
         (Some(loader), Some(loadable)) => {
             let name = name_to_load(resolved, &report);
-            match load::load(loader, loadable, name.clone()).await {
+            match load::load(loader, &loadable, &name).await {
                 Ok(()) => report.loaded = Some(format!("{} {name}", loader.program())),
                 Err(e) => {
                     renderer.error(&told(&e));

@@ -4,6 +4,7 @@ mod image;
 #[cfg(test)]
 mod reference;
 mod resolve;
+mod smoke;
 mod sources;
 pub mod table;
 mod target;

@@ -118,6 +118,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     }
     let compression = reader.compression();
     let image = reader.image();
+    let smoke = reader.smoke();
     let targets = targets(&mut reader, around).await;
     let max_layers = reader.number("max-layers", 2..=127).unwrap_or(100);
     let uploads = reader.number("uploads", 1..=64).unwrap_or(8);
@@ -158,6 +159,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 remake,
                 state_dir: around.state_dir(),
                 compression,
+                smoke,
                 load,
                 image,
                 max_layers,
