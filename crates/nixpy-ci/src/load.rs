@@ -65,6 +65,20 @@ pub fn command(loader: Loader) -> Command {
 
 /// Loads an image under a name.
 pub async fn load(loader: Loader, image: &Loadable, name: &str) -> Result<(), LoadError> {
+    let (layout, pushed) = (image.layout.path().to_owned(), image.image.clone());
+    let name = name.to_owned();
+    load_archive(loader, move |out| {
+        let layout = Layout::look(&layout).map_err(io::Error::other)?;
+        write_docker_archive(&layout, &pushed, &name, out)
+    })
+    .await
+}
+
+/// Loads what is written.
+pub async fn load_archive<W>(loader: Loader, write: W) -> Result<(), LoadError>
+where
+    W: FnOnce(PipeWriter) -> io::Result<()> + Send + 'static,
+{
     let program = loader.program();
     let start = |source| LoadError::Start { program, source };
     let refused = |said: String| LoadError::Refused { program, said };
@@ -76,23 +90,15 @@ pub async fn load(loader: Loader, image: &Loadable, name: &str) -> Result<(), Lo
         .stderr(Stdio::piped())
         .spawn()
         .map_err(start)?;
+    let writing = tokio::task::spawn_blocking(move || write(writer));
     // When the program gives up early, its own words tell more than our broken pipe.
-    let (output, written) = tokio::join!(child.wait_with_output(), write(image, name, writer));
+    let (output, written) = tokio::join!(child.wait_with_output(), writing);
     let output = output.map_err(start)?;
     if !output.status.success() {
         return Err(refused(
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         ));
     }
+    let written = written.map_err(io::Error::from).flatten();
     written.map_err(|e| refused(e.to_string()))
-}
-
-async fn write(image: &Loadable, name: &str, out: PipeWriter) -> io::Result<()> {
-    let (layout, pushed) = (image.layout.path().to_owned(), image.image.clone());
-    let name = name.to_owned();
-    let writing = tokio::task::spawn_blocking(move || {
-        let layout = Layout::look(&layout).map_err(io::Error::other)?;
-        write_docker_archive(&layout, &pushed, &name, out)
-    });
-    writing.await?
 }

@@ -32,6 +32,10 @@ pub fn detail_lines(image: &PlatformReport) -> Vec<String> {
         return Vec::new();
     };
     let mut lines = Vec::new();
+    // Of an image that works nobody asks how it was run.
+    if tested.verdict == Verdict::Passed {
+        return lines;
+    }
     if !tested.log.is_empty() {
         lines.push("  its last lines:".to_owned());
         lines.extend(tested.log.iter().map(|line| format!("  > {line}")));

@@ -5,25 +5,26 @@
 //! `exec`: it is static, so it runs in any image, and on this machine's processor whatever
 //! the image's. Container and name are gone afterwards, also after an interrupt.
 //!
-//! Whether an engine runs containers here at all is seen once, by starting this program in
-//! one. So what happens to the image's own program is not mistaken for the engine's trouble.
+//! Whether an engine runs containers here at all is seen once, by starting this program in an
+//! image that has nothing else in it. So the image's own trouble is not mistaken for the
+//! engine's, and no image is loaded in vain.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use nixpy_oci::load::write_empty_docker_archive;
 use nixpy_pipeline::inputs::Loader;
-use nixpy_pipeline::publish::Loadable;
 use nixpy_pipeline::smoke::Trial;
 use rustix::process::{Resource, getrlimit};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::probe::Seen;
+use super::probe::{Question, Seen};
 use super::{GRACE, Outcome, Trialled, judged, last_lines, question};
-use crate::load::{command, load};
+use crate::load::{LoadError, command, load, load_archive};
 
 /// An engine may have much to write before a container runs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -68,14 +69,9 @@ impl Engine {
     /// # Errors
     /// The engine cannot run containers here, in its words.
     pub async fn try_out(&self, trial: &Trial<'_>) -> Result<(Trialled, Vec<String>), String> {
-        if let Some(Err(why)) = self.flags.get() {
-            return Err(why.clone());
-        }
-        let image = self
-            .load(trial.image, &unique(&trial.platform.architecture))
-            .await?;
-        let flags = self.flags.get_or_init(|| self.what_it_takes(&image.name));
+        let flags = self.flags.get_or_init(|| self.what_it_takes());
         let flags = flags.await.clone()?;
+        let image = self.load(trial).await?;
         let container = Container::new(self, &image, &flags);
         let begun = Instant::now();
         let outcome = container.judge(trial, begun).await;
@@ -89,42 +85,47 @@ impl Engine {
         Ok((trialled, flags.note.into_iter().collect()))
     }
 
-    async fn load(&self, image: &Loadable, name: &str) -> Result<Image, String> {
-        let name = format!("localhost/{name}:smoke");
-        let gone = Gone::later(self.loader, ["rmi", &name]);
-        match timeout(LOADING, load(self.loader, image, &name)).await {
-            Ok(Ok(())) => Ok(Image { name, gone }),
-            Ok(Err(e)) => Err(first_line(&e.to_string())),
-            Err(_) => Err("it did not take the image in time".to_owned()),
-        }
+    async fn load(&self, trial: &Trial<'_>) -> Result<Image, String> {
+        let image = self.image(&trial.platform.architecture);
+        let loading = load(self.loader, trial.image, &image.name);
+        in_time(loading).await?;
+        Ok(image)
     }
 
-    /// Starts ourselves in a container of an image: plainly, then with the limits that this
-    /// process has, because root in a container of CI may not raise them.
-    async fn what_it_takes(&self, image: &str) -> Result<Flags, String> {
-        let plain = Flags::default();
-        let Err(why) = self.runs_us(image, &plain).await else {
-            return Ok(plain);
-        };
-        let limits = [("nofile", Resource::Nofile), ("nproc", Resource::Nproc)];
-        let words = limits.map(|(name, resource)| {
-            let limit = getrlimit(resource);
-            let number = |limit: Option<u64>| limit.map_or("-1".to_owned(), |n| n.to_string());
-            format!(
-                "--ulimit={name}={}:{}",
-                number(limit.current),
-                number(limit.maximum)
-            )
+    /// Starts ourselves in a container: plainly, then with limits that this process may set,
+    /// because root in a container of CI may not raise them as engines do.
+    async fn what_it_takes(&self) -> Result<Flags, String> {
+        let image = self.image("empty");
+        let name = image.name.clone();
+        let loading = load_archive(self.loader, move |out| {
+            write_empty_docker_archive(&name, out)
         });
-        let limited = Flags {
-            words: words.to_vec(),
-            note: Some(format!("{} was given this process's limits", self.name())),
-        };
-        match self.runs_us(image, &limited).await {
-            Ok(()) => Ok(limited),
-            // Where the limits were not it, the first refusal tells more.
-            Err(_) if !why.to_lowercase().contains("rlimit") => Err(why),
-            Err(why) => Err(why),
+        in_time(loading).await?;
+        let mut flags = Flags::default();
+        let mut runs = self.runs_us(&image.name, &flags).await;
+        if runs
+            .as_ref()
+            .is_err_and(|why| why.to_lowercase().contains("rlimit"))
+        {
+            flags = Flags {
+                words: vec![
+                    limit("nofile", Resource::Nofile),
+                    limit("nproc", Resource::Nproc),
+                ],
+                note: Some(format!("{} was told to raise no limits", self.name())),
+            };
+            runs = self.runs_us(&image.name, &flags).await;
+        }
+        image.gone.now().await;
+        runs.map(|()| flags)
+    }
+
+    /// To be loaded under a name of its own.
+    fn image(&self, what: &str) -> Image {
+        let name = format!("localhost/{}:smoke", unique(what));
+        Image {
+            gone: Gone::later(self.loader, ["rmi", &name]),
+            name,
         }
     }
 
@@ -191,39 +192,44 @@ impl<'a> Container<'a> {
     }
 
     async fn judge(&self, trial: &Trial<'_>, begun: Instant) -> Outcome {
-        let judged = match question(trial) {
+        let question = question(trial);
+        let instead = question.is_none().then_some(trial.smoke.command.as_slice());
+        match self.start(trial, instead).await {
+            Ok(None) => {}
+            Ok(Some(refused)) => return refused,
+            Err(why) => return Outcome::Cannot { why },
+        }
+        let judged = match &question {
             Some(question) => self.judge_service(trial, question, begun).await,
             None => self.judge_command_alone(trial, begun).await,
         };
-        judged.unwrap_or_else(|why| Outcome::Cannot { why })
+        // It runs, and does not do what was wanted: whoever is to blame, it did not pass.
+        judged.unwrap_or_else(Outcome::failed)
     }
 
     async fn judge_service(
         &self,
         trial: &Trial<'_>,
-        question: super::probe::Question,
+        question: &Question,
         begun: Instant,
     ) -> Result<Outcome, String> {
-        if let Some(refused) = self.start(trial, None).await? {
-            return Ok(refused);
-        }
-        let orders = serde_json::to_string(&question).map_err(|e| e.to_string())?;
+        let orders = serde_json::to_string(question).map_err(|e| e.to_string())?;
         // As root, who may read the file whatever its mode.
         let mut probe = self.exec(&["--user", "0:0"]);
         probe.args([OURSELVES, "smoke-probe", &orders]);
-        let (mut probe, mut wait) = (probe, self.wait());
+        let mut wait = self.wait();
         let outcome = tokio::select! {
             biased;
-            answer = said(&mut probe, question.timeout + GRACE) => self.heard(answer?, &question, begun).await?,
+            answer = said(&mut probe, question.timeout + GRACE) => self.heard(answer?, question, begun).await?,
             code = self.end(&mut wait) => Outcome::ended(code?, begun),
         };
-        if !matches!(outcome, Outcome::Passed) || trial.smoke.command.is_empty() {
+        let words = &trial.smoke.command;
+        if !matches!(outcome, Outcome::Passed) || words.is_empty() {
             return Ok(outcome);
         }
         let mut run = self.exec(&[]);
-        run.args(&trial.smoke.command);
+        run.args(words);
         let left = trial.timeout.saturating_sub(begun.elapsed());
-        let words = &trial.smoke.command;
         match timeout(left, said(&mut run, PATIENCE + left)).await {
             Ok(said) => Ok(Outcome::of_command(words, said?.code)),
             Err(_) => Ok(Outcome::command_hangs(words, trial.timeout)),
@@ -236,9 +242,6 @@ impl<'a> Container<'a> {
         begun: Instant,
     ) -> Result<Outcome, String> {
         let words = &trial.smoke.command;
-        if let Some(refused) = self.start(trial, Some(words)).await? {
-            return Ok(refused);
-        }
         let left = trial.timeout.saturating_sub(begun.elapsed());
         match timeout(left, self.end(&mut self.wait())).await {
             Ok(code) => Ok(Outcome::of_command(words, code?)),
@@ -283,7 +286,7 @@ impl<'a> Container<'a> {
     async fn heard(
         &self,
         said: Said,
-        question: &super::probe::Question,
+        question: &Question,
         begun: Instant,
     ) -> Result<Outcome, String> {
         match serde_json::from_str::<Result<Seen, String>>(said.stdout.trim()) {
@@ -407,6 +410,26 @@ async fn said(command: &mut Command, at_most: Duration) -> Result<Said, String> 
             at_most.as_secs()
         )),
     }
+}
+
+async fn in_time(loading: impl Future<Output = Result<(), LoadError>>) -> Result<(), String> {
+    match timeout(LOADING, loading).await {
+        Ok(loaded) => loaded.map_err(|e| first_line(&e.to_string())),
+        Err(_) => Err("it did not take the image in time".to_owned()),
+    }
+}
+
+/// podman lowers its own to the number of processes that most kernels can have.
+const MOST: u64 = 32_768;
+
+fn limit(name: &str, resource: Resource) -> String {
+    let limit = getrlimit(resource);
+    let number = |limit: Option<u64>| limit.unwrap_or(MOST).min(MOST);
+    format!(
+        "--ulimit={name}={}:{}",
+        number(limit.current),
+        number(limit.maximum)
+    )
 }
 
 fn environment(variables: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
