@@ -19,5 +19,6 @@ mod machines;
 mod metadata;
 mod pushes;
 mod refusals;
+mod smoke;
 mod stored;
 mod telling;

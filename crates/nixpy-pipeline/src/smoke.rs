@@ -131,7 +131,7 @@ impl Smoke {
             None => format!("connections{}", at(port)),
         });
         let command = (!self.command.is_empty())
-            .then(|| format!("exit code 0 of `{}`", self.command.join(" ")));
+            .then(|| format!("exit code 0 of {}", in_short(&self.command)));
         let parts: Vec<String> = service.into_iter().chain(command).collect();
         parts.join(", and ")
     }
@@ -179,6 +179,15 @@ impl Tested {
             Verdict::Failed => true,
             Verdict::Untested => smoke.required,
         }
+    }
+}
+
+/// A command as a line of a log has it.
+pub fn in_short(words: &[String]) -> String {
+    let text = words.join(" ").replace(char::is_control, " ");
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("`{}…`", &text[..end]),
+        None => format!("`{text}`"),
     }
 }
 
@@ -248,6 +257,12 @@ mod tests {
             said(&smoke(None, None, &["check"])),
             "exit code 0 of `check`"
         );
+    }
+
+    #[test]
+    fn a_long_command_is_told_in_short() {
+        let script = ["sh".to_owned(), format!("x\n{}", "é".repeat(100))];
+        assert_eq!(in_short(&script), format!("`sh x {}…`", "é".repeat(55)));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use nixpy_pipeline::inputs::Loader;
-use nixpy_pipeline::smoke::{Gate, Http, Tested, Trial, Verdict};
+use nixpy_pipeline::smoke::{Gate, Http, Tested, Trial, Verdict, in_short};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Code;
@@ -149,13 +149,13 @@ impl Outcome {
     fn of_command(words: &[String], code: i32) -> Self {
         match code {
             0 => Self::Passed,
-            code => Self::failed(format!("`{}` ended with exit code {code}", words.join(" "))),
+            code => Self::failed(format!("{} ended with exit code {code}", in_short(words))),
         }
     }
 
     fn command_hangs(words: &[String], timeout: Duration) -> Self {
         let seconds = timeout.as_secs_f64();
-        let seen = format!("`{}` had not ended after {seconds:.0} s", words.join(" "));
+        let seen = format!("{} had not ended after {seconds:.0} s", in_short(words));
         let cure = "give it more time with --smoke-timeout";
         Self::Failed {
             seen,

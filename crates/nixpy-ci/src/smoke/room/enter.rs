@@ -9,8 +9,8 @@ use std::process::Command;
 use rustix::fs::{Gid, Uid};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs, set_thread_gid,
-    set_thread_groups, set_thread_uid,
+    CapabilitySet, CapabilitySets, UnshareFlags, set_capabilities, set_no_new_privs,
+    set_thread_gid, set_thread_groups, set_thread_uid,
 };
 
 use super::Start;
@@ -29,22 +29,33 @@ pub fn enter(orders: &str) -> Code {
     Code::NotStarted
 }
 
-/// Why there can be no program of this user in these namespaces, if so.
-pub(super) fn is_impossible(start: &Start) -> Option<String> {
-    // A name that the image lacks is the image's own trouble.
-    let user = User::of_image(start).ok()?;
+/// Whether this namespace has a user and a group.
+fn are_here(user: &User) -> bool {
     let maps = [
         ("/proc/self/uid_map", user.uid),
         ("/proc/self/gid_map", user.gid),
     ];
-    let lacks = maps.iter().any(|(file, id)| {
+    maps.iter().all(|(file, id)| {
         let map = fs::read_to_string(file).unwrap_or_default();
-        !is_mapped(&map, *id)
-    });
-    lacks.then(|| {
-        let (uid, gid) = (user.uid, user.gid);
-        format!("the image runs as {uid}:{gid}, whom only root or podman can provide")
+        is_mapped(&map, *id)
     })
+}
+
+/// Makes a namespace in which we, who are root here, are the user and the group: the files
+/// of the image then belong to them. That is as near as a user who is not root can come.
+#[expect(
+    deprecated,
+    reason = "it is unsound for shared files only, which this leaves alone"
+)]
+fn be_called(user: &User) -> io::Result<()> {
+    rustix::thread::unshare(UnshareFlags::NEWUSER)?;
+    for (file, id) in [
+        ("/proc/self/uid_map", user.uid),
+        ("/proc/self/gid_map", user.gid),
+    ] {
+        fs::write(file, format!("{id} 0 1"))?;
+    }
+    Ok(())
 }
 
 /// Each line: the first here, the first outside, and how many.
@@ -149,26 +160,31 @@ impl User {
     }
 
     fn become_it(&self) -> io::Result<()> {
+        let not_here = |e: io::Error| {
+            let why = format!("user {}:{} is not to be had here: {e}", self.uid, self.gid);
+            io::Error::new(e.kind(), why)
+        };
+        if !are_here(self) {
+            be_called(self).map_err(not_here)?;
+        }
         // Nobody in the image may reach into this process, which is still more than it.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         drop_capabilities()?;
         let groups: Vec<Gid> = self.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
         // In a user namespace there are no further groups to be had, nor any to be lost.
         let _ = set_thread_groups(&groups);
-        let not_here = |e: rustix::io::Errno| {
-            let why = format!("user {}:{} is not to be had here: {e}", self.uid, self.gid);
-            io::Error::new(io::Error::from(e).kind(), why)
+        set_thread_gid(Gid::from_raw(self.gid)).map_err(|e| not_here(e.into()))?;
+        set_thread_uid(Uid::from_raw(self.uid)).map_err(|e| not_here(e.into()))?;
+        let kept = match self.uid {
+            0 => KEPT,
+            _ => CapabilitySet::empty(),
         };
-        set_thread_gid(Gid::from_raw(self.gid)).map_err(not_here)?;
-        set_thread_uid(Uid::from_raw(self.uid)).map_err(not_here)?;
-        if self.uid == 0 {
-            let kept = CapabilitySets {
-                effective: KEPT,
-                permitted: KEPT,
-                inheritable: CapabilitySet::empty(),
-            };
-            set_capabilities(None, kept)?;
-        }
+        let sets = CapabilitySets {
+            effective: kept,
+            permitted: kept,
+            inheritable: CapabilitySet::empty(),
+        };
+        set_capabilities(None, sets)?;
         Ok(set_no_new_privs(true)?)
     }
 }

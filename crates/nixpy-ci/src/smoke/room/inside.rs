@@ -18,7 +18,6 @@ use rustix::process::pivot_root;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::enter::is_impossible;
 use super::{Orders, Start, loopback};
 use crate::smoke::probe::{Question, ask};
 use crate::smoke::{Outcome, judged};
@@ -131,9 +130,6 @@ async fn judge(orders: &Orders, begun: Instant) -> Result<Outcome, String> {
     let directory = orders.start.directory.as_str();
     if !directory.is_empty() {
         fs::create_dir_all(directory).map_err(|e| format!("{directory}: {e}"))?;
-    }
-    if let Some(why) = is_impossible(&orders.start) {
-        return Err(why);
     }
     let mut started = start(&orders.start)?;
     let Some(question) = &orders.question else {

@@ -6,7 +6,7 @@
 //! the folder, which is removed here.
 //!
 //! Root needs nothing else. Other users get a user namespace in which they are root, if
-//! the kernel lets them; in it there is nobody else, so an image for another user is not run.
+//! the kernel lets them, and a further one where the image runs as somebody else.
 
 mod enter;
 mod inside;
