@@ -1,6 +1,6 @@
 //! The report as people read it: text for the terminal, Markdown for a summary.
 
-use nixpy_pipeline::report::{Outcome, Report};
+use nixpy_pipeline::report::{Outcome, Report, Timings};
 use nixpy_pipeline::smoke::Verdict;
 
 use crate::render::{failure_lines, size, smoke};
@@ -74,8 +74,13 @@ pub fn markdown(report: &Report) -> String {
                 image.system,
             ));
         }
+        let Timings { smoke, .. } = report.timings;
+        let tried = match smoke > 0.0 {
+            true => format!(", tried out in {smoke:.1} s"),
+            false => String::new(),
+        };
         add(&format!(
-            "\nEvaluated in {:.1} s, built in {:.1} s, published in {:.1} s.",
+            "\nEvaluated in {:.1} s, built in {:.1} s, published in {:.1} s{tried}.",
             report.timings.evaluate, report.timings.build, report.timings.publish
         ));
     }

@@ -13,7 +13,7 @@ use nixpy_oci::config::Runtime;
 use nixpy_oci::platform::Platform;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Host, Job};
+use crate::plan::Host;
 use crate::publish::Loadable;
 
 /// What every image has to do.
@@ -192,10 +192,10 @@ pub fn in_short(words: &[String]) -> String {
 }
 
 /// How much time a system's programs are given here; `None` if they do not run here.
-pub(crate) fn patience(smoke: &Smoke, job: &Job, host: &Host) -> Option<Duration> {
-    if job.system == host.system || is_subset(&job.system, &host.system) {
+pub(crate) fn patience(smoke: &Smoke, system: &System, host: &Host) -> Option<Duration> {
+    if *system == host.system || is_subset(system, &host.system) {
         Some(smoke.timeout)
-    } else if host.emulated.contains(&job.system) {
+    } else if host.emulated.contains(system) {
         Some(smoke.timeout.saturating_mul(EMULATED))
     } else {
         None
@@ -257,6 +257,20 @@ mod tests {
             said(&smoke(None, None, &["check"])),
             "exit code 0 of `check`"
         );
+    }
+
+    #[test]
+    fn emulated_images_have_more_time_and_others_are_not_run() {
+        let system = |name: &str| name.parse::<System>().unwrap();
+        let host = Host {
+            system: system("x86_64-linux"),
+            emulated: vec![system("aarch64-linux")],
+        };
+        let given = |name| patience(&smoke(None, Some("/"), &[]), &system(name), &host);
+        assert_eq!(given("x86_64-linux"), Some(Duration::from_secs(60)));
+        assert_eq!(given("i686-linux"), Some(Duration::from_secs(60)));
+        assert_eq!(given("aarch64-linux"), Some(Duration::from_secs(240)));
+        assert_eq!(given("riscv64-linux"), None);
     }
 
     #[test]

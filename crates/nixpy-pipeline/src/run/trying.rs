@@ -74,7 +74,7 @@ impl Work<'_> {
         places: &Places,
     ) -> Result<(Tested, Option<Loadable>), RunError> {
         let job = &self.plan.jobs[n];
-        let Some(timeout) = patience(smoke, job, self.host) else {
+        let Some(timeout) = patience(smoke, &job.system, self.host) else {
             let why = format!("this machine does not run programs of {}", job.system);
             let cure = "run `nixpy-ci setup`, or add --setup; or test on a machine that is one";
             let wanted = smoke.wanted(None);
