@@ -157,7 +157,7 @@ fn of_an_image_that_fails_the_old_tag_stays_where_it_was() {
     assert!(summary.contains("> the service says why"), "{summary}");
     ended
         .says(&format!(
-            "{} failed its smoke test: 404 from /; wanted was 200",
+            "{} failed its smoke test (200 from / at port 8000, in podman): 404 from /",
             platform.platform
         ))
         .says("> the service says why")
@@ -186,7 +186,7 @@ fn on_github_a_failure_is_an_annotation_and_its_log_is_fenced() {
         lines
             .next()
             .unwrap()
-            .contains("failed its smoke test: it ended with exit code 1")
+            .contains("podman): it ended with exit code 1 after")
     );
     let fence = lines
         .next()
@@ -304,6 +304,8 @@ fn a_run_that_changes_nothing_starts_nothing() {
     registry.reset_counts();
     let ended = run(&scenario, &registry, &more).succeeded();
     assert_eq!(only(&ended).1.verdict, Verdict::Unchanged);
+    let ended = ended.says("is what the tags point to already: not tried out");
+    assert_eq!(ended.report().timings.smoke, 0.0);
     assert_eq!(calls(&scenario, "run").len(), started);
     assert!(registry.requests().len() <= 6, "{:#?}", registry.requests());
 

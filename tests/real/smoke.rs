@@ -148,7 +148,8 @@ const DEAF: &str = "exec /bin/busybox httpd -f -p 127.0.0.1:8080 -h /www";
 #[test]
 fn a_platform_whose_program_ends_keeps_the_tag_where_it_was() {
     let words = [
-        "linux/arm64/v8 failed its smoke test: it ended with exit code 3",
+        "linux/arm64/v8 failed its smoke test (200 from / at port 8080, in",
+        "): it ended with exit code 3",
         "> the database is not there",
         "no tag was moved",
     ];

@@ -245,6 +245,9 @@ impl Work<'_> {
         self.report.platforms = platforms;
         for platform in &self.report.platforms {
             (self.on_event)(Event::Published(platform));
+            if platform.smoke.is_some() {
+                (self.on_event)(Event::Tested(platform));
+            }
         }
         Ok((images, pushed))
     }

@@ -16,9 +16,7 @@ pub fn verdict_line(image: &PlatformReport) -> Option<String> {
             "{platform} works: {wanted} after {:.1} s{by}",
             tested.seconds
         ),
-        Verdict::Failed => {
-            format!("{platform} failed its smoke test: {seen}; wanted was {wanted}{by}")
-        }
+        Verdict::Failed => format!("{platform} failed its smoke test ({wanted}{by}): {seen}"),
         Verdict::Untested => format!("{platform} is untested: {seen}"),
         Verdict::Unchanged => {
             format!("{platform} is what the tags point to already: not tried out")

@@ -131,7 +131,7 @@ impl Engine {
 
     async fn runs_us(&self, image: &str, flags: &Flags) -> Result<(), String> {
         let name = unique("try");
-        let gone = Gone::later(self.loader, self.remove(&name));
+        let gone = Gone::later(self.loader, remove(&name));
         let mut run = self.run(&name, flags, "none")?;
         run.args(["--rm", "--entrypoint", OURSELVES, image, "--version"]);
         let said = said(&mut run, PATIENCE).await;
@@ -150,17 +150,10 @@ impl Engine {
         run.args(["run", "--name", name, "--pull=never", "--network", network]);
         // Without it SELinux would not let the container see the file that is mounted.
         run.args(["--security-opt", "label=disable", "--volume", &mount]);
+        // The first process of a container that is emulated does not heed SIGTERM.
+        run.args(["--stop-timeout=0", "--no-healthcheck"]);
         run.args(&flags.words);
         Ok(run)
-    }
-
-    /// What removes a container at once: the first process of one that is emulated does not
-    /// heed SIGTERM.
-    fn remove<'a>(&self, name: &'a str) -> Vec<&'a str> {
-        match self.loader {
-            Loader::Podman => vec!["rm", "--force", "--time=0", name],
-            Loader::Docker => vec!["rm", "--force", "--volumes", name],
-        }
     }
 }
 
@@ -183,7 +176,7 @@ impl<'a> Container<'a> {
     fn new(engine: &'a Engine, image: &'a Image, flags: &'a Flags) -> Self {
         let name = unique("c");
         Self {
-            gone: Gone::later(engine.loader, engine.remove(&name)),
+            gone: Gone::later(engine.loader, remove(&name)),
             image: &image.name,
             engine,
             flags,
@@ -352,6 +345,10 @@ impl<'a> Container<'a> {
         let text = read.await.ok().and_then(|(text, _)| text.ok());
         last_lines(&text.unwrap_or_default())
     }
+}
+
+fn remove(container: &str) -> [&str; 4] {
+    ["rm", "--force", "--volumes", container]
 }
 
 /// Removes something when the time has come, and when this is dropped before.

@@ -234,6 +234,7 @@ fn groups_with<'a>(user: &'a str, groups: &'a str) -> impl Iterator<Item = u32> 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const PASSWD: &str = "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/srv/app:/bin/sh\n";
