@@ -23,6 +23,7 @@ mod nix2container;
 mod planning;
 mod scenario;
 mod settings;
+mod smoke;
 mod stored;
 mod telling;
 mod to_layout;

@@ -22,6 +22,7 @@ mod machines;
 mod metadata;
 mod pushes;
 mod refusals;
+mod smoke;
 mod stored;
 mod telling;
 mod versions;

@@ -214,6 +214,38 @@ fn what_was_published_before_is_published_without_fetching_a_path() {
 }
 
 #[test]
+fn what_is_to_be_tried_out_is_fetched_unless_the_tags_point_to_it_already() {
+    let published = Published::with(Cache::signed("stream"), "stream");
+    let repository = format!("{}/acme/api", published.registry.host());
+    let store = Store::empty();
+    let arguments = [
+        &*published.flake,
+        "-r",
+        &repository,
+        "-t",
+        "v1",
+        "--smoke-port=8000",
+    ];
+    let report = run_on(&store, &published.here, &published.cache, &arguments);
+    assert_eq!(report["fromMetadata"], true, "{report:#}");
+    assert_eq!(report["platforms"][0]["smoke"]["verdict"], "unchanged");
+    assert!(!store.has(&published.cache.outputs[0]));
+
+    let ended = published.again_on(&store, &["--smoke-port=8000"]);
+    let report = ended.succeeded().json();
+    assert_eq!(report["fromMetadata"], false, "{report:#}");
+    assert_eq!(
+        report["platforms"][0]["smoke"]["verdict"], "passed",
+        "{report:#}"
+    );
+    assert!(store.has(&published.cache.outputs[0]));
+    assert_eq!(
+        report["index"]["digest"],
+        published.report["index"]["digest"]
+    );
+}
+
+#[test]
 fn a_layer_that_the_registry_has_lost_is_made_of_paths_that_are_fetched_then() {
     let (here, registry, store) = (Workplace::new(), Registry::start(), Store::empty());
     let (cache, flake) = (Cache::signed("app"), example().flake("app"));

@@ -30,6 +30,16 @@ pub fn command() -> Command {
         .subcommand(doctor())
         .subcommand(index())
         .subcommand(setup())
+        .subcommands(INSIDE.map(inside))
+}
+
+/// What this program is asked to do inside of a container that is tried out; nothing for users.
+pub const INSIDE: [&str; 3] = ["smoke-probe", "smoke-room", "smoke-enter"];
+
+fn inside(name: &'static str) -> Command {
+    Command::new(name)
+        .hide(true)
+        .arg(Arg::new("orders").required(true))
 }
 
 fn run() -> Command {
@@ -56,6 +66,10 @@ const FOR_INDEXES: [&str; 9] = [
     "progress",
 ];
 
+fn is_for_runs(setting: &Setting) -> bool {
+    FOR_RUNS.contains(&setting.name) || setting.group == Group::Smoke
+}
+
 fn plan() -> Command {
     let command = Command::new("plan")
         .about("Say what `run` would do, and show the layers of each image")
@@ -69,7 +83,7 @@ fn plan() -> Command {
              nixpy-ci plan -r ghcr.io/acme/api --json   what would be sent, for a program to read\n  \
              nixpy-ci plan --matrix                     as which jobs can it be spread over runners?",
         );
-    with_settings(command, |setting| !FOR_RUNS.contains(&setting.name))
+    with_settings(command, |setting| !is_for_runs(setting))
 }
 
 /// Settings that say how something is made, which a doctor does not make.

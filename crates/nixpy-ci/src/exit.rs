@@ -24,6 +24,8 @@ pub enum Code {
     Machine = 3,
     /// A remote refused or could not be reached.
     Remote = 4,
+    /// A program of an image that is tried out cannot be started: nobody else sees it.
+    NotStarted = 127,
     /// Cancelled.
     Cancelled = 130,
 }
@@ -103,6 +105,8 @@ impl From<&Report> for Code {
     fn from(report: &Report) -> Self {
         match report.outcome {
             Outcome::Success => Self::Success,
+            // Without a failed build it was a smoke test that kept the tags where they were.
+            Outcome::Failure if report.failures.is_empty() => Self::Failed,
             Outcome::Failure if report.failures.iter().all(|f| f.machine_cannot) => Self::Machine,
             Outcome::Failure => Self::Failed,
         }

@@ -1,12 +1,14 @@
 //! Handing an image to docker or podman.
 
 use std::ffi::OsStr;
-use std::io;
-use std::process::{Command, Stdio};
+use std::io::{self, PipeWriter};
+use std::process::Stdio;
 
+use nixpy_oci::layout::Layout;
 use nixpy_oci::load::write_docker_archive;
 use nixpy_pipeline::inputs::Loader;
 use nixpy_pipeline::publish::Loadable;
+use tokio::process::Command;
 
 use crate::settings::Environment;
 use crate::settings::table::secret_variables;
@@ -35,9 +37,7 @@ pub enum LoadError {
 /// Looks for the program, before the work whose result it is to take.
 pub fn find(loader: Loader, environment: &Environment) -> Result<(), LoadError> {
     let program = loader.program();
-    let path = environment.get(OsStr::new("PATH"));
-    let mut places = path.into_iter().flat_map(std::env::split_paths);
-    match places.any(|place| place.join(program).is_file()) {
+    match is_here(program, environment) {
         true => Ok(()),
         false => Err(LoadError::Start {
             program,
@@ -46,42 +46,59 @@ pub fn find(loader: Loader, environment: &Environment) -> Result<(), LoadError> 
     }
 }
 
-/// Loads an image under a name.
-pub async fn load(loader: Loader, loadable: Loadable, name: String) -> Result<(), LoadError> {
-    let program = loader.program();
-    let waiting = tokio::task::spawn_blocking(move || wait(loader, &loadable, &name));
-    waiting.await.unwrap_or_else(|e| {
-        let said = e.to_string();
-        Err(LoadError::Refused { program, said })
-    })
+/// Whether a program is in `PATH`.
+pub fn is_here(program: &str, environment: &Environment) -> bool {
+    let path = environment.get(OsStr::new("PATH"));
+    let mut places = path.into_iter().flat_map(std::env::split_paths);
+    places.any(|place| place.join(program).is_file())
 }
 
-fn wait(loader: Loader, loadable: &Loadable, name: &str) -> Result<(), LoadError> {
-    let program = loader.program();
-    let start = |source| LoadError::Start { program, source };
-    let refused = |said: String| LoadError::Refused { program, said };
-    let mut command = Command::new(program);
+/// docker or podman, without the variables that are secrets; ended when it is dropped.
+pub fn command(loader: Loader) -> Command {
+    let mut command = Command::new(loader.program());
     secret_variables().for_each(|name| {
         command.env_remove(name);
     });
-    let mut child = command
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Loads an image under a name.
+pub async fn load(loader: Loader, image: &Loadable, name: &str) -> Result<(), LoadError> {
+    let (layout, pushed) = (image.layout.path().to_owned(), image.image.clone());
+    let name = name.to_owned();
+    load_archive(loader, move |out| {
+        let layout = Layout::look(&layout).map_err(io::Error::other)?;
+        write_docker_archive(&layout, &pushed, &name, out)
+    })
+    .await
+}
+
+/// Loads what is written.
+pub async fn load_archive<W>(loader: Loader, write: W) -> Result<(), LoadError>
+where
+    W: FnOnce(PipeWriter) -> io::Result<()> + Send + 'static,
+{
+    let program = loader.program();
+    let start = |source| LoadError::Start { program, source };
+    let refused = |said: String| LoadError::Refused { program, said };
+    let (stdin, writer) = io::pipe().map_err(start)?;
+    let child = command(loader)
         .arg("load")
-        .stdin(Stdio::piped())
+        .stdin(stdin)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(start)?;
-    let stdin = child.stdin.take();
+    let writing = tokio::task::spawn_blocking(move || write(writer));
     // When the program gives up early, its own words tell more than our broken pipe.
-    let written = match stdin {
-        Some(stdin) => write_docker_archive(&loadable.layout, &loadable.image, name, stdin),
-        None => Ok(()),
-    };
-    let output = child.wait_with_output().map_err(start)?;
+    let (output, written) = tokio::join!(child.wait_with_output(), writing);
+    let output = output.map_err(start)?;
     if !output.status.success() {
         return Err(refused(
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         ));
     }
+    let written = written.map_err(io::Error::from).flatten();
     written.map_err(|e| refused(e.to_string()))
 }

@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod settings;
 mod setup;
+mod smoke;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -86,6 +87,10 @@ async fn dispatch(matches: &ArgMatches) -> Code {
                 right_away: false,
             };
             setup::setup(request, &environment).await
+        }
+        Some((name, orders)) if cli::INSIDE.contains(&name) => {
+            let orders = orders.get_one::<String>("orders");
+            smoke::inside(name, orders.map_or("", String::as_str)).await
         }
         _ => Code::Inputs,
     }

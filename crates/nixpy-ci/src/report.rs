@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use nixpy_pipeline::report::{Outcome, Report, Timings};
 use nixpy_pipeline::result::RunResult;
+use nixpy_pipeline::smoke::Verdict;
 
 use crate::print;
-use crate::render::{Renderer, failure_lines, line, size};
+use crate::render::{Renderer, failure_lines, line, size, smoke};
 use crate::settings::Output;
 
 /// Writes and prints it as the settings say; `false` if it could not be written.
@@ -91,8 +92,13 @@ pub fn text(report: &Report) -> String {
             0 => "nothing new".to_owned(),
             bytes => format!("{} sent", size(bytes)),
         };
+        let tested = match smoke::verdict(image) {
+            Some(Verdict::Passed) => ", works",
+            Some(Verdict::Untested) => ", untested",
+            _ => "",
+        };
         lines.push(format!(
-            "  {}  {platform:<16} {:>9}, {sent}",
+            "  {}  {platform:<16} {:>9}, {sent}{tested}",
             image.digest,
             size(image.compressed_size),
         ));
@@ -116,6 +122,9 @@ pub fn markdown(report: &Report) -> String {
     };
     match report.outcome {
         Outcome::Success => add("## Image published\n"),
+        Outcome::Failure if report.platforms.iter().any(smoke::has_failed) => {
+            add("## Smoke test failed, no tag was moved\n");
+        }
         Outcome::Failure if report.failures.is_empty() => add("## Not published\n"),
         Outcome::Failure => add("## Build failed, nothing was published\n"),
     }
@@ -144,6 +153,7 @@ pub fn markdown(report: &Report) -> String {
             evaluate,
             build,
             publish,
+            smoke,
             ..
         } = report.timings;
         // Images that were joined were built elsewhere.
@@ -151,9 +161,23 @@ pub fn markdown(report: &Report) -> String {
             true => format!("Evaluated in {evaluate:.1} s, built in {build:.1} s, published"),
             false => "Joined".to_owned(),
         };
-        add(&format!("\n{before} in {publish:.1} s."));
+        let tried = match smoke > 0.0 {
+            true => format!(", tried out in {smoke:.1} s"),
+            false => String::new(),
+        };
+        add(&format!("\n{before} in {publish:.1} s{tried}."));
+    }
+    let verdicts = report.platforms.iter().filter_map(smoke::verdict_line);
+    for (n, verdict) in verdicts.enumerate() {
+        let before = if n == 0 { "\n" } else { "" };
+        add(&format!("{before}- smoke test: `{}`", code(&verdict)));
     }
     let mut blocks: Vec<String> = report.error.iter().cloned().collect();
+    let failed = report
+        .platforms
+        .iter()
+        .filter(|image| smoke::has_failed(image));
+    blocks.extend(failed.map(|image| smoke::tested_lines(image).join("\n")));
     blocks.extend(report.failures.iter().map(|f| failure_lines(f).join("\n")));
     for lines in blocks {
         // Longer than any row of backticks that a log may contain.

@@ -18,6 +18,7 @@ use crate::render::{Renderer, line, renderer};
 use crate::settings::table::secret_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
 use crate::setup::machine_environment;
+use crate::smoke::Starter;
 use crate::{load, print, report, setup};
 
 /// Does it, and tells how it ended.
@@ -63,8 +64,10 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         return Code::Machine;
     }
     let moved = MovedTags::default();
+    let inputs = &resolved.inputs;
     let machine = machine_environment(environment);
-    let ended = run::run(&nix, &resolved.inputs, &machine, &|event| {
+    let gate = Starter::new(inputs.load, inputs.temp_dir.clone(), environment);
+    let ended = run::run(&nix, inputs, &machine, &gate, &|event| {
         moved.note(&event);
         renderer.event(&event);
     })
@@ -221,10 +224,14 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
             report.destinations.join(", ")
         ));
     }
+    if report.platforms.iter().any(|image| image.smoke.is_some()) && report.index.is_none() {
+        let destinations = report.destinations.join(", ");
+        line(&format!("no tag was moved at {destinations}"));
+    }
     match (resolved.inputs.load, loadable) {
         (Some(loader), Some(loadable)) => {
             let name = name_to_load(resolved, &report);
-            match load::load(loader, loadable, name.clone()).await {
+            match load::load(loader, &loadable, &name).await {
                 Ok(()) => report.loaded = Some(format!("{} {name}", loader.program())),
                 Err(e) => {
                     renderer.error(&told(&e));

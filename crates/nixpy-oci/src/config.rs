@@ -1,11 +1,17 @@
-//! What has to be known of a configuration that somebody else has written.
+//! What has to be known of a configuration, who ever has written it: the facts that
+//! publishing needs, and what becomes of the image when it is started.
 //!
 //! Its bytes are published as they are, because the image's ID is their digest.
 //! Format: <https://github.com/opencontainers/image-spec/blob/main/config.md>.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io;
+
+use serde::{Deserialize, Deserializer};
 
 use crate::digest::Digest;
+use crate::image::Pushed;
+use crate::layout::Layout;
 use crate::platform::Platform;
 
 /// The facts of a configuration; everything else in it concerns those who run the image.
@@ -25,6 +31,68 @@ pub struct RootFs {
     pub diff_ids: Vec<Digest>,
 }
 
+/// How an image is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Runtime {
+    /// The program and its first arguments.
+    #[serde(deserialize_with = "or_null")]
+    pub entrypoint: Vec<String>,
+    /// What follows them; the program itself where there is no entrypoint.
+    #[serde(deserialize_with = "or_null")]
+    pub cmd: Vec<String>,
+    /// `NAME=VALUE`.
+    #[serde(deserialize_with = "or_null")]
+    pub env: Vec<String>,
+    /// An absolute path; the root if it is empty.
+    #[serde(deserialize_with = "or_null")]
+    pub working_dir: String,
+    /// `user`, `user:group`, by name or by number; root if it is empty.
+    #[serde(deserialize_with = "or_null")]
+    pub user: String,
+    /// `8000/tcp`.
+    #[serde(deserialize_with = "or_null")]
+    exposed_ports: BTreeMap<String, serde_json::Value>,
+}
+
+impl Runtime {
+    /// What the configuration of an image in a layout says.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none.
+    pub fn of(layout: &Layout, image: &Pushed) -> io::Result<Self> {
+        #[derive(Deserialize)]
+        struct Document {
+            #[serde(default, deserialize_with = "or_null")]
+            config: Runtime,
+        }
+        let bytes = std::fs::read(layout.blob_path(image.image_id))?;
+        let document: Document = serde_json::from_slice(&bytes)?;
+        Ok(document.config)
+    }
+
+    /// The TCP ports it says it listens on.
+    pub fn tcp_ports(&self) -> Vec<u16> {
+        let ports = self.exposed_ports.keys();
+        ports
+            .filter_map(|port| match port.split_once('/') {
+                Some((number, "tcp")) => number.parse().ok(),
+                Some(_) => None,
+                None => port.parse().ok(),
+            })
+            .collect()
+    }
+}
+
+/// Go writes what is empty as `null`.
+fn or_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -40,6 +108,15 @@ mod tests {
         let config: Config = serde_json::from_str(&text).unwrap();
         assert_eq!(config.platform, Platform::linux("arm64"));
         assert_eq!(config.rootfs.diff_ids, [layer]);
+    }
+
+    #[test]
+    fn of_the_ports_those_of_tcp_count_and_null_is_nothing() {
+        let text = r#"{"Entrypoint":null,"Cmd":["serve"],"User":null,
+            "ExposedPorts":{"53/udp":{},"8000/tcp":{},"9000":{}},"Labels":{"a":"b"}}"#;
+        let runtime: Runtime = serde_json::from_str(text).unwrap();
+        assert_eq!(runtime.tcp_ports(), [8000, 9000]);
+        assert_eq!((runtime.entrypoint.len(), runtime.cmd.len()), (0, 1));
     }
 
     #[test]

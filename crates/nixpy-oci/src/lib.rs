@@ -15,6 +15,7 @@
 //! | [`destination`], [`layout`], [`registry`] | where an image can go |
 //! | [`prior`], [`ledger`], [`publish`] | sending only what is not there yet |
 //! | [`load`] | the docker-archive that `docker load` and `podman load` take |
+//! | [`unpack`] | an image's file system, for whoever has neither of them |
 
 pub mod archive;
 pub mod blob;
@@ -40,3 +41,4 @@ pub mod publish;
 pub mod registry;
 pub mod stored;
 pub mod tarball;
+pub mod unpack;

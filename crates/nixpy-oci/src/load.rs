@@ -53,6 +53,40 @@ pub fn write_docker_archive(
     tar.into_inner()?.flush()
 }
 
+/// Writes the archive of an image that has nothing in it, for this machine.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_empty_docker_archive(repo_tag: &str, out: impl Write) -> io::Result<()> {
+    let layer = tar::Builder::new(Vec::new()).into_inner()?;
+    let config = to_bytes(&json!({
+        "architecture": match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        },
+        "os": "linux",
+        "config": {},
+        "rootfs": { "type": "layers", "diff_ids": [Digest::of(&layer)] },
+    }));
+    let name = format!("{}.json", Digest::of(&config).hex());
+    let layer_name = file_of(Digest::of(&layer));
+    let manifest = to_bytes(&json!([{
+        "Config": name,
+        "RepoTags": [repo_tag],
+        "Layers": [layer_name],
+    }]));
+    let mut tar = tar::Builder::new(out);
+    for (name, bytes) in [
+        ("manifest.json", &manifest),
+        (&name, &config),
+        (&layer_name, &layer),
+    ] {
+        append(&mut tar, name, bytes.len() as u64, &mut bytes.as_slice())?;
+    }
+    tar.into_inner()?.flush()
+}
+
 fn file_of(layer: Digest) -> String {
     format!("{}/layer.tar", layer.hex())
 }

@@ -17,6 +17,8 @@ pub enum Stage {
     Build,
     /// Making and sending images.
     Publish,
+    /// Starting the images, to see whether they work.
+    Smoke,
 }
 
 /// One thing that happened.
@@ -36,6 +38,8 @@ pub enum Event<'a> {
     Layer(&'a LayerEvent),
     /// One platform's image is in place, without a tag.
     Published(&'a PlatformReport),
+    /// One platform's image was tried out, or could not be.
+    Tested(&'a PlatformReport),
     /// Everything is in place: this reference points to it.
     Tagged(&'a str),
 }

@@ -10,6 +10,7 @@ use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::registry::{Credentials, RegistryOptions};
 
 use crate::plan::Strategy;
+use crate::smoke::Smoke;
 
 /// Everything that decides about a run.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Inputs {
     pub state_dir: Option<PathBuf>,
     /// Of layers.
     pub compression: Compression,
+    /// What every image has to do before a tag moves.
+    pub smoke: Option<Smoke>,
     /// Takes the image of this machine's platform afterwards.
     pub load: Option<Loader>,
     /// For images that are made from a plain closure.

@@ -1,9 +1,9 @@
 //! The story of a run, one stage a file:
 //!
 //! ```text
-//! inputs → offer → plan → build → image → publish → index → report
-//!                                             ↓         ↑
-//!                                          result  →  join
+//! inputs → offer → look → plan → build → image → publish → smoke → index → report
+//!                                                            ↓       ↑
+//!                                                         result → join
 //! ```
 //!
 //! This crate decides, and asks `nixpy-nix` and `nixpy-oci` to act. It never
@@ -34,3 +34,4 @@ pub mod publish;
 pub mod report;
 pub mod result;
 pub mod run;
+pub mod smoke;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nixpy_nix::abilities::{Abilities, Builds, Emulation as Found};
 use nixpy_nix::cache::Caches;
-use nixpy_nix::machine::Environment;
+use nixpy_nix::machine::{Environment, Root, foreign_programs};
 use nixpy_nix::{Nix, StorePath, System};
 
 use crate::offer::Offered;
@@ -48,6 +48,7 @@ pub async fn look(
     let mut host = Host::of(System::host());
     let (here, missing) = apart(offered, whose_plan);
     host.at_hand = here;
+    host.kernel_emulates = foreign_programs(&Root::system()).systems();
     let foreign: BTreeSet<&System> = missing
         .iter()
         .map(|missing| &missing.builds)

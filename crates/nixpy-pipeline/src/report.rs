@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::BuildFailure;
 use crate::plan::{Form, Plan, Strategy};
+use crate::smoke::Tested;
 
 /// A run from its plan on. The JSON form is version 1: fields may be added.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -96,8 +97,8 @@ pub fn told(error: &dyn std::error::Error) -> String {
 pub enum Outcome {
     /// Everything is published and tagged.
     Success,
-    /// A build failed, or the image could not be published; no platform is missing
-    /// from what a tag points to.
+    /// A build failed, or the image could not be published or did not work; no platform is
+    /// missing from what a tag points to.
     Failure,
 }
 
@@ -131,6 +132,9 @@ pub struct PlatformReport {
     pub sent_size: u64,
     /// From the bottom up.
     pub layers: Vec<PushedLayer>,
+    /// What its smoke test has shown, if one was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smoke: Option<Tested>,
 }
 
 /// Where the time went, in seconds.
@@ -142,6 +146,9 @@ pub struct Timings {
     pub build: f64,
     /// Making images and sending them.
     pub publish: f64,
+    /// Trying them out.
+    #[serde(default)]
+    pub smoke: f64,
     /// All of it.
     pub total: f64,
 }

@@ -1,5 +1,7 @@
 //! The stages of a run, one after the other.
 
+mod trying;
+
 use std::time::Instant;
 
 use nixpy_nix::machine::Environment;
@@ -22,6 +24,7 @@ use crate::plan::{Form, Host, Plan, PlanError, plan};
 use crate::publish::{Loadable, Places, loadable};
 use crate::report::{Outcome, PlatformReport, Report, told};
 use crate::result::RunResult;
+use crate::smoke::{Gate, Tested, Verdict};
 
 /// A run that came to no report.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +67,8 @@ pub struct Finished {
     pub error: Option<RunError>,
 }
 
-/// From a flake to a tag. From the plan on, whatever happens is in the report.
+/// From a flake to a tag. From the plan on, whatever happens is in the report. The gate is
+/// asked if the inputs want a smoke test.
 ///
 /// # Errors
 /// There is no plan: the flake cannot be evaluated, or lacks something.
@@ -72,6 +76,7 @@ pub async fn run(
     nix: &Nix,
     inputs: &Inputs,
     environment: &Environment,
+    gate: &dyn Gate,
     on_event: &OnEvent<'_>,
 ) -> Result<Finished, RunError> {
     let begun = Instant::now();
@@ -92,6 +97,7 @@ pub async fn run(
         nix,
         inputs,
         host: &host,
+        gate,
         plan: &plan,
         source: &offered.source,
         lock,
@@ -121,6 +127,7 @@ struct Work<'a> {
     nix: &'a Nix,
     inputs: &'a Inputs,
     host: &'a Host,
+    gate: &'a dyn Gate,
     plan: &'a Plan,
     source: &'a Source,
     lock: Option<LockFile>,
@@ -175,7 +182,8 @@ impl Work<'_> {
         (self.on_event)(Event::Finished(Stage::Build));
         // Some of the paths may be here, half fetched: nothing is made of them.
         match self.publish(&made, places, false).await {
-            // The registry has lost a layer meanwhile: it has to be made.
+            // The registry has lost a layer meanwhile, or there is something new to be tried
+            // out: it has to be made.
             Err(RunError::Publish(PublishError::WouldMake)) => Ok(false),
             published => {
                 published?;
@@ -218,7 +226,7 @@ impl Work<'_> {
         images(self.plan, self.inputs, closure, files, lock, places).await
     }
 
-    /// Images, then the index, then the tags.
+    /// Images, then their smoke test, then the index, then the tags.
     async fn publish(
         &mut self,
         made: &[Made],
@@ -229,38 +237,71 @@ impl Work<'_> {
         let begun = Instant::now();
         let put = self.put(made, places, making).await;
         self.report.timings.publish += begun.elapsed().as_secs_f64();
-        put?;
+        let (images, pushed) = put?;
         (self.on_event)(Event::Finished(Stage::Publish));
-        Ok(())
+        if !self.pass(&images, &pushed, places).await? {
+            self.report.outcome = Outcome::Failure;
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let tagged = self.tag(&images, &pushed, places).await;
+        self.report.timings.publish += begun.elapsed().as_secs_f64();
+        tagged
     }
 
+    /// Brings all images to their places, without a tag.
     async fn put(
         &mut self,
         made: &[Made],
         places: &mut Places,
         making: bool,
-    ) -> Result<(), RunError> {
+    ) -> Result<(Vec<Image>, Vec<Pushed>), RunError> {
         let images = just_images(made);
         let pushed = places.publish(&images, making, self.on_event).await?;
-        self.report.platforms = platforms_of(self.plan, made, &pushed);
+        let mut platforms = platforms_of(self.plan, made, &pushed);
+        if let Some(smoke) = &self.inputs.smoke {
+            let unchanged = places.are_tagged(&pushed, &self.inputs.tags).await?;
+            if !unchanged && !making {
+                return Err(PublishError::WouldMake.into());
+            }
+            for platform in platforms.iter_mut().filter(|_| unchanged) {
+                let wanted = smoke.wanted(None);
+                platform.smoke = Some(Tested::of(Verdict::Unchanged, wanted));
+            }
+        }
+        self.report.platforms = platforms;
         for platform in &self.report.platforms {
             (self.on_event)(Event::Published(platform));
+            if platform.smoke.is_some() {
+                (self.on_event)(Event::Tested(platform));
+            }
         }
+        Ok((images, pushed))
+    }
 
+    /// Puts the index, and points the tags at it; or leaves a result for whoever does.
+    async fn tag(
+        &mut self,
+        images: &[Image],
+        pushed: &[Pushed],
+        places: &Places,
+    ) -> Result<(), RunError> {
         if self.inputs.by_digest {
-            self.report.references = places.by_digest(&pushed);
+            self.report.references = places.by_digest(pushed);
             let (source, repositories) = (self.source.clone(), places.repositories());
-            self.result = Some(RunResult::of(&self.report, source, repositories, &pushed));
+            self.result = Some(RunResult::of(&self.report, source, repositories, pushed));
         } else {
             let references = &mut self.report.references;
-            let index = places.tag(&pushed, &self.inputs.tags, |reference| {
+            let index = places.tag(pushed, &self.inputs.tags, |reference| {
                 (self.on_event)(Event::Tagged(&reference));
                 references.push(reference);
             });
             self.report.index = Some(index.await?);
         }
-        places.note(&pushed, self.inputs);
-        if let Some(n) = self.own() {
+        places.note(pushed, self.inputs);
+        if let Some(n) = self.own()
+            && self.loadable.is_none()
+        {
             let loadable = loadable(&images[n], &pushed[n], places, self.inputs).await?;
             self.loadable = Some(loadable);
         }
@@ -332,6 +373,7 @@ fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformRe
         compressed_size: pushed.compressed_size(),
         sent_size: pushed.sent_size(),
         layers: pushed.layers.clone(),
+        smoke: None,
     })
     .collect()
 }

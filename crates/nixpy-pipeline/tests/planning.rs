@@ -30,6 +30,7 @@ fn inputs(systems: &[&str]) -> Inputs {
         state_dir: None,
         tags: vec!["v1".parse().unwrap()],
         compression: Compression::Gzip(6),
+        smoke: None,
         load: None,
         image: ImageSettings::default(),
         max_layers: 100,

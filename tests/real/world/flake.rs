@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use nixpy_testkit::archive::DockerArchive;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::example::example;
@@ -80,6 +81,29 @@ impl Flake {
             let place = flake.dir.path().join(system).join("archive");
             fs::remove_file(&place).unwrap();
             output_of("cp", [Path::new("-r"), of, &place]);
+        }
+        flake
+    }
+
+    /// Whose images run a line of busybox's shell, for each system another; a page can be
+    /// served from `/www`.
+    pub fn with_services(services: &[(&str, &str)]) -> Self {
+        let systems: Vec<&str> = services.iter().map(|(system, _)| *system).collect();
+        let flake = Self::for_systems(&systems, "cat $archive > $out");
+        for (system, script) in services {
+            let parts = flake.dir.path().join(system);
+            let shell = fs::read(parts.join("busybox")).unwrap();
+            let files: [(&str, &[u8]); 2] = [("bin/busybox", &shell), ("www/index.html", b"well")];
+            let config = json!({
+                "Entrypoint": ["/bin/busybox", "sh", "-c", script],
+                "User": "1000:1000",
+                "ExposedPorts": { "8080/tcp": {} },
+            });
+            let archive = archive(&flake.stamp)
+                .layer(&files)
+                .config("architecture", architecture(system).into())
+                .config("config", config);
+            fs::write(parts.join("archive"), archive.build()).unwrap();
         }
         flake
     }

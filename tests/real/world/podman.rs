@@ -67,6 +67,20 @@ impl Podman {
         command.env("PATH", format!("{}:{path}", self.dir.path().display()));
     }
 
+    /// Fails the test if a container or an image is left.
+    pub fn has_nothing(&self) {
+        assert_eq!(
+            self.says(&["ps", "--all", "--quiet"]),
+            "",
+            "containers are left"
+        );
+        assert_eq!(
+            self.says(&["images", "--all", "--quiet"]),
+            "",
+            "images are left"
+        );
+    }
+
     /// What podman answers.
     pub fn says(&self, arguments: &[&str]) -> String {
         run(&mut self.command(arguments))

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use nixpy_nix::log::{Activity, LogEvent};
 use nixpy_pipeline::event::{Event, Stage};
 
+use super::smoke::tested_lines;
 use super::{
     Renderer, derivation_name, failure_lines, plain, plan_lines, published_line, size, stage_line,
 };
@@ -149,6 +150,7 @@ impl Renderer for Bars {
                 }
             }
             Event::Published(image) => self.say(&published_line(image)),
+            Event::Tested(image) => tested_lines(image).iter().for_each(|text| self.say(text)),
             Event::Tagged(_) => {}
         }
     }

@@ -10,9 +10,13 @@ use std::sync::Mutex;
 
 use nixpy_nix::log::{Activity, LogEvent};
 use nixpy_pipeline::event::Event;
+use nixpy_pipeline::report::PlatformReport;
+use nixpy_pipeline::smoke::Verdict;
 
 use super::plain::{line, nix_line};
-use super::{Renderer, derivation_name, failure_lines, plan_lines, published_line, stage_line};
+use super::{
+    Renderer, derivation_name, failure_lines, plan_lines, published_line, smoke, stage_line,
+};
 
 /// Lines of one derivation that are kept for its group; the first are dropped.
 const MOST_LINES: usize = 5000;
@@ -125,6 +129,7 @@ impl Renderer for Github {
             }
             Event::Finished(_) => self.show_rest(),
             Event::Published(image) => line(&published_line(image)),
+            Event::Tested(image) => tested(image),
             Event::Layer(_) | Event::Tagged(_) => {}
         }
     }
@@ -136,6 +141,20 @@ impl Renderer for Github {
 
     fn close(&self) {
         self.show_rest();
+    }
+}
+
+/// As a workflow command if something is wrong, and what the container has written fenced.
+fn tested(image: &PlatformReport) {
+    let verdict_line = smoke::verdict_line(image).unwrap_or_default();
+    match smoke::verdict(image) {
+        Some(Verdict::Failed) => line(&format!("::error::{}", escaped(&verdict_line))),
+        Some(Verdict::Untested) => line(&format!("::warning::{}", escaped(&verdict_line))),
+        _ => harmless(&[verdict_line]),
+    }
+    let details = smoke::detail_lines(image);
+    if !details.is_empty() {
+        fenced(&details);
     }
 }
 

@@ -4,6 +4,7 @@
 mod bars;
 mod github;
 mod plain;
+pub mod smoke;
 
 use std::io::IsTerminal as _;
 
@@ -56,8 +57,16 @@ struct Silent;
 
 impl Renderer for Silent {
     fn event(&self, event: &Event<'_>) {
-        if let Event::BuildFailed(failure) = event {
-            failure_lines(failure).iter().for_each(|text| line(text));
+        match event {
+            Event::BuildFailed(failure) => {
+                failure_lines(failure).iter().for_each(|text| line(text));
+            }
+            Event::Tested(image) if smoke::has_failed(image) => {
+                smoke::tested_lines(image)
+                    .iter()
+                    .for_each(|text| line(text));
+            }
+            _ => {}
         }
     }
 }
@@ -134,6 +143,7 @@ fn stage_line(stage: Stage) -> &'static str {
         Stage::Evaluate => "evaluating the flake",
         Stage::Build => "building",
         Stage::Publish => "publishing",
+        Stage::Smoke => "trying the images out",
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use nixpy_nix::log::{Activity, Level, LogEvent};
 use nixpy_pipeline::event::Event;
 
+use super::smoke::tested_lines;
 use super::{Renderer, derivation_name, failure_lines, plan_lines, published_line, stage_line};
 
 /// Writes lines to standard error.
@@ -45,6 +46,9 @@ impl Renderer for Plain {
                 failure_lines(failure).iter().for_each(|text| line(text))
             }
             Event::Published(image) => line(&format!("  {}", published_line(image))),
+            Event::Tested(image) => tested_lines(image)
+                .iter()
+                .for_each(|text| line(&format!("  {text}"))),
             Event::Finished(_) | Event::Layer(_) | Event::Tagged(_) => {}
         }
     }

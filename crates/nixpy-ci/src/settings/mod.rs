@@ -5,6 +5,7 @@ mod joining;
 #[cfg(test)]
 mod reference;
 mod resolve;
+mod smoke;
 mod sources;
 pub mod table;
 mod target;

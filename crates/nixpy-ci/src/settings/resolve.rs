@@ -114,6 +114,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
     let image = reader.image();
+    let smoke = reader.smoke();
     let targets = targets(&mut reader, around).await;
     let by_digest = reader.by_digest(&targets, around);
     let runners = reader.runners();
@@ -150,6 +151,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 remake,
                 state_dir: around.state_dir(),
                 compression,
+                smoke,
                 load,
                 image,
                 max_layers,

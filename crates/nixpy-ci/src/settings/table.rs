@@ -49,6 +49,8 @@ pub enum Group {
     Where,
     /// Of an image from a plain package.
     Image,
+    /// What an image has to do before it is tagged.
+    Smoke,
     /// How the work is done.
     How,
     /// What is shown and written.
@@ -62,6 +64,7 @@ impl Group {
             Self::What => "What to build",
             Self::Where => "Where it goes",
             Self::Image => "The image of a plain package (an `app`)",
+            Self::Smoke => "Smoke test (before anything is tagged)",
             Self::How => "How",
             Self::Output => "What is told",
         }
@@ -354,6 +357,67 @@ pub const SETTINGS: &[Setting] = &[
     )
     .key("image.max-layers")
     .default("100"),
+    setting(
+        "smoke-http",
+        Group::Smoke,
+        Kind::One("ROUTE"),
+        "Start each platform's image and wait until this route answers, as in / or /openapi.json. If one does not, no tag moves.",
+    )
+    .key("smoke.http"),
+    setting(
+        "smoke-port",
+        Group::Smoke,
+        Kind::One("PORT"),
+        "The port that is asked. Without it the only one that the image exposes, else 8000. Given alone: wait until it \
+         accepts connections.",
+    )
+    .key("smoke.port"),
+    setting(
+        "smoke-expect",
+        Group::Smoke,
+        Kind::One("STATUS"),
+        "The status that the route has to answer with. Redirects are not followed; 5xx is asked again until the time is over.",
+    )
+    .key("smoke.expect")
+    .default("200"),
+    setting(
+        "smoke-cmd",
+        Group::Smoke,
+        Kind::Lines("WORD"),
+        "A program inside the container, and its arguments, that has to end with exit code 0; may be repeated. With a route \
+         or port it runs beside the service, once that answers; else in the place of the image's own program. No shell.",
+    )
+    .key("smoke.cmd"),
+    setting(
+        "smoke-timeout",
+        Group::Smoke,
+        Kind::One("TIME"),
+        "For each image, as in 90s. Platforms that are emulated have four times as long.",
+    )
+    .key("smoke.timeout")
+    .default("60s"),
+    setting(
+        "smoke-network",
+        Group::Smoke,
+        Kind::One("NETWORK"),
+        "The container's network, as docker and podman name it. With none it has its own loopback and nothing else.",
+    )
+    .key("smoke.network")
+    .default("none"),
+    setting(
+        "smoke-env",
+        Group::Smoke,
+        Kind::Pairs("KEY=VALUE"),
+        "A variable for the container that is tried out, beside the image's own; may be repeated. Not for secrets.",
+    )
+    .key("smoke.env"),
+    setting(
+        "smoke-required",
+        Group::Smoke,
+        Kind::Switch,
+        "An image that cannot be run here counts as failed. Without it, it is told as untested, and tagged.",
+    )
+    .key("smoke.required"),
     setting(
         "build-archive",
         Group::How,

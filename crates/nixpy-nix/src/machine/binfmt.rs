@@ -13,6 +13,7 @@
 //! ```
 
 use super::{Arch, Root, elf};
+use crate::system::System;
 
 /// Where binfmt_misc is mounted.
 pub(super) const FOLDER: &str = "/proc/sys/fs/binfmt_misc";
@@ -102,6 +103,22 @@ impl Registration {
             (true, false) => Some("it lacks the flag F"),
             (true, true) => None,
         }
+    }
+}
+
+impl Binfmt {
+    /// The systems whose programs the kernel runs by these registrations, also where the
+    /// interpreter's path does not exist.
+    pub fn systems(&self) -> Vec<System> {
+        let Self::Mounted(registrations) = self else {
+            return Vec::new();
+        };
+        let runs = |arch: &Arch| {
+            let mut handling = registrations.iter().filter(|entry| entry.handles(*arch));
+            handling.any(|entry| entry.fault().is_none())
+        };
+        let all = Arch::ALL.into_iter().filter(runs);
+        all.filter_map(|arch| arch.system().parse().ok()).collect()
     }
 }
 

@@ -12,7 +12,7 @@
 //! A tar that is an image layout and no docker-archive ([`kind`]) is read by
 //! [`crate::stored`], with the same walker and the same decompressors.
 
-mod compressed;
+pub(crate) mod compressed;
 mod documents;
 mod entries;
 mod kind;

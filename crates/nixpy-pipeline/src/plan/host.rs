@@ -14,7 +14,9 @@ pub struct Host {
     pub system: System,
     /// What its processor runs besides.
     pub also_runs: Vec<System>,
-    /// Whether it may stand in for other systems, as far as that was asked.
+    /// Systems whose programs its kernel has an emulator for, whatever Nix may do with it.
+    pub kernel_emulates: Vec<System>,
+    /// Whether builds may be emulated for other systems, as far as that was asked.
     pub emulation: BTreeMap<System, Emulation>,
     /// Machines that build for it.
     pub builders: Vec<KnownBuilder>,
@@ -58,6 +60,7 @@ impl Host {
         Self {
             system,
             also_runs: Vec::new(),
+            kernel_emulates: Vec::new(),
             emulation: BTreeMap::new(),
             builders: Vec::new(),
             at_hand: BTreeSet::new(),

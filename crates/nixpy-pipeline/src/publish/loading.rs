@@ -1,10 +1,11 @@
-//! One image's blobs on this machine, for docker or podman to take.
+//! One image's blobs on this machine, for docker or podman to take, or to be tried out.
 
+use nixpy_oci::compress::Compression;
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::layout::Layout;
 use nixpy_oci::prior::Prior;
-use nixpy_oci::publish::{PublishError, Publisher, Site};
+use nixpy_oci::publish::{Options, PublishError, Publisher, Site};
 
 use super::Places;
 use crate::inputs::Inputs;
@@ -42,9 +43,14 @@ pub async fn loadable(
     // Open as well in what is returned: without a tag its blobs go with the last of the two.
     let kept = Layout::open(&path).map_err(DestinationError::from)?;
     let site = Site::new(Destination::Layout(layout), Prior::default());
+    // It is read once, and on this machine.
+    let options = Options {
+        compression: Compression::None,
+        ..places.options.clone()
+    };
     let publisher = Publisher {
         sites: std::slice::from_ref(&site),
-        options: &places.options,
+        options: &options,
         on_layer: &|_| {},
         making: true,
     };

@@ -13,6 +13,7 @@ use std::path::Path;
 use futures_util::future::{join_all, try_join_all};
 use nixpy_nix::StorePath;
 use nixpy_oci::destination::{Destination, DestinationError};
+use nixpy_oci::digest::Digest;
 use nixpy_oci::image::{How, Image, Pushed};
 use nixpy_oci::layout::Layout;
 use nixpy_oci::ledger::Ledger;
@@ -24,6 +25,7 @@ use nixpy_oci::publish::{Options, PublishError, Publisher, Site};
 
 use crate::event::{Event, OnEvent};
 use crate::image::paths_of;
+use crate::index::index;
 use crate::inputs::{Inputs, Target};
 use crate::plan::Job;
 
@@ -35,6 +37,8 @@ pub use tagging::tag;
 /// Where images go, and what is there before.
 pub struct Places {
     sites: Vec<Site>,
+    /// What the first tag pointed to at each of them, before anything was done.
+    first: Vec<Option<Digest>>,
     platforms: Vec<Platform>,
     /// Tags that may tell more than the first one did.
     unread: Vec<Tag>,
@@ -70,6 +74,7 @@ impl Places {
             options: options(inputs, &[]),
             platforms: Vec::new(),
             sites: Vec::new(),
+            first: Vec::new(),
             unread: Vec::new(),
         }
     }
@@ -93,13 +98,15 @@ impl Places {
                 Some(tag) => Prior::read(&destination, tag, platforms).await?,
                 None => Prior::default(),
             };
+            let index = prior.index;
             match inputs.remake {
                 true => prior = Prior::default(),
                 false => opening::remember(&mut prior, &destination, &sources, &ledger),
             }
-            Ok::<_, DestinationError>(Site::new(destination, prior))
+            Ok::<_, DestinationError>((Site::new(destination, prior), index))
         });
-        let sites = try_join_all(open).await?;
+        let (sites, pointed_to): (Vec<Site>, Vec<_>) =
+            try_join_all(open).await?.into_iter().unzip();
         let further = inputs.tags.iter().skip(1).chain(&inputs.reuse);
         let mut unread: Vec<Tag> = Vec::new();
         for tag in further {
@@ -111,6 +118,7 @@ impl Places {
             options: options(inputs, &sites),
             platforms: platforms.to_vec(),
             sites,
+            first: pointed_to,
             unread,
         })
     }
@@ -200,6 +208,35 @@ impl Places {
         try_join_all(images.iter().map(|image| publisher.publish(image))).await
     }
 
+    /// Whether every tag points to these very images everywhere already. Costs no request
+    /// where there is one tag, or the first tells that it is not so.
+    ///
+    /// # Errors
+    /// A destination cannot be read.
+    pub async fn are_tagged(
+        &self,
+        images: &[Pushed],
+        tags: &[Tag],
+    ) -> Result<bool, DestinationError> {
+        let (descriptor, _) = index(&manifests(images));
+        if self
+            .first
+            .iter()
+            .any(|first| *first != Some(descriptor.digest))
+        {
+            return Ok(false);
+        }
+        for site in &self.sites {
+            for tag in tags.iter().skip(1) {
+                let there = site.destination.resolve(tag).await?;
+                if there.is_none_or(|there| there.descriptor.digest != descriptor.digest) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// Puts the index over the images and points every tag at it, everywhere.
     /// `on_tag` is told each reference that clients take from then on.
     ///
@@ -211,9 +248,7 @@ impl Places {
         tags: &[Tag],
         on_tag: impl FnMut(String),
     ) -> Result<Descriptor, DestinationError> {
-        let manifests: Vec<Descriptor> =
-            images.iter().map(|image| image.manifest.clone()).collect();
-        tag(&self.destinations(), &manifests, tags, on_tag).await
+        tag(&self.destinations(), &manifests(images), tags, on_tag).await
     }
 
     /// What clients take an image by that has no tag, everywhere.
@@ -307,6 +342,10 @@ impl Places {
             making: true,
         }
     }
+}
+
+fn manifests(images: &[Pushed]) -> Vec<Descriptor> {
+    images.iter().map(|image| image.manifest.clone()).collect()
 }
 
 fn options(inputs: &Inputs, sites: &[Site]) -> Options {

@@ -1,0 +1,95 @@
+//! Calling an engine: what it answers, within which time, and what has to be taken away.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nixpy_pipeline::inputs::Loader;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::PATIENCE;
+use crate::load::command;
+
+/// What an engine has answered.
+pub struct Said {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Removes something when the time has come, and when this is dropped before.
+pub struct Gone {
+    loader: Loader,
+    words: Vec<String>,
+    done: bool,
+}
+
+impl Gone {
+    pub fn later<'a>(loader: Loader, words: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            loader,
+            words: words.into_iter().map(str::to_owned).collect(),
+            done: false,
+        }
+    }
+
+    /// That it is not there is as well.
+    pub async fn now(mut self) {
+        let _ = said(command(self.loader).args(&self.words), PATIENCE).await;
+        self.done = true;
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let mut removing = command(self.loader).into_std();
+        removing
+            .args(&self.words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let _ = removing.status();
+    }
+}
+
+/// Lets it answer.
+pub async fn said(command: &mut Command, at_most: Duration) -> Result<Said, String> {
+    let what = || {
+        let command = command.as_std();
+        let first = command.get_args().next().unwrap_or_default();
+        format!("`{} {}`", command.get_program().display(), first.display())
+    };
+    let what = what();
+    match timeout(at_most, command.output()).await {
+        Ok(Ok(output)) => Ok(Said {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }),
+        Ok(Err(e)) => Err(format!("{what} cannot be started: {e}")),
+        Err(_) => Err(format!(
+            "{what} did not answer within {} s",
+            at_most.as_secs()
+        )),
+    }
+}
+
+/// A name that nobody else has.
+pub fn unique(what: &str) -> String {
+    let number = RandomState::new().build_hasher().finish();
+    format!("nixpy-smoke-{}-{number:016x}-{what}", std::process::id())
+}
+
+pub fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Where engines say what it was; warnings stand before it.
+pub fn last_line(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.next_back().unwrap_or("it said nothing");
+    last.trim_start_matches("Error: ").to_owned()
+}

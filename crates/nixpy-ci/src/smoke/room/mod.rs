@@ -1,0 +1,268 @@
+//! Trying an image out without an engine: unpacked, in namespaces of its own.
+//!
+//! `unshare` (util-linux) makes the namespaces and starts this program in them, as the first
+//! process ([`inside`]). That one unpacks the image, makes it the root, starts the service
+//! ([`enter`]) and asks it. With it everything in the namespaces ends: nothing is left but
+//! the folder, which is removed here.
+//!
+//! Root needs nothing else. Other users get a user namespace in which they are root, if
+//! the kernel lets them, and a further one where the image runs as somebody else.
+
+mod enter;
+mod inside;
+mod loopback;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nixpy_oci::image::Pushed;
+use nixpy_pipeline::smoke::Trial;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::probe::Question;
+use super::{GRACE, LAST_LINES, Outcome, Trialled, last_lines, question};
+use crate::settings::table::secret_variables;
+
+pub use enter::enter;
+pub use inside::inside;
+
+/// Large images have to be written first.
+const UNPACKING: Duration = Duration::from_secs(600);
+
+/// What the first process in the namespaces has to do.
+#[derive(Debug, Serialize, Deserialize)]
+struct Orders {
+    /// Where the image is.
+    layout: PathBuf,
+    image: Pushed,
+    /// An empty folder that becomes its root.
+    root: PathBuf,
+    /// Whether the network is one of its own, whose loopback is still down.
+    own_network: bool,
+    start: Start,
+    /// What to ask of the service; the command stands in its place if there is nothing.
+    question: Option<Question>,
+    command: Vec<String>,
+    timeout: Duration,
+}
+
+/// How a program is started in the image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Start {
+    words: Vec<String>,
+    env: Vec<String>,
+    directory: String,
+    user: String,
+}
+
+/// Which namespaces.
+#[derive(Clone, Copy)]
+enum As {
+    Root,
+    Anybody,
+}
+
+/// Starts an image and looks.
+///
+/// # Errors
+/// There can be no namespaces here, or none that the image could run in.
+pub async fn try_out(trial: &Trial<'_>, temp_dir: &Path) -> Result<Trialled, String> {
+    let network = trial.smoke.network.as_str();
+    if !matches!(network, "none" | "host") {
+        return Err(format!("the network {network} needs podman or docker"));
+    }
+    let ways: &[As] = match rustix::process::geteuid().is_root() {
+        true => &[As::Root, As::Anybody],
+        false => &[As::Anybody],
+    };
+    let mut refusals = Vec::new();
+    for way in ways {
+        let trialled = Room::make(trial, temp_dir)?.try_out(trial, *way).await?;
+        match trialled.outcome {
+            Outcome::Cannot { why } => refusals.push(why),
+            _ => return Ok(trialled),
+        }
+    }
+    refusals.dedup();
+    Err(format!(
+        "no namespaces can be made: {}",
+        refusals.join("; ")
+    ))
+}
+
+/// A folder, and who is in it.
+struct Room {
+    dir: Option<TempDir>,
+    orders: PathBuf,
+    child: Option<Child>,
+}
+
+impl Room {
+    fn make(trial: &Trial<'_>, temp_dir: &Path) -> Result<Self, String> {
+        let told = |e: std::io::Error| format!("cannot unpack the image: {e}");
+        let dir = tempfile::Builder::new()
+            .prefix("nixpy-smoke-")
+            .tempdir_in(temp_dir);
+        let dir = dir.map_err(told)?;
+        let root = dir.path().join("root");
+        std::fs::create_dir(&root).map_err(told)?;
+        let orders = dir.path().join("orders");
+        let text = serde_json::to_vec(&written(trial, root)).map_err(|e| told(e.into()))?;
+        std::fs::write(&orders, text).map_err(told)?;
+        Ok(Self {
+            dir: Some(dir),
+            orders,
+            child: None,
+        })
+    }
+
+    async fn try_out(mut self, trial: &Trial<'_>, way: As) -> Result<Trialled, String> {
+        let ourselves = std::env::current_exe().map_err(|e| e.to_string())?;
+        let mut unshare = Command::new("unshare");
+        unshare.args([
+            "--mount",
+            "--pid",
+            "--ipc",
+            "--uts",
+            "--fork",
+            "--kill-child",
+        ]);
+        if trial.smoke.network == "none" {
+            unshare.arg("--net");
+        }
+        if let As::Anybody = way {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        unshare
+            .arg("--")
+            .arg(ourselves)
+            .arg("smoke-room")
+            .arg(&self.orders);
+        secret_variables().for_each(|name| {
+            unshare.env_remove(name);
+        });
+        let begun = Instant::now();
+        let child = unshare
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("unshare, of util-linux, cannot be started: {e}"))?;
+        let child = self.child.insert(child);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let talk = async {
+            let answer = async {
+                let mut text = String::new();
+                if let Some(mut stdout) = stdout {
+                    let _ = stdout.read_to_string(&mut text).await;
+                }
+                text
+            };
+            tokio::join!(answer, last_of(stderr))
+        };
+        let at_most = UNPACKING + trial.timeout + GRACE;
+        let (answer, log) = timeout(at_most, talk)
+            .await
+            .map_err(|_| format!("nothing came of it within {} s", at_most.as_secs()))?;
+        let answer = serde_json::from_str::<(Outcome, f64)>(answer.trim());
+        let (outcome, seconds) = answer.unwrap_or_else(|_| {
+            let why = log.last().map_or("unshare said nothing", String::as_str);
+            let why = why.to_owned();
+            (Outcome::Cannot { why }, begun.elapsed().as_secs_f64())
+        });
+        Ok(Trialled {
+            outcome,
+            log,
+            seconds,
+        })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // With `unshare` the first process ends, and with that one all the others.
+            let _ = child.start_kill();
+        }
+        let Some(dir) = self.dir.take() else {
+            return;
+        };
+        // They may be writing to the last.
+        let path = dir.keep();
+        for _ in 0..100 {
+            match std::fs::remove_dir_all(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+fn written(trial: &Trial<'_>, root: PathBuf) -> Orders {
+    let runtime = trial.runtime;
+    let question = question(trial);
+    let words = match question {
+        Some(_) => runtime
+            .entrypoint
+            .iter()
+            .chain(&runtime.cmd)
+            .cloned()
+            .collect(),
+        None => trial.smoke.command.clone(),
+    };
+    let mut env = runtime.env.clone();
+    env.extend(
+        trial
+            .smoke
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    );
+    Orders {
+        layout: trial.image.layout.path().to_owned(),
+        image: trial.image.image.clone(),
+        root,
+        own_network: trial.smoke.network == "none",
+        start: Start {
+            words,
+            env,
+            directory: runtime.working_dir.clone(),
+            user: runtime.user.clone(),
+        },
+        command: match question {
+            Some(_) => trial.smoke.command.clone(),
+            None => Vec::new(),
+        },
+        question,
+        timeout: trial.timeout,
+    }
+}
+
+/// The last lines of what is written, however much that is.
+async fn last_of(out: Option<impl AsyncRead + Unpin>) -> Vec<String> {
+    let mut kept: VecDeque<Vec<u8>> = VecDeque::new();
+    let Some(out) = out else {
+        return Vec::new();
+    };
+    let mut out = BufReader::new(out);
+    loop {
+        let mut line = Vec::new();
+        // A line without an end would be kept whole.
+        match (&mut out).take(64 << 10).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => kept.push_back(line),
+        }
+        if kept.len() > LAST_LINES {
+            kept.pop_front();
+        }
+    }
+    last_lines(&kept.into_iter().flatten().collect::<Vec<u8>>())
+}
