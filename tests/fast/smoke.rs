@@ -351,6 +351,27 @@ fn a_command_beside_the_service_runs_when_that_is_there() {
 }
 
 #[test]
+fn an_image_that_was_tried_out_is_loaded_from_the_same_bytes() {
+    let podman = Podman::whose_service_says(READY);
+    // The layout is gone by then, unless somebody has kept it for the loader.
+    let script = podman.script().replace(
+        "load) ",
+        "load) echo \"$TMPDIR\"/.tmp*/image >> \"$HOME/layouts\"; ",
+    );
+    let scenario = Scenario::app().program("podman", &script);
+    let registry = Registry::start();
+    let ended = run(&scenario, &registry, &["--smoke-http=/", "--load=podman"]).succeeded();
+    let name = format!("podman {}:latest", repository(&registry));
+    assert_eq!(ended.report().loaded, Some(name));
+    let layouts = std::fs::read_to_string(scenario.home().join("layouts")).unwrap();
+    let layouts: Vec<&str> = layouts.lines().collect();
+    let [_, tried, loaded] = layouts[..] else {
+        panic!("an empty image, the image, and the image again: {layouts:?}");
+    };
+    assert_eq!((tried, tried.contains('*')), (loaded, false));
+}
+
+#[test]
 fn an_interrupt_takes_the_container_and_the_image_away() {
     let (registry, scenario) = with(&Podman::whose_service_says(GOES_ON));
     let target = repository(&registry);
