@@ -298,6 +298,7 @@ fn an_engine_is_told_to_raise_no_limits_where_it_may_not() {
 #[test]
 fn a_run_that_changes_nothing_starts_nothing() {
     let (registry, scenario) = with(&Podman::whose_service_says(READY));
+    let scenario = scenario.built();
     let more = ["--smoke-http=/"];
     run(&scenario, &registry, &more).succeeded();
     let started = calls(&scenario, "run").len();
@@ -348,6 +349,27 @@ fn a_command_beside_the_service_runs_when_that_is_there() {
         seen.as_deref(),
         Some("`check-migrations` ended with exit code 7")
     );
+}
+
+#[test]
+fn an_image_that_was_tried_out_is_loaded_from_the_same_bytes() {
+    let podman = Podman::whose_service_says(READY);
+    // The layout is gone by then, unless somebody has kept it for the loader.
+    let script = podman.script().replace(
+        "load) ",
+        "load) echo \"$TMPDIR\"/.tmp*/image >> \"$HOME/layouts\"; ",
+    );
+    let scenario = Scenario::app().program("podman", &script);
+    let registry = Registry::start();
+    let ended = run(&scenario, &registry, &["--smoke-http=/", "--load=podman"]).succeeded();
+    let name = format!("podman {}:latest", repository(&registry));
+    assert_eq!(ended.report().loaded, Some(name));
+    let layouts = std::fs::read_to_string(scenario.home().join("layouts")).unwrap();
+    let layouts: Vec<&str> = layouts.lines().collect();
+    let [_, tried, loaded] = layouts[..] else {
+        panic!("an empty image, the image, and the image again: {layouts:?}");
+    };
+    assert_eq!((tried, tried.contains('*')), (loaded, false));
 }
 
 #[test]

@@ -14,8 +14,8 @@ Examples:
 Every setting can also be given as NIXPY_NAME in the environment, and as a key of
 nixpy-ci.yaml; a flag wins over the environment, and that over the file.
 
-Exit codes: 0 fine, 1 a build failed, 2 wrong inputs, 3 this machine cannot,
-4 a remote refused or could not be reached, 130 cancelled.";
+Exit codes: 0 fine, 1 a build or a smoke test failed, 2 wrong inputs, 3 this machine
+cannot, 4 a remote refused or could not be reached, 130 cancelled.";
 
 /// The whole command line.
 pub fn command() -> Command {

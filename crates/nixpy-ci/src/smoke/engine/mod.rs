@@ -82,7 +82,7 @@ impl Engine {
     async fn load(&self, trial: &Trial<'_>) -> Result<Image, String> {
         let image = self.image(&trial.platform.architecture);
         let loading = load(self.loader, trial.image, &image.name);
-        in_time(loading).await?;
+        in_time(LOADING, loading).await?;
         Ok(image)
     }
 
@@ -94,7 +94,7 @@ impl Engine {
         let loading = load_archive(self.loader, move |out| {
             write_empty_docker_archive(&name, out)
         });
-        in_time(loading).await?;
+        in_time(PATIENCE, loading).await?;
         let mut flags = Flags::default();
         let mut runs = self.runs_us(&image.name, &flags).await;
         if runs
@@ -161,8 +161,11 @@ fn remove(container: &str) -> [&str; 4] {
     ["rm", "--force", "--volumes", container]
 }
 
-async fn in_time(loading: impl Future<Output = Result<(), LoadError>>) -> Result<(), String> {
-    match timeout(LOADING, loading).await {
+async fn in_time(
+    at_most: Duration,
+    loading: impl Future<Output = Result<(), LoadError>>,
+) -> Result<(), String> {
+    match timeout(at_most, loading).await {
         Ok(loaded) => loaded.map_err(|e| first_line(&e.to_string())),
         Err(_) => Err("it did not take the image in time".to_owned()),
     }

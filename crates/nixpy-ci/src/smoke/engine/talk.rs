@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nixpy_pipeline::inputs::Loader;
 use tokio::process::Command;
@@ -10,6 +10,10 @@ use tokio::time::timeout;
 
 use super::PATIENCE;
 use crate::load::command;
+
+/// For what is removed at the very end: who interrupts a run does not wait for an engine
+/// that hangs.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 
 /// What an engine has answered.
 pub struct Said {
@@ -47,11 +51,19 @@ impl Drop for Gone {
             return;
         }
         let mut removing = command(self.loader).into_std();
-        removing
-            .args(&self.words)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let _ = removing.status();
+        removing.args(&self.words);
+        removing.stdout(Stdio::null()).stderr(Stdio::null());
+        let Ok(mut removing) = removing.spawn() else {
+            return;
+        };
+        let begun = Instant::now();
+        while begun.elapsed() < LAST_WORDS {
+            match removing.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(10)),
+                _ => return,
+            }
+        }
+        let _ = removing.kill();
     }
 }
 
