@@ -40,7 +40,7 @@ pub struct Offered {
 /// The flake cannot be evaluated.
 pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<Offered, NixError> {
     let question = question(inputs);
-    let before = look(nix, inputs, &question).await;
+    let before = moment(nix, inputs, &question).await;
     if let Some(offered) = before.recall(nix) {
         return Ok(offered);
     }
@@ -53,7 +53,7 @@ pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<O
         offered.replace_archives(nix).await?;
     }
     // A file saved while Nix was reading belongs to the next evaluation.
-    if before != Look::default() && look(nix, inputs, &question).await == before {
+    if before != Moment::default() && moment(nix, inputs, &question).await == before {
         if let Some(memo) = &before.memo {
             memo.keep(&offered);
         }
@@ -64,7 +64,7 @@ pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<O
 
 /// What the flake has answered before, if it is what it was then. Nothing is evaluated.
 pub async fn recalled(nix: &Nix, inputs: &Inputs) -> Option<Offered> {
-    look(nix, inputs, &question(inputs)).await.recall(nix)
+    moment(nix, inputs, &question(inputs)).await.recall(nix)
 }
 
 /// Asks the flake and writes nothing, not even derivations. What an archive is made
@@ -85,14 +85,14 @@ pub async fn ask_only(nix: &Nix, inputs: &Inputs) -> Result<Offered, NixError> {
 
 /// The flake as it is at a moment.
 #[derive(Default, PartialEq, Eq)]
-struct Look {
+struct Moment {
     /// Where its answer would be kept.
     memo: Option<Memo>,
     source: Source,
 }
 
-impl Look {
-    /// The answer that is kept, if what it names is still there.
+impl Moment {
+    /// What the flake answered at a moment like this.
     fn recall(&self, nix: &Nix) -> Option<Offered> {
         let recalled = self.memo.as_ref().and_then(Memo::recall::<Offered>);
         let mut offered = recalled.filter(Offered::is_in_store)?;
@@ -104,19 +104,19 @@ impl Look {
 }
 
 /// Looks at the flake, if that is of any use.
-async fn look(nix: &Nix, inputs: &Inputs, question: &Question) -> Look {
+async fn moment(nix: &Nix, inputs: &Inputs, question: &Question) -> Moment {
     let directory = inputs.memo_dir.as_ref().filter(|_| is_pure(nix));
     if directory.is_none() && !inputs.by_digest {
-        return Look::default();
+        return Moment::default();
     }
     let Some(metadata) = metadata(nix, &inputs.flake).await else {
-        return Look::default();
+        return Moment::default();
     };
     let memo = directory.and_then(|directory| {
         let asked = (question, inputs.build_archive);
         Some(Memo::of(directory, &metadata.fingerprint(nix)?, &asked))
     });
-    Look {
+    Moment {
         memo,
         source: metadata.source(),
     }

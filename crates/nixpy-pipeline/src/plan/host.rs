@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nixpy_nix::{StorePath, System};
 
-use super::{Plan, Strategy};
+use super::{Job, Plan, Strategy};
 
 /// This machine, and what it reaches.
 #[derive(Clone, Debug)]
@@ -68,14 +68,14 @@ impl Host {
     /// What Nix has to be told with every build of this plan: to take systems that are
     /// emulated, where its configuration does not say it.
     pub fn options(&self, plan: &Plan) -> Vec<(String, String)> {
-        let mut jobs = plan.jobs.iter();
-        if !jobs.any(|job| job.strategy == Strategy::Emulated) {
-            return Vec::new();
-        }
-        let untold = self.emulation.iter();
-        let untold = untold.filter(|(_, emulation)| **emulation == Emulation::ByOption);
+        let emulated = plan.jobs.iter();
+        let emulated = emulated.filter(|job| job.strategy == Strategy::Emulated);
+        let systems: BTreeSet<&System> = emulated.map(Job::builds_on).collect();
+        let untold = systems
+            .into_iter()
+            .filter(|system| self.emulation.get(*system) == Some(&Emulation::ByOption));
         let option = |system: &System| ("extra-extra-platforms".to_owned(), system.to_string());
-        untold.map(|(system, _)| option(system)).collect()
+        untold.map(option).collect()
     }
 
     /// Whether its processor runs programs of a system.
