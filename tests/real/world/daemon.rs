@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
@@ -94,8 +95,12 @@ impl DaemonWorld {
         run(&mut command)
     }
 
-    /// This machine's users, one more, and four for builds.
+    /// This machine's users, one more, and four for builds. Those have numbers that no
+    /// other world's have: Nix ends whatever a build user has running when it takes him.
     fn write_users(&self) {
+        static WORLDS: AtomicU32 = AtomicU32::new(0);
+        let world = WORLDS.fetch_add(1, Ordering::Relaxed) % 20;
+        let first = 1_000_000 + std::process::id() % 1_000_000 * 100 + world * 5;
         let builders = 1..=4;
         let known = |file: &str| {
             let text = fs::read_to_string(Path::new("/etc").join(file)).unwrap();
@@ -105,15 +110,14 @@ impl DaemonWorld {
         let home = self.path("home");
         let mut users = known("passwd");
         users += &format!("{USER}:x:2000:2000::{}:/bin/sh\n", home.display());
-        users.extend(
-            builders
-                .clone()
-                .map(|n| format!("nixbld{n}:x:3000{n}:30000::/var/empty:/usr/sbin/nologin\n")),
-        );
+        for n in builders.clone() {
+            let number = first + n;
+            users += &format!("nixbld{n}:x:{number}:{first}::/var/empty:/usr/sbin/nologin\n");
+        }
         fs::write(self.path("etc/passwd"), users).unwrap();
         let members: Vec<String> = builders.map(|n| format!("nixbld{n}")).collect();
         let groups =
-            known("group") + &format!("{USER}:x:2000:\nnixbld:x:30000:{}\n", members.join(","));
+            known("group") + &format!("{USER}:x:2000:\nnixbld:x:{first}:{}\n", members.join(","));
         fs::write(self.path("etc/group"), groups).unwrap();
     }
 }
