@@ -5,6 +5,7 @@
 //! - [`evaluate`]: what a flake offers, for all systems in one evaluation
 //! - [`fingerprint`]: whether the answer would still be the same
 //! - [`build`]: one `nix build` over all of it, and whose fault a failure is
+//! - [`builders`]: other machines that build, how they are reached, and what is wrong with them
 //! - [`log`]: what Nix says while it works, as events
 //! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know,
 //!   and small files out of their archives (`nar`)
@@ -18,6 +19,7 @@
 mod as_text;
 mod base32;
 pub mod build;
+pub mod builders;
 pub mod cache;
 pub mod derivation;
 pub mod error;
@@ -36,6 +38,7 @@ pub mod path_info;
 pub mod program;
 mod run;
 pub mod script;
+mod settings;
 pub mod store_path;
 pub mod system;
 pub mod version;

@@ -66,6 +66,11 @@ impl NixVersion {
         self.flavour != Flavour::Lix && (self.major, self.minor) >= (2, 20)
     }
 
+    /// Since 2.31 a store's address may name a port; Lix had not followed by 2.94.
+    pub(crate) fn takes_ports(&self) -> bool {
+        self.flavour != Flavour::Lix && (self.major, self.minor) >= (2, 31)
+    }
+
     /// Nix from 2.34 wants to be told which JSON it should write; Lix, which has
     /// high minor numbers too, knows no such flag.
     pub(crate) fn has_json_formats(&self) -> bool {

@@ -4,29 +4,21 @@ use serde_json::Value;
 
 use super::Caches;
 use crate::program::Nix;
-use crate::run::run;
+use crate::settings::Settings;
 
 /// `None` if nothing is to be taken from any cache, or Nix does not tell.
 pub(super) async fn caches(nix: &Nix) -> Option<Caches> {
-    let verb: &[&str] = match nix.version().await.ok()?.shows_config_by_two_words() {
-        true => &["config", "show", "--json"],
-        false => &["show-config", "--json"],
-    };
-    let arguments: Vec<String> = verb.iter().map(|word| (*word).to_owned()).collect();
-    let ended = run(nix, &arguments, &mut |_| {}).await.ok()?;
-    read(&ended.stdout)
+    read(&Settings::of(nix).await?)
 }
 
-fn read(settings: &str) -> Option<Caches> {
-    let settings: Value = serde_json::from_str(settings).ok()?;
-    let setting = |name: &str| settings.get(name)?.get("value");
-    if setting("substitute") == Some(&Value::Bool(false)) {
+fn read(settings: &Settings) -> Option<Caches> {
+    if settings.value("substitute") == Some(&Value::Bool(false)) {
         return None;
     }
-    let urls = setting("substituters")?.as_array()?.iter();
+    settings.value("substituters")?;
     Some(Caches {
-        urls: urls.filter_map(Value::as_str).map(str::to_owned).collect(),
-        signed_only: setting("require-sigs") != Some(&Value::Bool(false)),
+        urls: settings.list("substituters").map(str::to_owned).collect(),
+        signed_only: settings.value("require-sigs") != Some(&Value::Bool(false)),
     })
 }
 
@@ -44,7 +36,8 @@ mod tests {
             (r#", "require-sigs": {"value": "false"}"#, true),
             ("", true),
         ] {
-            let read = read(&format!("{{{caches}{rest}}}")).unwrap();
+            let settings = Settings::read(&format!("{{{caches}{rest}}}")).unwrap();
+            let read = read(&settings).unwrap();
             assert_eq!(read.urls, ["file:///a", "https://b"]);
             assert_eq!(read.signed_only, signed_only, "{rest}");
         }
@@ -54,8 +47,9 @@ mod tests {
     fn no_cache_is_asked_where_nothing_is_to_be_substituted() {
         let settings =
             r#"{"substituters": {"value": ["file:///a"]}, "substitute": {"value": false}}"#;
-        assert!(read(settings).is_none());
-        assert!(read("{}").is_none());
-        assert!(read("").is_none());
+        for settings in [settings, "{}"] {
+            assert!(read(&Settings::read(settings).unwrap()).is_none());
+        }
+        assert!(Settings::read("").is_none());
     }
 }

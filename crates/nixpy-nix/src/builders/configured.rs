@@ -1,0 +1,81 @@
+//! What Nix is configured to use: its own builders, what this machine builds for, and
+//! whether a daemon does the building.
+
+use std::path::Path;
+
+use super::host_key;
+use super::line::Builder;
+use super::ssh::Ssh;
+use super::trouble::{Trouble, TroubleKind};
+use super::{Address, SshAddress};
+use crate::program::Nix;
+use crate::run::run;
+use crate::settings::Settings;
+
+/// As far as builders are concerned.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Configuration {
+    pub(super) builders: Vec<Builder>,
+    /// `extra-platforms`, as Nix spells them.
+    pub(super) platforms: Vec<String>,
+    /// Whether another process connects to builders, as another user.
+    pub(super) through_daemon: bool,
+}
+
+impl Configuration {
+    /// What Nix tells; nothing where it does not.
+    pub(super) async fn of(nix: &Nix) -> Self {
+        let (settings, through_daemon) = tokio::join!(Settings::of(nix), through_daemon(nix));
+        let Some(settings) = settings else {
+            return Self::default();
+        };
+        let text = settings.text("builders").unwrap_or_default();
+        let read = |path: &Path| std::fs::read_to_string(path);
+        // What Nix cannot read either is Nix's to complain about.
+        let builders = Builder::parse_all(text, &read).unwrap_or_else(|errors| {
+            tracing::debug!(?errors, "Nix's builders cannot be read");
+            Vec::new()
+        });
+        Self {
+            builders,
+            platforms: settings.list("extra-platforms").map(str::to_owned).collect(),
+            through_daemon,
+        }
+    }
+}
+
+/// Every version says `Store URL: …` in its own way, but for these words.
+async fn through_daemon(nix: &Nix) -> bool {
+    let arguments = ["store", "ping"].map(str::to_owned);
+    let Ok(ended) = run(nix, &arguments, &mut |_| {}).await else {
+        return false;
+    };
+    let messages = ended.messages.iter().map(|message| message.text.as_str());
+    let mut lines = messages.chain(ended.stdout.lines());
+    let url = lines.find_map(|line| line.trim().strip_prefix("Store URL: "));
+    url.is_some_and(|url| url.starts_with("daemon") || url.starts_with("unix:"))
+}
+
+/// The line for a daemon, which knows neither our configuration nor our environment.
+pub(super) async fn for_daemon(
+    builder: &Builder,
+    ssh: &Ssh,
+    nix: &Nix,
+    are_hosts_given: bool,
+) -> Result<Builder, Trouble> {
+    let mut line = builder.clone();
+    let Address::Ssh(SshAddress { host, port, .. }) = &builder.address else {
+        return Ok(line);
+    };
+    let takes_ports = nix.version().await.is_ok_and(|version| version.takes_ports());
+    if port.is_some() && !takes_ports {
+        return Err(Trouble::new(TroubleKind::NoPort, String::new()));
+    }
+    if line.key_file.is_none() {
+        line.key_file = ssh.key().map(Path::to_owned);
+    }
+    if line.host_key.is_none() && are_hosts_given {
+        line.host_key = host_key::given(host, *port, ssh, nix).await;
+    }
+    Ok(line)
+}

@@ -1,0 +1,250 @@
+//! Machines that build for this one: those of our settings and those of Nix's own.
+//!
+//! [`Builders::prepare`] reads what Nix is configured to use, adds what is wanted, and
+//! writes what ssh needs into a folder that lives as long as the value.
+//! [`Builders::probe`] asks each whether it can be used; [`Builders::means`] says how a
+//! build is to use those that can ([`crate::build`] does it, round by round).
+//!
+//! Who connects decides who has to know the key. Without a daemon it is a child of ours,
+//! which hears of it by `NIX_SSHOPTS`. With one it is the daemon, which is another user
+//! and has an environment of its own: there the names of the files stand in the line.
+
+mod address;
+mod configured;
+mod host_key;
+mod key;
+mod line;
+mod probe;
+mod ssh;
+mod trouble;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use address::{Address, Scheme, SshAddress};
+pub use key::{SshKey, SshKeyError};
+pub use line::{Builder, LineError};
+pub use trouble::{HostKey, Trouble, TroubleKind};
+
+use configured::Configuration;
+use ssh::{Given, Ssh};
+
+use crate::build::Means;
+use crate::program::Nix;
+use crate::system::System;
+
+/// What is wanted, beside what Nix is configured to use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuilderSettings {
+    /// The builders.
+    pub wanted: Vec<Builder>,
+    /// Opens those whose line names no key file.
+    pub key: Option<SshKey>,
+    /// Lines of a known_hosts file.
+    pub known_hosts: Vec<String>,
+    /// Let builders fetch from caches what they can.
+    pub use_substitutes: bool,
+    /// A builder that says nothing for so long is given up.
+    pub silence: Duration,
+    /// What the environment's `NIX_SSHOPTS` says.
+    pub ssh_options: String,
+    /// Where temporary files go.
+    pub place: PathBuf,
+}
+
+impl Default for BuilderSettings {
+    fn default() -> Self {
+        Self {
+            wanted: Vec::new(),
+            key: None,
+            known_hosts: Vec::new(),
+            use_substitutes: false,
+            silence: Duration::from_secs(30 * 60),
+            ssh_options: String::new(),
+            place: PathBuf::from("/tmp"),
+        }
+    }
+}
+
+/// Builders cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildersError {
+    /// The folder for the key could not be made.
+    #[error("cannot write what ssh needs for the builders into {}: {source}", place.display())]
+    Folder {
+        /// Where.
+        place: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Two builders are one to Nix.
+    #[error(
+        "the builders {0} and {1} differ in nothing but the port, which Nix does not see: give one of them \
+         another name in ~/.ssh/config (Host, HostName, Port), and use that"
+    )]
+    Alike(String, String),
+}
+
+/// All builders that are known, and what is needed to reach them.
+#[derive(Debug)]
+pub struct Builders {
+    all: Vec<Known>,
+    ssh: Option<Ssh>,
+    configuration: Configuration,
+    use_substitutes: bool,
+    silence: Duration,
+}
+
+/// A builder, and who knows it.
+#[derive(Clone, Debug)]
+struct Known {
+    builder: Builder,
+    origin: Origin,
+    /// What is given to Nix; something else where Nix cannot be told all.
+    line: Result<Builder, Trouble>,
+}
+
+/// Where a builder comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Our settings.
+    Wanted,
+    /// Nix's.
+    Configured,
+}
+
+impl Builders {
+    /// Reads Nix's configuration and makes everything ready.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or Nix could not tell two builders apart.
+    pub async fn prepare(nix: &Nix, settings: &BuilderSettings) -> Result<Self, BuildersError> {
+        alike(&settings.wanted)?;
+        let configuration = Configuration::of(nix).await;
+        // What is said twice, with and without a key perhaps, is said better by us.
+        let others = configuration.builders.iter().filter(|configured| {
+            let is_wanted = |wanted: &Builder| wanted.name() == configured.name();
+            !settings.wanted.iter().any(is_wanted)
+        });
+        let others: Vec<Builder> = others.cloned().collect();
+        let is_ssh = |builder: &Builder| matches!(builder.address, Address::Ssh(_));
+        let ssh = match settings.wanted.iter().chain(&others).any(is_ssh) {
+            false => None,
+            true => {
+                let given = Given {
+                    key: settings.key.as_ref(),
+                    known_hosts: &settings.known_hosts,
+                    options: &settings.ssh_options,
+                };
+                let ssh = Ssh::prepare(&settings.place, &given, &settings.wanted);
+                Some(ssh.map_err(|source| BuildersError::Folder {
+                    place: settings.place.clone(),
+                    source,
+                })?)
+            }
+        };
+        let mut all = Vec::new();
+        for builder in &settings.wanted {
+            let line = match (&ssh, configuration.through_daemon) {
+                (Some(ssh), true) => configured::for_daemon(builder, ssh, nix, !settings.known_hosts.is_empty()).await,
+                _ => Ok(Builder {
+                    address: builder.address.clone().without_port(),
+                    ..builder.clone()
+                }),
+            };
+            all.push(Known {
+                builder: builder.clone(),
+                origin: Origin::Wanted,
+                line,
+            });
+        }
+        all.extend(others.into_iter().map(|builder| Known {
+            line: Ok(builder.clone()),
+            origin: Origin::Configured,
+            builder,
+        }));
+        Ok(Self {
+            all,
+            ssh,
+            configuration,
+            use_substitutes: settings.use_substitutes,
+            silence: settings.silence,
+        })
+    }
+
+    /// All of them: those of the settings first.
+    pub fn all(&self) -> impl Iterator<Item = &Builder> {
+        self.all.iter().map(|known| &known.builder)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Those that build for a system.
+    pub fn for_system(&self, system: &System) -> Vec<&Builder> {
+        self.all().filter(|builder| builder.builds(system)).collect()
+    }
+
+    /// Nix, as it has to be called so that it reaches the builders.
+    pub fn nix(&self, nix: &Nix) -> Nix {
+        match &self.ssh {
+            Some(ssh) if !self.configuration.through_daemon => nix
+                .clone()
+                .with_variable("NIX_SSHOPTS", ssh.options().to_owned()),
+            _ => nix.clone(),
+        }
+    }
+
+    /// Nix that builds on nothing but this builder, whatever the system.
+    ///
+    /// # Errors
+    /// What Nix cannot be told about it.
+    pub fn nix_with_only(&self, nix: &Nix, builder: &Builder) -> Result<Nix, Trouble> {
+        let known = self.all.iter().find(|known| known.builder == *builder);
+        let line = known.map_or_else(|| Ok(builder.clone()), |known| known.line.clone())?;
+        let options = [("builders", line.to_string()), ("max-jobs", "0".to_owned())];
+        let options = options.map(|(name, value)| (name.to_owned(), value));
+        Ok(self.nix(nix).with_options(options.to_vec()))
+    }
+
+    /// How a build is to use those builders that were found sound, or that nobody has
+    /// asked. `emulate` is what may be emulated on this machine when no builder is left.
+    pub fn means(&self, probed: &[(Builder, Result<(), Trouble>)], emulate: Vec<System>) -> Means {
+        let is_sound = |known: &&Known| {
+            let result = probed.iter().find(|(builder, _)| *builder == known.builder);
+            result.is_none_or(|(_, result)| result.is_ok())
+        };
+        let sound = self.all.iter().filter(is_sound);
+        let left: Vec<Builder> = sound.filter_map(|known| known.line.clone().ok()).collect();
+        let are_configured = self.all.iter().all(|known| known.origin == Origin::Configured);
+        let mut means = Means {
+            // What Nix knows itself need not be said, and may not be by everybody.
+            say: !are_configured || left.len() != self.all.len(),
+            builders: left,
+            emulate,
+            remote: self.all().flat_map(Builder::systems).collect(),
+            platforms: self.configuration.platforms.clone(),
+            use_substitutes: self.use_substitutes,
+            silence: self.silence,
+            through_daemon: self.configuration.through_daemon,
+            ..Means::none()
+        };
+        means.fall_back();
+        means
+    }
+}
+
+fn alike(builders: &[Builder]) -> Result<(), BuildersError> {
+    for (index, one) in builders.iter().enumerate() {
+        let place = one.address.clone().without_port().name();
+        let is_alike = |other: &&Builder| {
+            other.address.clone().without_port().name() == place && other.name() != one.name()
+        };
+        if let Some(other) = builders[..index].iter().find(is_alike) {
+            return Err(BuildersError::Alike(other.name(), one.name()));
+        }
+    }
+    Ok(())
+}
