@@ -1,19 +1,51 @@
-//! One `nix build` over all jobs of a plan.
+//! One `nix build` over all jobs of a plan, here and on other machines.
 
-use nixpy_nix::build::{self, BuildOptions, BuildRequest, BuildResult, Culprit};
+use std::collections::BTreeMap;
+
+use nixpy_nix::build::{
+    self, BuildEvent, BuildOptions, BuildRequest, BuildResult, Culprit, Means,
+};
+use nixpy_nix::builders::{Builders, Trouble};
 use nixpy_nix::log::failures::FailureReason;
-use nixpy_nix::{Nix, NixError, StorePath, System};
+use nixpy_nix::{Nix, StorePath, System};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, OnEvent};
 use crate::inputs::Inputs;
-use crate::plan::{Job, Plan};
+use crate::plan::{Job, Plan, Strategy};
+use crate::run::RunError;
 
 /// What became of the jobs.
 #[derive(Debug, Default)]
 pub struct Built {
     /// Why jobs failed; nothing failed if it is empty.
     pub failures: Vec<BuildFailure>,
+    /// Builders that were not used, or not to the end.
+    pub troubles: Vec<BuilderFell>,
+    /// Of outputs that were built just now on another machine, on which.
+    pub machines: BTreeMap<StorePath, String>,
+}
+
+/// A builder that is not used, or not any more.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BuilderFell {
+    /// What people call it.
+    pub builder: String,
+    /// What happened, with its own words.
+    pub what: String,
+    /// What to do about it, where that is known.
+    pub cure: Option<String>,
+}
+
+impl BuilderFell {
+    fn new(builder: &str, trouble: &Trouble) -> Self {
+        Self {
+            builder: builder.to_owned(),
+            what: trouble.to_string(),
+            cure: trouble.cure(),
+        }
+    }
 }
 
 /// A derivation that failed, and the platforms that lack an image because of it.
@@ -47,21 +79,49 @@ pub async fn build(
     inputs: &Inputs,
     plan: &Plan,
     on_event: &OnEvent<'_>,
-) -> Result<Built, NixError> {
+) -> Result<Built, RunError> {
+    let mut troubles = Vec::new();
+    let builders = builders(nix, inputs, plan).await?;
+    let (nix, means) = match &builders {
+        None => (nix.clone(), Means::none()),
+        Some(builders) => {
+            let probed = builders.probe(nix).await;
+            for (builder, result) in &probed {
+                if let Err(trouble) = result {
+                    let fell = BuilderFell::new(&builder.name(), trouble);
+                    on_event(Event::BuilderFell(&fell));
+                    troubles.push(fell);
+                }
+            }
+            (builders.nix(nix), builders.means(&probed, emulated(plan)))
+        }
+    };
     let requests: Vec<BuildRequest> = plan.jobs.iter().map(request).collect();
     let options = BuildOptions {
         keep_going: inputs.keep_going,
+        means,
         ..BuildOptions::default()
     };
-    let outcome = build::build(nix, &requests, &options, |event| {
-        on_event(Event::Nix(&event));
+    let outcome = build::build(&nix, &requests, &options, |event| match event {
+        BuildEvent::Said(event) => on_event(Event::Nix(event)),
+        BuildEvent::Fallen(fallen) => {
+            let fell = BuilderFell::new(&fallen.builder, &fallen.trouble);
+            on_event(Event::BuilderFell(&fell));
+        }
     })
     .await?;
+    let fallen = outcome.troubles.iter();
+    troubles.extend(fallen.map(|fallen| BuilderFell::new(&fallen.builder, &fallen.trouble)));
 
+    let mut machines = BTreeMap::new();
     let mut failures: Vec<BuildFailure> = Vec::new();
     for (job, result) in plan.jobs.iter().zip(&outcome.results) {
-        let BuildResult::Failed(failure) = result else {
-            continue;
+        let failure = match result {
+            BuildResult::Failed(failure) => failure,
+            BuildResult::Built { machine, .. } => {
+                machines.extend(machine.clone().map(|machine| (job.output.clone(), machine)));
+                continue;
+            }
         };
         for culprit in &failure.culprits {
             match failures
@@ -76,7 +136,27 @@ pub async fn build(
     for failure in &failures {
         on_event(Event::BuildFailed(failure));
     }
-    Ok(Built { failures })
+    Ok(Built {
+        failures,
+        troubles,
+        machines,
+    })
+}
+
+/// Nothing is asked where no other machine is wanted.
+async fn builders(nix: &Nix, inputs: &Inputs, plan: &Plan) -> Result<Option<Builders>, RunError> {
+    let is_elsewhere = |job: &Job| job.strategy == Strategy::Configured;
+    if inputs.builders.wanted.is_empty() && !plan.jobs.iter().any(is_elsewhere) {
+        return Ok(None);
+    }
+    let builders = Builders::prepare(nix, &inputs.builders).await?;
+    Ok(Some(builders).filter(|builders| !builders.is_empty()))
+}
+
+/// What this machine may emulate when no builder is left.
+fn emulated(plan: &Plan) -> Vec<System> {
+    let emulated = plan.jobs.iter().filter(|job| job.strategy == Strategy::Emulated);
+    emulated.map(|job| job.system.clone()).collect()
 }
 
 fn request(job: &Job) -> BuildRequest {
@@ -107,7 +187,8 @@ fn cure(reason: &FailureReason) -> Option<String> {
     match reason {
         FailureReason::NoBuilder { system, .. } => Some(format!(
             "run `nixpy-ci setup`, or add --setup, to let this machine emulate {system}; \
-             or add a builder for it to Nix's `builders`"
+             or name a machine that builds it: --builders 'ssh-ng://root@HOST {system}', with its key in \
+             NIXPY_BUILDER_SSH_KEY and its host key in --builder-known-hosts"
         )),
         _ => None,
     }

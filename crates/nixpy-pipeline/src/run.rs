@@ -1,7 +1,9 @@
 //! The stages of a run, one after the other.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
+use nixpy_nix::builders::BuildersError;
 use nixpy_nix::path_info::path_info;
 use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
 use nixpy_oci::destination::DestinationError;
@@ -25,6 +27,9 @@ pub enum RunError {
     /// Nix could not answer.
     #[error(transparent)]
     Nix(#[from] NixError),
+    /// Builders cannot be used at all.
+    #[error(transparent)]
+    Builders(#[from] BuildersError),
     /// The flake does not offer what is wanted; every lack is named.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Plan(Vec<PlanError>),
@@ -76,6 +81,7 @@ pub async fn run(
         on_event,
         report: Report::of(&plan),
         loadable: None,
+        machines: BTreeMap::new(),
     };
     work.report.timings.evaluate = begun.elapsed().as_secs_f64();
     let error = work.carry_out().await.err();
@@ -102,6 +108,8 @@ struct Work<'a> {
     on_event: &'a OnEvent<'a>,
     report: Report,
     loadable: Option<Loadable>,
+    /// Where outputs were built, if not here.
+    machines: BTreeMap<StorePath, String>,
 }
 
 impl Work<'_> {
@@ -175,6 +183,8 @@ impl Work<'_> {
         }
         let built = build(self.nix, self.inputs, self.plan, self.on_event).await?;
         self.report.failures = built.failures;
+        self.report.troubles = built.troubles;
+        self.machines = built.machines;
         if !self.report.failures.is_empty() {
             return Ok(None);
         }
@@ -216,6 +226,9 @@ impl Work<'_> {
         let images = just_images(made);
         let pushed = places.publish(&images, making, self.on_event).await?;
         self.report.platforms = platforms_of(self.plan, made, &pushed);
+        for platform in &mut self.report.platforms {
+            platform.machine = self.machines.get(&platform.output).cloned();
+        }
         for platform in &self.report.platforms {
             (self.on_event)(Event::Published(platform));
         }
@@ -292,6 +305,7 @@ fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformRe
         attribute: job.attribute.clone(),
         form: made.form,
         strategy: job.strategy,
+        machine: None,
         derivation: job.derivation.clone(),
         output: job.output.clone(),
         digest: pushed.manifest.digest,

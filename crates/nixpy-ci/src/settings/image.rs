@@ -88,7 +88,7 @@ fn signal(text: &str) -> Result<String, String> {
 }
 
 /// `30s`, `500ms`, `1m30s`, `2h`, as docker has it.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time: write 30s, 500ms or 1m30s");
     let mut rest = text;
     let mut sum = Duration::ZERO;

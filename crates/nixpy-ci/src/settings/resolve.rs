@@ -118,6 +118,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     }
     let compression = reader.compression();
     let image = reader.image();
+    let builders = reader.builders(around);
     let targets = targets(&mut reader, around).await;
     let max_layers = reader.number("max-layers", 2..=127).unwrap_or(100);
     let uploads = reader.number("uploads", 1..=64).unwrap_or(8);
@@ -166,6 +167,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 memo_dir,
                 keep_going: true,
                 uploads,
+                builders,
                 temp_dir: temp_dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
             },
             nix: path("nix"),

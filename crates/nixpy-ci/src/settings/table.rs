@@ -49,6 +49,8 @@ pub enum Group {
     Where,
     /// Of an image from a plain package.
     Image,
+    /// Other machines that build.
+    Builders,
     /// How the work is done.
     How,
     /// What is shown and written.
@@ -62,6 +64,7 @@ impl Group {
             Self::What => "What to build",
             Self::Where => "Where it goes",
             Self::Image => "The image of a plain package (an `app`)",
+            Self::Builders => "Remote builders",
             Self::How => "How",
             Self::Output => "What is told",
         }
@@ -117,7 +120,10 @@ pub fn secret_variables() -> impl Iterator<Item = String> {
     let secrets = SETTINGS
         .iter()
         .filter(|setting| setting.kind == Kind::Secret);
-    secrets.flat_map(|setting| [setting.variable(), setting.input()])
+    secrets.flat_map(|setting| {
+        let input = setting.input();
+        [setting.variable(), input.replace('-', "_"), input]
+    })
 }
 
 /// All settings of `nixpy-ci run`, in the order of the help.
@@ -325,6 +331,40 @@ pub const SETTINGS: &[Setting] = &[
     )
     .key("image.max-layers")
     .default("100"),
+    setting(
+        "builders",
+        Group::Builders,
+        Kind::Lines("LINE"),
+        "A machine that builds for others, as Nix writes it: address, systems, key file, jobs at a time, speed, \
+         features (`ssh-ng://root@arm.example.org aarch64-linux - 4`); may be repeated, or be @FILE. Nix's own are \
+         used as well.",
+    ),
+    setting(
+        "builder-ssh-key",
+        Group::Builders,
+        Kind::Secret,
+        "The private key that opens the builders, as the text of its file. Without it, ssh's own keys and agent.",
+    ),
+    setting(
+        "builder-known-hosts",
+        Group::Builders,
+        Kind::Lines("LINE"),
+        "The builders' public keys, as `ssh-keyscan` prints them; may be repeated. Without it, ~/.ssh/known_hosts. \
+         A builder whose key is not known is not used.",
+    ),
+    setting(
+        "builders-use-substitutes",
+        Group::Builders,
+        Kind::Switch,
+        "Let builders fetch from caches what they can, rather than send it to them.",
+    ),
+    setting(
+        "builder-silence",
+        Group::Builders,
+        Kind::One("TIME"),
+        "Give a builder up that is silent for so long in the middle of a build, as in 10m.",
+    )
+    .default("30m"),
     setting(
         "build-archive",
         Group::How,
