@@ -37,10 +37,7 @@ impl Nix {
     ///
     /// # Errors
     /// [`NixErrorKind::Missing`] when there is none.
-    pub fn find_in(
-        explicit: Option<&Path>,
-        search_path: &OsStr,
-    ) -> Result<Self, NixError> {
+    pub fn find_in(explicit: Option<&Path>, search_path: &OsStr) -> Result<Self, NixError> {
         let found = match explicit {
             Some(program) => Some(program.to_owned()).filter(|program| program.is_file()),
             None => std::env::split_paths(search_path)

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nixpy_nix::build::{
-    self, BuildEvent, BuildOptions, BuildRequest, BuildResult, Culprit, Means,
-};
+use nixpy_nix::build::{self, BuildEvent, BuildOptions, BuildRequest, BuildResult, Culprit, Means};
 use nixpy_nix::builders::{Builders, Trouble};
 use nixpy_nix::log::failures::FailureReason;
 use nixpy_nix::{Nix, StorePath, System};
@@ -155,7 +153,10 @@ async fn builders(nix: &Nix, inputs: &Inputs, plan: &Plan) -> Result<Option<Buil
 
 /// What this machine may emulate when no builder is left.
 fn emulated(plan: &Plan) -> Vec<System> {
-    let emulated = plan.jobs.iter().filter(|job| job.strategy == Strategy::Emulated);
+    let emulated = plan
+        .jobs
+        .iter()
+        .filter(|job| job.strategy == Strategy::Emulated);
     emulated.map(|job| job.system.clone()).collect()
 }
 

@@ -74,7 +74,10 @@ impl Builder {
     pub fn slow(key: &Key) -> Self {
         Self::with(key, |dir| {
             File::create(dir.join("slow")).unwrap();
-            format!("extra-sandbox-paths = /slow={}\n", dir.join("slow").display())
+            format!(
+                "extra-sandbox-paths = /slow={}\n",
+                dir.join("slow").display()
+            )
         })
     }
 
@@ -84,7 +87,10 @@ impl Builder {
         let name = format!("nb{process}x{count}");
         // 64 machines for each process, and as many processes as there are ports.
         let net = format!("10.{}.{}", 64 + (process >> 8) % 64, process % 256);
-        let (ours, theirs) = (format!("{net}.{}", 4 * count + 1), format!("{net}.{}", 4 * count + 2));
+        let (ours, theirs) = (
+            format!("{net}.{}", 4 * count + 1),
+            format!("{net}.{}", 4 * count + 2),
+        );
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("nix")).unwrap();
         let host_key = Key::new();
@@ -108,15 +114,29 @@ impl Builder {
 
         let ip = |words: &str| output_of("ip", words.split(' '));
         ip(&format!("netns add {name}"));
-        ip(&format!("link add va{name} type veth peer name vb{name} netns {name}"));
+        ip(&format!(
+            "link add va{name} type veth peer name vb{name} netns {name}"
+        ));
         ip(&format!("addr add {ours}/30 dev va{name}"));
         ip(&format!("link set va{name} up"));
-        for words in [format!("addr add {theirs}/30 dev vb{name}"), format!("link set vb{name} up"), "link set lo up".to_owned()] {
+        for words in [
+            format!("addr add {theirs}/30 dev vb{name}"),
+            format!("link set vb{name} up"),
+            "link set lo up".to_owned(),
+        ] {
             ip(&format!("-netns {name} {words}"));
         }
         let log = File::create(dir.path().join("log")).unwrap();
         let process = program("ip")
-            .args(["netns", "exec", &name, "unshare", "--mount", "--propagation", "private"])
+            .args([
+                "netns",
+                "exec",
+                &name,
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+            ])
             .args(["sh", "-euc", START])
             .arg(dir.path())
             .arg(place_of("sshd"))
@@ -207,7 +227,13 @@ impl Drop for Builder {
 
 /// Lets `nixpy-ci` build here with these builders, opened by this key, and nothing else:
 /// no other system is this machine's, unless it emulates it.
-pub fn here(command: &mut Command, key: &Key, lines: &[&str], known_hosts: &[&str], emulates: bool) -> TempDir {
+pub fn here(
+    command: &mut Command,
+    key: &Key,
+    lines: &[&str],
+    known_hosts: &[&str],
+    emulates: bool,
+) -> TempDir {
     let conf = tempfile::tempdir().unwrap();
     let emulated = match emulates {
         true => "extra-platforms = aarch64-linux i686-linux\n",

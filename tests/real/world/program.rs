@@ -93,7 +93,8 @@ pub fn wait_for<T>(what: &str, at_most: Duration, mut ask: impl FnMut() -> Optio
 impl Ended {
     /// One that wrote to files, and has ended so.
     pub fn told(status: ExitStatus, stdout: &Path, stderr: &Path) -> Self {
-        let text = |file: &Path| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
+        let text =
+            |file: &Path| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
         Self {
             code: status.code().unwrap_or(-1),
             stdout: text(stdout),

@@ -10,7 +10,8 @@ use nixpy_nix::log::{Activity, LogEvent};
 use nixpy_pipeline::event::{Event, Stage};
 
 use super::{
-    Renderer, derivation_name, failure_lines, fell_lines, plain, plan_lines, published_line, size, stage_line,
+    Renderer, derivation_name, failure_lines, fell_lines, plain, plan_lines, published_line, size,
+    stage_line,
 };
 
 /// Redraws standard error.

@@ -12,7 +12,9 @@ use nixpy_nix::log::{Activity, LogEvent};
 use nixpy_pipeline::event::Event;
 
 use super::plain::{line, nix_line};
-use super::{Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, stage_line};
+use super::{
+    Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, stage_line,
+};
 
 /// Lines of one derivation that are kept for its group; the first are dropped.
 const MOST_LINES: usize = 5000;

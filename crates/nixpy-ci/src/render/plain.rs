@@ -6,7 +6,9 @@ use std::io::Write as _;
 use nixpy_nix::log::{Activity, Level, LogEvent};
 use nixpy_pipeline::event::Event;
 
-use super::{Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, stage_line};
+use super::{
+    Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, stage_line,
+};
 
 /// Writes lines to standard error.
 pub struct Plain;

@@ -57,9 +57,13 @@ impl Reader<'_> {
 
 /// Names, a kind of key, and the key.
 fn known_host(line: &str) -> Result<String, String> {
-    let words = line.split_whitespace().skip_while(|word| word.starts_with('@'));
+    let words = line
+        .split_whitespace()
+        .skip_while(|word| word.starts_with('@'));
     let kind = words.clone().nth(1).unwrap_or_default();
-    let is_kind = ["ssh-", "ecdsa-", "sk-"].iter().any(|start| kind.starts_with(start));
+    let is_kind = ["ssh-", "ecdsa-", "sk-"]
+        .iter()
+        .any(|start| kind.starts_with(start));
     match line.starts_with('#') || (is_kind && words.count() >= 3) {
         true => Ok(line.to_owned()),
         false => Err(format!(
@@ -84,7 +88,12 @@ mod tests {
         ] {
             assert_eq!(known_host(line).as_deref(), Ok(line));
         }
-        for line in ["arm", "ssh-ed25519 AAAA root@arm", "SHA256:abcdef", "~/.ssh/known_hosts"] {
+        for line in [
+            "arm",
+            "ssh-ed25519 AAAA root@arm",
+            "SHA256:abcdef",
+            "~/.ssh/known_hosts",
+        ] {
             assert!(known_host(line).is_err(), "{line}");
         }
     }

@@ -31,7 +31,10 @@ pub(super) fn end(address: &Address) -> usize {
         }
         false
     };
-    let connections = processes.iter().filter(is_ours).filter(|process| leads_to(process, address));
+    let connections = processes
+        .iter()
+        .filter(is_ours)
+        .filter(|process| leads_to(process, address));
     connections
         .filter_map(|process| Pid::from_raw(process.id))
         .filter(|id| kill_process(*id, Signal::TERM).is_ok())
@@ -50,7 +53,9 @@ fn leads_to(process: &Process, address: &SshAddress) -> bool {
         None => address.host.clone(),
     };
     let mut arguments = process.arguments.iter();
-    let is_ssh = arguments.next().is_some_and(|program| program.rsplit('/').next() == Some("ssh"));
+    let is_ssh = arguments
+        .next()
+        .is_some_and(|program| program.rsplit('/').next() == Some("ssh"));
     is_ssh && arguments.any(|argument| *argument == host)
 }
 

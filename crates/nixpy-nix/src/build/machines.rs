@@ -120,13 +120,19 @@ impl Machines {
 
     /// Something is wrong with it; `None` if that is known.
     pub(super) fn fell(&mut self, builder: &Builder, trouble: Trouble) -> Option<BuilderTrouble> {
-        let index = self.machines.iter().position(|machine| machine.builder == *builder)?;
+        let index = self
+            .machines
+            .iter()
+            .position(|machine| machine.builder == *builder)?;
         self.trouble(index, trouble)
     }
 
     /// Machines that are not to be used any more, by their names.
     pub(super) fn fallen(&self) -> Vec<String> {
-        let fallen = self.machines.iter().filter(|machine| machine.trouble.is_some());
+        let fallen = self
+            .machines
+            .iter()
+            .filter(|machine| machine.trouble.is_some());
         fallen.map(|machine| machine.builder.name()).collect()
     }
 
@@ -149,7 +155,10 @@ impl Machines {
             Activity::Build {
                 derivation,
                 machine: None,
-            } => self.places.get(derivation).map(|index| (*index, Sign::Other)),
+            } => self
+                .places
+                .get(derivation)
+                .map(|index| (*index, Sign::Other)),
             Activity::Copy { from, to, .. } => {
                 let index = self.index(from).or_else(|| self.index(to));
                 index.map(|index| (index, Sign::Other))
@@ -197,7 +206,8 @@ impl Machines {
         if text.contains("'builders', because it is a restricted setting") {
             // All that were said are one to the daemon: nothing.
             let trouble = Trouble::new(TroubleKind::NotAllowed, text.trim());
-            let troubles = (0..self.machines.len()).map(|index| self.trouble(index, trouble.clone()));
+            let troubles =
+                (0..self.machines.len()).map(|index| self.trouble(index, trouble.clone()));
             return troubles.collect::<Vec<_>>().into_iter().flatten().next();
         }
         if let Some((name, said)) = about(text, "cannot build on '", "': ") {
@@ -225,7 +235,9 @@ impl Machines {
             self.told.insert(derivation.clone());
         }
         let is_machines = match reason {
-            FailureReason::NoBuilder { .. } | FailureReason::DiskFull | FailureReason::NotTrusted(_) => is_told,
+            FailureReason::NoBuilder { .. }
+            | FailureReason::DiskFull
+            | FailureReason::NotTrusted(_) => is_told,
             FailureReason::Other(text) => MACHINES_OWN.iter().any(|words| text.contains(words)),
             FailureReason::Dependency => false,
             _ => !self.told.contains(derivation),

@@ -51,7 +51,12 @@ impl Means {
     /// Systems for which no builder is left are emulated from now on, where that is
     /// allowed and possible; whether there are any that were not before.
     pub(crate) fn fall_back(&mut self) -> bool {
-        let fallen: Vec<System> = self.emulate.iter().filter(|system| self.falls_back(system)).cloned().collect();
+        let fallen: Vec<System> = self
+            .emulate
+            .iter()
+            .filter(|system| self.falls_back(system))
+            .cloned()
+            .collect();
         self.emulating.extend(fallen.iter().cloned());
         !fallen.is_empty()
     }
@@ -66,7 +71,8 @@ impl Means {
     /// Nothing is sent to this builder any more; whether anything was before.
     pub(super) fn drop_builder(&mut self, name: &str) -> bool {
         let before = self.builders.len();
-        self.builders.retain(|builder| !builder.address.is_called(name));
+        self.builders
+            .retain(|builder| !builder.address.is_called(name));
         let dropped = self.builders.len() < before;
         self.say |= dropped;
         dropped
@@ -88,7 +94,9 @@ impl Means {
         let is_left = |platform: &&String| {
             let system: Option<System> = platform.parse().ok();
             system.is_none_or(|system| {
-                is_own(&system) || !self.remote.contains(&system) || self.emulating.contains(&system)
+                is_own(&system)
+                    || !self.remote.contains(&system)
+                    || self.emulating.contains(&system)
             })
         };
         let left: Vec<String> = self.platforms.iter().filter(is_left).cloned().collect();
@@ -113,20 +121,28 @@ mod tests {
     fn means() -> Means {
         let aarch64: System = "aarch64-linux".parse().unwrap();
         Means {
-            builders: Builder::parse_all("ssh://arm aarch64-linux,i686-linux", &|_| unreachable!()).unwrap(),
+            builders: Builder::parse_all("ssh://arm aarch64-linux,i686-linux", &|_| unreachable!())
+                .unwrap(),
             say: true,
             emulate: vec![aarch64.clone()],
             remote: BTreeSet::from([aarch64, "i686-linux".parse().unwrap()]),
-            platforms: ["aarch64-linux", "i686-linux", "riscv64-linux", "x86_64-v2-linux"]
-                .map(str::to_owned)
-                .to_vec(),
+            platforms: [
+                "aarch64-linux",
+                "i686-linux",
+                "riscv64-linux",
+                "x86_64-v2-linux",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             ..Means::none()
         }
     }
 
     fn platforms(means: &Means) -> Option<String> {
         let arguments = means.arguments();
-        let at = arguments.iter().position(|word| word == "extra-platforms")?;
+        let at = arguments
+            .iter()
+            .position(|word| word == "extra-platforms")?;
         arguments.get(at + 1).cloned()
     }
 
@@ -147,9 +163,15 @@ mod tests {
         assert!(!means.fall_back(), "a builder is left");
         assert!(means.drop_builder("ssh://arm"));
         assert!(!means.drop_builder("ssh://arm"));
-        let mut forbidden = Means { emulate: Vec::new(), ..means.clone() };
+        let mut forbidden = Means {
+            emulate: Vec::new(),
+            ..means.clone()
+        };
         assert!(!forbidden.fall_back());
-        let mut impossible = Means { platforms: Vec::new(), ..means.clone() };
+        let mut impossible = Means {
+            platforms: Vec::new(),
+            ..means.clone()
+        };
         assert!(!impossible.fall_back());
         assert!(means.fall_back() && !means.fall_back());
         assert!(platforms(&means).is_none_or(|left| left.contains("aarch64-linux")));

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use attribution::End;
 pub use attribution::{BuildFailure, Culprit};
-use machines::Machines;
 pub use machines::BuilderTrouble;
+use machines::Machines;
 pub use means::Means;
 use rounds::Round;
 

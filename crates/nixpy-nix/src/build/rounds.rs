@@ -52,26 +52,37 @@ impl Round<'_> {
         }
         let has_changed = means.fall_back() || has_dropped;
         let has_fallen = |machine: &str| {
-            let mut fallen = self.fallen.iter().filter_map(|name| name.parse::<Address>().ok());
+            let mut fallen = self
+                .fallen
+                .iter()
+                .filter_map(|name| name.parse::<Address>().ok());
             fallen.any(|address| address.is_called(machine))
         };
         let may_do_better = |(_, failure): &(BuildRequest, BuildFailure)| {
-            failure.culprits.iter().all(|culprit| match &culprit.reason {
-                _ if has_changed && self.faults.contains(&culprit.derivation) => true,
-                FailureReason::NotAttempted => self.spares || has_changed,
-                // Old versions tell only one of several failures.
-                FailureReason::Unreported => has_dropped && culprit.machine.as_deref().is_some_and(has_fallen),
-                // Whoever could have built it failed before it came to that.
-                FailureReason::NoBuilder { system, .. } => {
-                    let is_left = |known: &crate::System| known.as_str() == system;
-                    let mut builders = means.builders.iter();
-                    let is_emulated = means.emulating.iter().any(is_left);
-                    has_changed && (is_emulated || builders.any(|builder| builder.systems().iter().any(is_left)))
-                }
-                _ => false,
-            })
+            failure
+                .culprits
+                .iter()
+                .all(|culprit| match &culprit.reason {
+                    _ if has_changed && self.faults.contains(&culprit.derivation) => true,
+                    FailureReason::NotAttempted => self.spares || has_changed,
+                    // Old versions tell only one of several failures.
+                    FailureReason::Unreported => {
+                        has_dropped && culprit.machine.as_deref().is_some_and(has_fallen)
+                    }
+                    // Whoever could have built it failed before it came to that.
+                    FailureReason::NoBuilder { system, .. } => {
+                        let is_left = |known: &crate::System| known.as_str() == system;
+                        let mut builders = means.builders.iter();
+                        let is_emulated = means.emulating.iter().any(is_left);
+                        has_changed
+                            && (is_emulated
+                                || builders.any(|builder| builder.systems().iter().any(is_left)))
+                    }
+                    _ => false,
+                })
         };
-        let (again, failed): (Vec<_>, Vec<_>) = self.failed.iter().cloned().partition(may_do_better);
+        let (again, failed): (Vec<_>, Vec<_>) =
+            self.failed.iter().cloned().partition(may_do_better);
         if again.len() == self.open && !has_changed {
             return Next {
                 again: Vec::new(),

@@ -99,7 +99,9 @@ impl FromStr for Address {
         let is_name = |text: &str| {
             !text.is_empty()
                 && !text.starts_with('-')
-                && !text.chars().any(|c| c.is_control() || " \t\"'*?!,/\\".contains(c))
+                && !text
+                    .chars()
+                    .any(|c| c.is_control() || " \t\"'*?!,/\\".contains(c))
         };
         if !is_name(&host) || !user.as_deref().is_none_or(is_name) {
             let wanted = "write where the builder is, as in ssh-ng://root@arm.example.org";
@@ -116,7 +118,10 @@ impl FromStr for Address {
 }
 
 fn host_and_port(place: &str) -> Result<(String, Option<u16>), String> {
-    let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let (host, port) = match place
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
         Some((host, "")) => (host, None),
         Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or(rest))),
         None => match place.split_once(':') {

@@ -38,7 +38,10 @@ impl Configuration {
         });
         Self {
             builders,
-            platforms: settings.list("extra-platforms").map(str::to_owned).collect(),
+            platforms: settings
+                .list("extra-platforms")
+                .map(str::to_owned)
+                .collect(),
             through_daemon,
         }
     }
@@ -67,7 +70,10 @@ pub(super) async fn for_daemon(
     let Address::Ssh(SshAddress { host, port, .. }) = &builder.address else {
         return Ok(line);
     };
-    let takes_ports = nix.version().await.is_ok_and(|version| version.takes_ports());
+    let takes_ports = nix
+        .version()
+        .await
+        .is_ok_and(|version| version.takes_ports());
     if port.is_some() && !takes_ports {
         return Err(Trouble::new(TroubleKind::NoPort, String::new()));
     }

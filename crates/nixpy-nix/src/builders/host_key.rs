@@ -42,9 +42,26 @@ pub(super) async fn shown(address: &SshAddress, ssh: &Ssh, nix: &Nix, said: &[St
     command
         .arg("-F")
         .arg(ssh.configuration())
-        .args(["-o", "StrictHostKeyChecking=accept-new", "-o", "GlobalKnownHostsFile=/dev/null"])
-        .args(["-o", "HashKnownHosts=no", "-o", "PreferredAuthentications=none"])
-        .args(["-o", "BatchMode=yes", "-o", "ControlPath=none", "-o", "CheckHostIP=no"])
+        .args([
+            "-o",
+            "StrictHostKeyChecking=accept-new",
+            "-o",
+            "GlobalKnownHostsFile=/dev/null",
+        ])
+        .args([
+            "-o",
+            "HashKnownHosts=no",
+            "-o",
+            "PreferredAuthentications=none",
+        ])
+        .args([
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ControlPath=none",
+            "-o",
+            "CheckHostIP=no",
+        ])
         .arg("-o")
         .arg(format!("UserKnownHostsFile={}", file.display()));
     if let Some(user) = &address.user {
@@ -61,7 +78,10 @@ pub(super) async fn shown(address: &SshAddress, ssh: &Ssh, nix: &Nix, said: &[St
 
 /// `Offending ED25519 key in /root/.ssh/known_hosts:3`
 fn expected(said: &str) -> Option<String> {
-    let (_, place) = said.trim().strip_prefix("Offending ")?.split_once(" key in ")?;
+    let (_, place) = said
+        .trim()
+        .strip_prefix("Offending ")?
+        .split_once(" key in ")?;
     let (file, number) = place.rsplit_once(':')?;
     let number: usize = number.parse().ok()?;
     let text = std::fs::read_to_string(file).ok()?;
@@ -74,7 +94,13 @@ fn first_line(file: &Path) -> Option<String> {
 }
 
 async fn output(command: &mut Command) -> Option<String> {
-    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.ok()?.ok()?;
+    command
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .ok()?
+        .ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }

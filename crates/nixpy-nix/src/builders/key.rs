@@ -43,14 +43,24 @@ impl SshKey {
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
             return Ok(Self(lines.join("\n") + "\n"));
         }
-        let public = ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| text.starts_with(kind));
-        Err(if public { SshKeyError::Public } else { SshKeyError::NotAKey })
+        let public = ["ssh-", "ecdsa-", "sk-"]
+            .iter()
+            .any(|kind| text.starts_with(kind));
+        Err(if public {
+            SshKeyError::Public
+        } else {
+            SshKeyError::NotAKey
+        })
     }
 
     /// Writes a new file that nobody but this user can read.
     pub(super) fn write(&self, file: &Path) -> std::io::Result<()> {
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(file)?;
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file)?;
         file.write_all(self.0.as_bytes())
     }
 }
@@ -66,7 +76,8 @@ impl fmt::Debug for SshKey {
 mod tests {
     use super::*;
 
-    const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbg\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+    const KEY: &str =
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbg\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
 
     #[test]
     fn a_key_has_the_line_ends_that_ssh_wants_however_it_came() {

@@ -226,11 +226,13 @@ impl fmt::Display for Builder {
             true => "-".to_owned(),
             false => text,
         };
-        let joined = |words: &BTreeSet<String>| {
-            or_dash(words.iter().cloned().collect::<Vec<_>>().join(","))
-        };
+        let joined =
+            |words: &BTreeSet<String>| or_dash(words.iter().cloned().collect::<Vec<_>>().join(","));
         let systems: BTreeSet<String> = self.systems.iter().map(ToString::to_string).collect();
-        let key_file = self.key_file.as_ref().map(|file| file.display().to_string());
+        let key_file = self
+            .key_file
+            .as_ref()
+            .map(|file| file.display().to_string());
         let host_key = in_base64(self);
         write!(
             formatter,

@@ -146,7 +146,10 @@ impl Builders {
         let mut all = Vec::new();
         for builder in &settings.wanted {
             let line = match (&ssh, configuration.through_daemon) {
-                (Some(ssh), true) => configured::for_daemon(builder, ssh, nix, !settings.known_hosts.is_empty()).await,
+                (Some(ssh), true) => {
+                    configured::for_daemon(builder, ssh, nix, !settings.known_hosts.is_empty())
+                        .await
+                }
                 _ => Ok(Builder {
                     address: builder.address.clone().without_port(),
                     ..builder.clone()
@@ -184,7 +187,9 @@ impl Builders {
 
     /// Those that build for a system.
     pub fn for_system(&self, system: &System) -> Vec<&Builder> {
-        self.all().filter(|builder| builder.builds(system)).collect()
+        self.all()
+            .filter(|builder| builder.builds(system))
+            .collect()
     }
 
     /// Nix, as it has to be called so that it reaches the builders.
@@ -218,7 +223,10 @@ impl Builders {
         };
         let sound = self.all.iter().filter(is_sound);
         let left: Vec<Builder> = sound.filter_map(|known| known.line.clone().ok()).collect();
-        let are_configured = self.all.iter().all(|known| known.origin == Origin::Configured);
+        let are_configured = self
+            .all
+            .iter()
+            .all(|known| known.origin == Origin::Configured);
         let mut means = Means {
             // What Nix knows itself need not be said, and may not be by everybody.
             say: !are_configured || left.len() != self.all.len(),

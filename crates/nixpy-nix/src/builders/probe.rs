@@ -48,7 +48,11 @@ impl Builders {
                 return Err(Trouble::new(TroubleKind::TimedOut, words));
             }
         };
-        let said: Vec<String> = ended.messages.iter().map(|message| message.text.clone()).collect();
+        let said: Vec<String> = ended
+            .messages
+            .iter()
+            .map(|message| message.text.clone())
+            .collect();
         let distrusts = said.iter().any(|line| line.trim() == "Trusted: 0");
         if ended.success && !distrusts {
             return Ok(());
@@ -84,7 +88,10 @@ fn uri(builder: &Builder, origin: Origin) -> String {
     let host_key = super::line::in_base64(builder);
     if let Some(key) = host_key {
         // A plus is a blank in a URL.
-        parameters.push(format!("base64-ssh-public-host-key={}", key.replace('+', "%2B")));
+        parameters.push(format!(
+            "base64-ssh-public-host-key={}",
+            key.replace('+', "%2B")
+        ));
     }
     ssh.parameters = (!parameters.is_empty()).then(|| parameters.join("&"));
     ssh.to_string()

@@ -48,13 +48,22 @@ pub(super) struct Given<'a> {
 
 impl Ssh {
     /// Writes everything; `place` is where temporary files go.
-    pub(super) fn prepare(place: &Path, given: &Given<'_>, builders: &[Builder]) -> io::Result<Self> {
+    pub(super) fn prepare(
+        place: &Path,
+        given: &Given<'_>,
+        builders: &[Builder],
+    ) -> io::Result<Self> {
         // Nix cuts NIX_SSHOPTS at blanks, and newer ones heed quotes there.
         let plain = |path: &Path| {
             let text = path.to_str().unwrap_or(" ");
-            text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c))
+            text.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c))
         };
-        let place = if plain(place) { place } else { Path::new("/tmp") };
+        let place = if plain(place) {
+            place
+        } else {
+            Path::new("/tmp")
+        };
         let folder = tempfile::Builder::new()
             .prefix(PREFIX)
             .permissions(fs::Permissions::from_mode(0o700))
@@ -156,7 +165,11 @@ fn configuration(
         }
         if let (Some(key), None) = (key, &builder.key_file) {
             // No others first: after some refusals the host hangs up.
-            let _ = writeln!(text, "  IdentityFile {}\n  IdentitiesOnly yes", key.display());
+            let _ = writeln!(
+                text,
+                "  IdentityFile {}\n  IdentitiesOnly yes",
+                key.display()
+            );
         }
         if let Some(file) = known_hosts {
             let _ = writeln!(
@@ -174,7 +187,8 @@ fn configuration(
         Some(file) => {
             let _ = writeln!(text, "Match all\nInclude {file}");
         }
-        None => text.push_str("Match all\nInclude ~/.ssh/config\nMatch all\nInclude /etc/ssh/ssh_config\n"),
+        None => text
+            .push_str("Match all\nInclude ~/.ssh/config\nMatch all\nInclude /etc/ssh/ssh_config\n"),
     }
     text.push_str("Match all\n");
     text.push_str(PATIENCE);
@@ -210,18 +224,28 @@ mod tests {
     }
 
     fn key() -> SshKey {
-        SshKey::parse("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n-----END OPENSSH PRIVATE KEY-----").unwrap()
+        SshKey::parse(
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n-----END OPENSSH PRIVATE KEY-----",
+        )
+        .unwrap()
     }
 
     #[test]
     fn the_key_is_readable_for_this_user_alone_and_gone_afterwards() {
         let place = TempDir::new().unwrap();
-        let given = Given { key: Some(&key()), ..Given::default() };
+        let given = Given {
+            key: Some(&key()),
+            ..Given::default()
+        };
         let ssh = Ssh::prepare(place.path(), &given, &builders("arm")).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!(mode(ssh.key().unwrap()), 0o600);
         assert_eq!(mode(ssh.folder.path()), 0o700);
-        assert!(!fs::read_to_string(ssh.configuration()).unwrap().contains("secret"));
+        assert!(
+            !fs::read_to_string(ssh.configuration())
+                .unwrap()
+                .contains("secret")
+        );
         drop(ssh);
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
@@ -231,7 +255,10 @@ mod tests {
         let place = TempDir::new().unwrap();
         let running = Ssh::prepare(place.path(), &Given::default(), &[]).unwrap();
         let left = place.path().join(format!("{PREFIX}left"));
-        let (foreign, other) = (place.path().join("foreign"), place.path().join(format!("{PREFIX}no-lock")));
+        let (foreign, other) = (
+            place.path().join("foreign"),
+            place.path().join(format!("{PREFIX}no-lock")),
+        );
         for folder in [&left, &foreign, &other] {
             fs::create_dir(folder).unwrap();
         }
@@ -253,9 +280,18 @@ mod tests {
         );
         let (ours, after) = text.split_once("Match all\n").unwrap();
         let (arm, other) = ours.split_once("Host other\n").unwrap();
-        assert!(arm.starts_with("Host arm\n  Port 2222\n  IdentityFile /k\n"), "{arm}");
-        assert!(arm.contains("UserKnownHostsFile /h ~/.ssh/known_hosts"), "{arm}");
-        assert!(other.contains("StrictHostKeyChecking yes") && !other.contains("/k\n"), "{other}");
+        assert!(
+            arm.starts_with("Host arm\n  Port 2222\n  IdentityFile /k\n"),
+            "{arm}"
+        );
+        assert!(
+            arm.contains("UserKnownHostsFile /h ~/.ssh/known_hosts"),
+            "{arm}"
+        );
+        assert!(
+            other.contains("StrictHostKeyChecking yes") && !other.contains("/k\n"),
+            "{other}"
+        );
         assert!(after.starts_with("Include ~/.ssh/config\n"), "{after}");
     }
 
@@ -263,12 +299,18 @@ mod tests {
     fn options_of_the_environment_are_kept_and_their_configuration_included() {
         let place = TempDir::new().unwrap();
         for options in ["-p 22 -F /mine -C", "-F/mine -p 22 -C"] {
-            let given = Given { options, ..Given::default() };
+            let given = Given {
+                options,
+                ..Given::default()
+            };
             let ssh = Ssh::prepare(place.path(), &given, &[]).unwrap();
             let expected = format!("-F {} -p 22 -C", ssh.configuration().display());
             assert_eq!(ssh.options(), expected);
             let text = fs::read_to_string(ssh.configuration()).unwrap();
-            assert!(text.contains("Include /mine\n") && !text.contains("~/.ssh/config"), "{text}");
+            assert!(
+                text.contains("Include /mine\n") && !text.contains("~/.ssh/config"),
+                "{text}"
+            );
         }
     }
 
@@ -276,6 +318,10 @@ mod tests {
     fn a_place_that_nix_would_cut_in_two_is_not_used() {
         let place = TempDir::with_prefix("a b").unwrap();
         let ssh = Ssh::prepare(place.path(), &Given::default(), &[]).unwrap();
-        assert!(ssh.options().starts_with("-F /tmp/nixpy-ci-ssh-"), "{}", ssh.options());
+        assert!(
+            ssh.options().starts_with("-F /tmp/nixpy-ci-ssh-"),
+            "{}",
+            ssh.options()
+        );
     }
 }

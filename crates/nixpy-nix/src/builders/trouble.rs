@@ -79,7 +79,10 @@ impl Trouble {
                 return Self::new(*kind, *line);
             }
         }
-        Self::new(TroubleKind::Other, lines.last().copied().unwrap_or_default())
+        Self::new(
+            TroubleKind::Other,
+            lines.last().copied().unwrap_or_default(),
+        )
     }
 
     /// What to do about it.
@@ -137,7 +140,10 @@ impl Trouble {
 const SIGNS: &[(TroubleKind, &[&str])] = &[
     (
         TroubleKind::HostKeyChanged,
-        &["REMOTE HOST IDENTIFICATION HAS CHANGED", "has changed and you have requested strict"],
+        &[
+            "REMOTE HOST IDENTIFICATION HAS CHANGED",
+            "has changed and you have requested strict",
+        ],
     ),
     (
         TroubleKind::HostKeyUnknown,
@@ -145,7 +151,11 @@ const SIGNS: &[(TroubleKind, &[&str])] = &[
     ),
     (
         TroubleKind::KeyRefused,
-        &["Permission denied (", "Too many authentication failures", "Load key "],
+        &[
+            "Permission denied (",
+            "Too many authentication failures",
+            "Load key ",
+        ],
     ),
     (
         TroubleKind::DiskFull,
@@ -153,16 +163,23 @@ const SIGNS: &[(TroubleKind, &[&str])] = &[
     ),
     (
         TroubleKind::NotTrusted,
-        &["lacks a signature by a trusted key", "lacks a valid signature", "not a trusted user", "Trusted: 0"],
+        &[
+            "lacks a signature by a trusted key",
+            "lacks a valid signature",
+            "not a trusted user",
+            "Trusted: 0",
+        ],
     ),
     (
         TroubleKind::NoNix,
-        &["command not found", ": not found", "nix-daemon: No such file", "nix-store: No such file"],
+        &[
+            "command not found",
+            ": not found",
+            "nix-daemon: No such file",
+            "nix-store: No such file",
+        ],
     ),
-    (
-        TroubleKind::TimedOut,
-        &["timed out", "not responding"],
-    ),
+    (TroubleKind::TimedOut, &["timed out", "not responding"]),
     (
         TroubleKind::Unreachable,
         &[
@@ -203,7 +220,8 @@ impl fmt::Display for Trouble {
         if self.kind == TroubleKind::HostKeyChanged
             && let Some(key) = &self.host_key
         {
-            let or_unknown = |line: &Option<String>| line.clone().unwrap_or_else(|| "another".to_owned());
+            let or_unknown =
+                |line: &Option<String>| line.clone().unwrap_or_else(|| "another".to_owned());
             return write!(
                 formatter,
                 ": it shows `{}`, expected is `{}`",

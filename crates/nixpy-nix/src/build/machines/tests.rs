@@ -22,7 +22,10 @@ fn troubles(log: &str) -> (Machines, Vec<BuilderTrouble>) {
     let now = Instant::now();
     let mut machines = machines(now);
     let heard = events(log);
-    let troubles = heard.iter().filter_map(|event| machines.observe(event, now)).collect();
+    let troubles = heard
+        .iter()
+        .filter_map(|event| machines.observe(event, now))
+        .collect();
     (machines, troubles)
 }
 
@@ -48,13 +51,18 @@ fn a_link_that_is_cut_is_the_machines_fault() {
     let log = begun()
         + "Timeout, server 10.213.11.2 not responding.\r\n"
         + &error("error: unexpected end-of-file")
-        + &error(&format!("error: builder for '{DRV}' failed with exit code 1"));
+        + &error(&format!(
+            "error: builder for '{DRV}' failed with exit code 1"
+        ));
     let (machines, troubles) = troubles(&log);
     assert_eq!(troubles.len(), 1, "{troubles:?}");
     assert_eq!(troubles[0].builder, "ssh-ng://root@10.213.11.2");
     assert_eq!(
         troubles[0].trouble,
-        Trouble::new(TroubleKind::Lost, "Timeout, server 10.213.11.2 not responding.")
+        Trouble::new(
+            TroubleKind::Lost,
+            "Timeout, server 10.213.11.2 not responding."
+        )
     );
     assert_eq!(machines.faults().len(), 1);
     assert_eq!(machines.fallen(), ["ssh-ng://root@10.213.11.2"]);
@@ -63,8 +71,12 @@ fn a_link_that_is_cut_is_the_machines_fault() {
 #[test]
 fn newer_versions_word_it_differently() {
     let log = begun()
-        + &error("error: failed to start SSH connection to 'root@10.213.11.2': Connection reset by peer")
-        + &error(&format!("error: Cannot build '{DRV}'.\n       Reason: builder failed with exit code 1."));
+        + &error(
+            "error: failed to start SSH connection to 'root@10.213.11.2': Connection reset by peer",
+        )
+        + &error(&format!(
+            "error: Cannot build '{DRV}'.\n       Reason: builder failed with exit code 1."
+        ));
     let (machines, troubles) = troubles(&log);
     assert_eq!(troubles[0].trouble.kind, TroubleKind::Lost, "{troubles:?}");
     assert_eq!(machines.faults().len(), 1);
@@ -77,17 +89,31 @@ fn a_build_that_fails_by_itself_is_not() {
             "error: build of '{DRV}' on 'ssh-ng://root@10.213.11.2' failed: builder for '{DRV}' failed with exit code 3;\n\
              last 1 log lines:\n> ssh: connect to host test port 22: Connection refused"
         ))
-        + &error(&format!("error: builder for '{DRV}' failed with exit code 1"));
+        + &error(&format!(
+            "error: builder for '{DRV}' failed with exit code 1"
+        ));
     let (machines, troubles) = troubles(&log);
-    assert!(troubles.is_empty() && machines.faults().is_empty(), "{troubles:?}");
+    assert!(
+        troubles.is_empty() && machines.faults().is_empty(),
+        "{troubles:?}"
+    );
 }
 
 #[test]
 fn what_the_machine_lacks_is_its_fault() {
     for (said, kind) in [
-        ("builder for 'X' failed with exit code 1;\nlast 1 log lines:\n> write error: No space left on device", TroubleKind::DiskFull),
-        ("a 'aarch64-linux' with features {} is required to build 'X', but I am a 'x86_64-linux' with features {}", TroubleKind::Other),
-        ("cannot add path 'X' because it lacks a signature by a trusted key", TroubleKind::NotTrusted),
+        (
+            "builder for 'X' failed with exit code 1;\nlast 1 log lines:\n> write error: No space left on device",
+            TroubleKind::DiskFull,
+        ),
+        (
+            "a 'aarch64-linux' with features {} is required to build 'X', but I am a 'x86_64-linux' with features {}",
+            TroubleKind::Other,
+        ),
+        (
+            "cannot add path 'X' because it lacks a signature by a trusted key",
+            TroubleKind::NotTrusted,
+        ),
     ] {
         let said = said.replace('X', DRV);
         let text = format!("error: build of '{DRV}' on 'ssh-ng://root@10.213.11.2' failed: {said}");
@@ -108,7 +134,10 @@ fn one_that_cannot_be_reached_is_told_by_what_ssh_said() {
     assert_eq!(troubles.len(), 1, "each is told once: {troubles:?}");
     assert_eq!(
         troubles[0].trouble,
-        Trouble::new(TroubleKind::KeyRefused, "root@10.213.11.2: Permission denied (publickey).")
+        Trouble::new(
+            TroubleKind::KeyRefused,
+            "root@10.213.11.2: Permission denied (publickey)."
+        )
     );
 }
 
@@ -136,8 +165,15 @@ fn a_machine_is_silent_when_nothing_of_its_builds_is_heard_for_long() {
     assert!(machines.silent(begin + second(110), second(60)).is_empty());
     let silent = machines.silent(begin + second(130), second(60));
     assert_eq!(silent.len(), 1, "the other one has nothing to do");
-    assert!(machines.fell(&silent[0], Trouble::new(TroubleKind::Silent, "")).is_some());
-    assert!(machines.silent(begin + second(130), second(60)).is_empty(), "once is enough");
+    assert!(
+        machines
+            .fell(&silent[0], Trouble::new(TroubleKind::Silent, ""))
+            .is_some()
+    );
+    assert!(
+        machines.silent(begin + second(130), second(60)).is_empty(),
+        "once is enough"
+    );
 }
 
 /// Nix 2.8 ends the activity of a build only when the whole call ends.

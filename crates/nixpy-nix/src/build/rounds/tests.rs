@@ -8,14 +8,18 @@ const ONE: &str = "ssh-ng://one";
 const TWO: &str = "ssh-ng://two";
 
 fn derivation(name: &str) -> StorePath {
-    format!("/nix/store/9fkkarnxx0vx8bkrd3k1x97fc8msda45-{name}.drv").parse().unwrap()
+    format!("/nix/store/9fkkarnxx0vx8bkrd3k1x97fc8msda45-{name}.drv")
+        .parse()
+        .unwrap()
 }
 
 fn request(name: &str) -> BuildRequest {
     BuildRequest {
         drv_path: derivation(name),
         output: "out".to_owned(),
-        out_path: format!("/nix/store/9fkkarnxx0vx8bkrd3k1x97fc8msda45-{name}").parse().unwrap(),
+        out_path: format!("/nix/store/9fkkarnxx0vx8bkrd3k1x97fc8msda45-{name}")
+            .parse()
+            .unwrap(),
     }
 }
 
@@ -40,7 +44,10 @@ fn means(emulate: &[&str]) -> Means {
     let aarch64: System = "aarch64-linux".parse().unwrap();
     Means {
         builders: Builder::parse_all(&lines, &|_| unreachable!()).unwrap(),
-        emulate: emulate.iter().map(|system| system.parse().unwrap()).collect(),
+        emulate: emulate
+            .iter()
+            .map(|system| system.parse().unwrap())
+            .collect(),
         remote: BTreeSet::from([aarch64]),
         platforms: vec!["aarch64-linux".to_owned()],
         ..Means::none()
@@ -48,7 +55,12 @@ fn means(emulate: &[&str]) -> Means {
 }
 
 /// After a round of three requests, of which these failed, and these builders.
-fn after(failed: Vec<(BuildRequest, BuildFailure)>, fallen: &[&str], faults: &[&str], means: Means) -> Next {
+fn after(
+    failed: Vec<(BuildRequest, BuildFailure)>,
+    fallen: &[&str],
+    faults: &[&str],
+    means: Means,
+) -> Next {
     let fallen: Vec<String> = fallen.iter().map(|name| (*name).to_owned()).collect();
     let round = Round {
         open: 3,
@@ -128,16 +140,23 @@ fn of_failures_that_nix_does_not_tell_those_at_the_fallen_machine_are_its_own() 
 
 #[test]
 fn requests_that_nix_gave_up_for_another_are_spared_once() {
-    let failed = || vec![failure("arm", &[no_builder()]), failure("x86", &[FailureReason::NotAttempted])];
-    let round = |open, failed, spares| Round {
-        open,
-        failed,
-        fallen: &[],
-        faults: &BTreeSet::new(),
-        spares,
-        means: Means::none(),
-    }
-    .next();
+    let failed = || {
+        vec![
+            failure("arm", &[no_builder()]),
+            failure("x86", &[FailureReason::NotAttempted]),
+        ]
+    };
+    let round = |open, failed, spares| {
+        Round {
+            open,
+            failed,
+            fallen: &[],
+            faults: &BTreeSet::new(),
+            spares,
+            means: Means::none(),
+        }
+        .next()
+    };
     let next = round(2, failed(), true);
     assert_eq!(next.again, [request("x86")]);
     assert_eq!(next.failed.len(), 1);

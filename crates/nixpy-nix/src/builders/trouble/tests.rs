@@ -68,7 +68,11 @@ const SAID: &[(&str, TroubleKind, &str)] = &[
         TroubleKind::DiskFull,
         "writing to file: No space left on device",
     ),
-    ("unexpected end-of-file", TroubleKind::Other, "unexpected end-of-file"),
+    (
+        "unexpected end-of-file",
+        TroubleKind::Other,
+        "unexpected end-of-file",
+    ),
     ("", TroubleKind::Other, ""),
 ];
 
@@ -84,9 +88,15 @@ fn what_ssh_and_nix_say_is_recognised_and_kept_in_their_words() {
 fn an_unknown_host_key_is_cured_by_the_line_to_add() {
     let mut trouble = Trouble::new(TroubleKind::HostKeyUnknown, "Host key verification failed.");
     let offered = Some("[arm]:2222 ssh-ed25519 AAAA".to_owned());
-    trouble.host_key = Some(HostKey { offered, expected: None });
+    trouble.host_key = Some(HostKey {
+        offered,
+        expected: None,
+    });
     let cure = trouble.cure().unwrap_or_default();
-    assert!(cure.ends_with("--builder-known-hosts: [arm]:2222 ssh-ed25519 AAAA"), "{cure}");
+    assert!(
+        cure.ends_with("--builder-known-hosts: [arm]:2222 ssh-ed25519 AAAA"),
+        "{cure}"
+    );
     assert!(cure.contains("after checking"), "{cure}");
 }
 
@@ -98,5 +108,8 @@ fn a_changed_host_key_is_told_with_both() {
         expected: Some("arm ssh-ed25519 OLD".to_owned()),
     });
     let said = trouble.to_string();
-    assert!(said.contains("shows `arm ssh-ed25519 NEW`, expected is `arm ssh-ed25519 OLD`"), "{said}");
+    assert!(
+        said.contains("shows `arm ssh-ed25519 NEW`, expected is `arm ssh-ed25519 OLD`"),
+        "{said}"
+    );
 }
