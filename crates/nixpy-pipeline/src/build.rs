@@ -188,8 +188,8 @@ fn cure(reason: &FailureReason) -> Option<String> {
     match reason {
         FailureReason::NoBuilder { system, .. } => Some(format!(
             "run `nixpy-ci setup`, or add --setup, to let this machine emulate {system}; \
-             or name a machine that builds it: --builders 'ssh-ng://root@HOST {system}', with its key in \
-             NIXPY_BUILDER_SSH_KEY and its host key in --builder-known-hosts"
+             or name a machine that builds it, in `builders`: 'ssh-ng://root@HOST {system}', with its key in \
+             NIXPY_BUILDER_SSH_KEY and its host key in `builder-known-hosts`"
         )),
         _ => None,
     }

@@ -38,6 +38,8 @@ pub(super) struct Machines {
     /// Derivations that failed because their machine did.
     faults: BTreeSet<StorePath>,
     said: VecDeque<String>,
+    /// Whether Nix has spoken of any machine.
+    any: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl Machines {
             told: BTreeSet::new(),
             faults: BTreeSet::new(),
             said: VecDeque::new(),
+            any: false,
         }
     }
 
@@ -125,6 +128,26 @@ impl Machines {
             .iter()
             .position(|machine| machine.builder == *builder)?;
         self.trouble(index, trouble)
+    }
+
+    /// What is wrong if Nix finds nobody to build for a system, and has not even asked the
+    /// machines that would: it has not heard of them.
+    pub(super) fn overlooked(&mut self, system: &str) -> Option<BuilderTrouble> {
+        let builds = |machine: &Machine| {
+            let systems = machine.builder.systems();
+            systems.iter().any(|known| known.as_str() == system)
+        };
+        match !self.any && self.machines.iter().any(builds) {
+            true => self.none_allowed(""),
+            false => None,
+        }
+    }
+
+    /// All that were said are one to the daemon: nothing.
+    fn none_allowed(&mut self, words: &str) -> Option<BuilderTrouble> {
+        let trouble = Trouble::new(TroubleKind::NotAllowed, words);
+        let troubles = (0..self.machines.len()).map(|index| self.trouble(index, trouble.clone()));
+        troubles.collect::<Vec<_>>().into_iter().flatten().next()
     }
 
     /// Machines that are not to be used any more, by their names.
@@ -204,11 +227,7 @@ impl Machines {
     fn message(&mut self, message: &Message) -> Option<BuilderTrouble> {
         let text = message.bare.as_deref().unwrap_or(&message.text);
         if text.contains("'builders', because it is a restricted setting") {
-            // All that were said are one to the daemon: nothing.
-            let trouble = Trouble::new(TroubleKind::NotAllowed, text.trim());
-            let troubles =
-                (0..self.machines.len()).map(|index| self.trouble(index, trouble.clone()));
-            return troubles.collect::<Vec<_>>().into_iter().flatten().next();
+            return self.none_allowed(text.trim());
         }
         if let Some((name, said)) = about(text, "cannot build on '", "': ") {
             let index = self.index(name)?;
@@ -293,9 +312,11 @@ impl Machines {
         self.said.push_back(text.trim().to_owned());
     }
 
-    fn index(&self, name: &str) -> Option<usize> {
+    fn index(&mut self, name: &str) -> Option<usize> {
         let mut machines = self.machines.iter();
-        machines.position(|machine| machine.builder.address.is_called(name))
+        let index = machines.position(|machine| machine.builder.address.is_called(name));
+        self.any |= index.is_some();
+        index
     }
 }
 

@@ -27,7 +27,7 @@ use rounds::Round;
 use crate::builders::{Trouble, TroubleKind};
 use crate::error::{NixError, NixErrorKind};
 use crate::evaluate::store_failure;
-use crate::log::failures::Failure;
+use crate::log::failures::{Failure, FailureReason};
 use crate::log::{BuildWatch, DEFAULT_TAIL, LogEvent};
 use crate::path_info::{derivation_closure, valid_paths};
 use crate::program::Nix;
@@ -158,7 +158,13 @@ pub async fn build(
         let Some(complaint) = call(nix, &arguments, &means, &hearing).await? else {
             break;
         };
-        let watch = lock(&hearing).watch.clone();
+        let watch = {
+            let mut hearing = lock(&hearing);
+            if means.through_daemon && means.say {
+                hearing.overlooked();
+            }
+            hearing.watch.clone()
+        };
         let given_up = watch
             .failures()
             .iter()
@@ -225,6 +231,18 @@ impl<F: FnMut(BuildEvent<'_>)> Hearing<F> {
         let trouble = self.machines.observe(event, now);
         (self.on_event)(BuildEvent::Said(event));
         self.fallen(trouble);
+    }
+
+    /// Old daemons take no builders from users they do not trust, and say nothing.
+    fn overlooked(&mut self) {
+        for failure in self.watch.failures() {
+            if let FailureReason::NoBuilder { system, .. } = &failure.reason
+                && let Some(trouble) = self.machines.overlooked(system)
+            {
+                (self.on_event)(BuildEvent::Fallen(&trouble));
+                self.troubles.push(trouble);
+            }
+        }
     }
 
     fn fallen(&mut self, trouble: Option<BuilderTrouble>) {

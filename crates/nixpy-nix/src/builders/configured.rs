@@ -20,12 +20,14 @@ pub(super) struct Configuration {
     pub(super) platforms: Vec<String>,
     /// Whether another process connects to builders, as another user.
     pub(super) through_daemon: bool,
+    /// Whether that one is known to take no builders from us. Old versions do not tell.
+    pub(super) is_distrusted: bool,
 }
 
 impl Configuration {
     /// What Nix tells; nothing where it does not.
     pub(super) async fn of(nix: &Nix) -> Self {
-        let (settings, through_daemon) = tokio::join!(Settings::of(nix), through_daemon(nix));
+        let (settings, store) = tokio::join!(Settings::of(nix), store(nix));
         let Some(settings) = settings else {
             return Self::default();
         };
@@ -42,21 +44,39 @@ impl Configuration {
                 .list("extra-platforms")
                 .map(str::to_owned)
                 .collect(),
-            through_daemon,
+            through_daemon: ["daemon", "unix:"]
+                .iter()
+                .any(|kind| store.url.starts_with(kind)),
+            is_distrusted: store.is_distrusted,
         }
     }
 }
 
-/// Every version says `Store URL: …` in its own way, but for these words.
-async fn through_daemon(nix: &Nix) -> bool {
+/// What Nix says of its own store.
+#[derive(Default)]
+struct Store {
+    url: String,
+    is_distrusted: bool,
+}
+
+/// Every version says `Store URL: …`, newer ones as a message and `Trusted: …` beside it.
+async fn store(nix: &Nix) -> Store {
     let arguments = ["store", "ping"].map(str::to_owned);
     let Ok(ended) = run(nix, &arguments, &mut |_| {}).await else {
-        return false;
+        return Store::default();
     };
     let messages = ended.messages.iter().map(|message| message.text.as_str());
-    let mut lines = messages.chain(ended.stdout.lines());
-    let url = lines.find_map(|line| line.trim().strip_prefix("Store URL: "));
-    url.is_some_and(|url| url.starts_with("daemon") || url.starts_with("unix:"))
+    let lines: Vec<&str> = messages
+        .chain(ended.stdout.lines())
+        .map(str::trim)
+        .collect();
+    let url = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("Store URL: "));
+    Store {
+        url: url.unwrap_or_default().to_owned(),
+        is_distrusted: lines.contains(&"Trusted: 0"),
+    }
 }
 
 /// The line for a daemon, which knows neither our configuration nor our environment.

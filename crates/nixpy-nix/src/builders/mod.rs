@@ -146,6 +146,9 @@ impl Builders {
         let mut all = Vec::new();
         for builder in &settings.wanted {
             let line = match (&ssh, configuration.through_daemon) {
+                (_, true) if configuration.is_distrusted => {
+                    Err(Trouble::new(TroubleKind::NotAllowed, String::new()))
+                }
                 (Some(ssh), true) => {
                     configured::for_daemon(builder, ssh, nix, !settings.known_hosts.is_empty())
                         .await
@@ -222,15 +225,16 @@ impl Builders {
             result.is_none_or(|(_, result)| result.is_ok())
         };
         let sound = self.all.iter().filter(is_sound);
-        let left: Vec<Builder> = sound.filter_map(|known| known.line.clone().ok()).collect();
-        let are_configured = self
-            .all
-            .iter()
-            .all(|known| known.origin == Origin::Configured);
+        let left: Vec<&Known> = sound.filter(|known| known.line.is_ok()).collect();
+        let configured = |known: &&Known| known.origin == Origin::Configured;
+        let all_configured = self.all.iter().filter(configured).count();
         let mut means = Means {
             // What Nix knows itself need not be said, and may not be by everybody.
-            say: !are_configured || left.len() != self.all.len(),
-            builders: left,
+            say: left.len() != all_configured || !left.iter().all(configured),
+            builders: left
+                .iter()
+                .filter_map(|known| known.line.clone().ok())
+                .collect(),
             emulate,
             remote: self.all().flat_map(Builder::systems).collect(),
             platforms: self.configuration.platforms.clone(),
