@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::world::builder::{Builder, Key, here};
 use crate::world::flake::Flake;
-use crate::world::nixpy::Workplace;
+use crate::world::nixpy::{Workplace, binary};
 use crate::world::program::{Ended, output_of, program, run, wait_for};
 
 const MACHINE_CANNOT: i32 = 3;
@@ -461,6 +461,85 @@ fn builders_that_nix_is_configured_to_use_are_used_and_ssh_reads_its_own_configu
     command.env_remove("NIXPY_BUILDER_KNOWN_HOSTS");
     let ended = run(command.stdin(Stdio::null())).succeeded();
     assert_eq!(machine(&ended).as_deref(), Some("ssh://arm"));
+}
+
+/// A machine whose builds a daemon does, for a user whom it trusts or not.
+const WITH_A_DAEMON: &str = r#"
+place=$0; trusted=$1; binary=$2; flake=$3
+mkdir "$place/nix" "$place/etc" "$place/home" "$place/tmp"
+cp -r "$flake" "$place/flake"
+cp /etc/passwd /etc/group "$place/etc"
+echo "alice:x:2000:2000::$place/home:/bin/sh" >> "$place/etc/passwd"
+echo alice:x:2000: >> "$place/etc/group"
+chown -R 2000:2000 "$place/home" "$place/flake" "$place/tmp"
+chmod 755 "$place"
+printf 'build-users-group =\nsubstituters =\ntrusted-users = root %s\n' "$trusted" > "$place/etc/nix.conf"
+mount --bind "$place/etc/passwd" /etc/passwd
+mount --bind "$place/etc/group" /etc/group
+mount --bind "$place/nix" /nix
+export NIX_CONF_DIR="$place/etc" TMPDIR="$place/tmp"
+nix-daemon > "$place/daemon.log" 2>&1 &
+daemon=$!
+for _ in $(seq 100); do if [ -S /nix/var/nix/daemon-socket/socket ]; then break; fi; sleep 0.1; done
+code=0
+setpriv --reuid 2000 --regid 2000 --clear-groups env HOME="$place/home" USER=alice XDG_STATE_HOME=/dev/null/state \
+  "$binary" run "path:$place/flake#image" --json --layout "$place/home/out" || code=$?
+kill $daemon
+ls "$place/tmp" >&2
+exit $code
+"#;
+
+#[test]
+fn through_a_daemon_builders_are_used_by_users_whom_it_trusts() {
+    let key = Key::new();
+    let builder = Builder::start(&key);
+    let mut setting = Setting::with(&key, &[&builder]);
+    let run_as = |setting: &Setting<'_>, trusted: &str| {
+        let flake = Flake::for_systems(&[ARM], BUILD);
+        let place = tempfile::tempdir().unwrap();
+        let mut command = program("unshare");
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-euc",
+            WITH_A_DAEMON,
+        ]);
+        command
+            .arg(place.path())
+            .arg(trusted)
+            .arg(binary())
+            .arg(flake.folder());
+        let lines: Vec<&str> = setting.lines.iter().map(String::as_str).collect();
+        let known_hosts: Vec<&str> = setting.known_hosts.iter().map(String::as_str).collect();
+        let _conf = here(&mut command, &key, &lines, &known_hosts, false);
+        run(&mut command)
+    };
+    let ended = run_as(&setting, "alice").succeeded();
+    assert_eq!(machine(&ended), Some(builder.uri()), "{ended}");
+    assert!(
+        !ended.stderr.contains("nixpy-ci-ssh-"),
+        "the key is gone: {ended}"
+    );
+
+    let ended = run_as(&setting, "").ended_with(MACHINE_CANNOT);
+    assert!(
+        ended.stderr.contains("takes no builders from this user"),
+        "{ended}"
+    );
+    assert!(
+        ended
+            .stderr
+            .contains("`trusted-users` of /etc/nix/nix.conf"),
+        "{ended}"
+    );
+
+    // Nix 2.8 takes no port, and what knows it here is not the daemon's.
+    setting.lines = vec![format!("{}:2222 {ARM}", builder.uri())];
+    let ended = run_as(&setting, "alice").ended_with(MACHINE_CANNOT);
+    assert!(ended.stderr.contains("cannot be told its port"), "{ended}");
+    assert!(ended.stderr.contains("/root/.ssh/config"), "{ended}");
 }
 
 fn write_private(file: &Path, text: &str) {

@@ -2,7 +2,7 @@
 
 use nixpy_pipeline::report::{Outcome, Report};
 
-use crate::render::{failure_lines, size};
+use crate::render::{failure_lines, fell_lines, size};
 
 /// What was published; nothing if it was nothing.
 pub fn text(report: &Report) -> String {
@@ -19,8 +19,12 @@ pub fn text(report: &Report) -> String {
             0 => "nothing new".to_owned(),
             bytes => format!("{} sent", size(bytes)),
         };
+        let machine = image.machine.iter();
+        let built: String = machine
+            .map(|machine| format!(", built on {machine}"))
+            .collect();
         lines.push(format!(
-            "  {}  {platform:<16} {:>9}, {sent}",
+            "  {}  {platform:<16} {:>9}, {sent}{built}",
             image.digest,
             size(image.compressed_size),
         ));
@@ -71,6 +75,12 @@ pub fn markdown(report: &Report) -> String {
         ));
     }
     let mut blocks: Vec<String> = report.error.iter().cloned().collect();
+    blocks.extend(
+        report
+            .troubles
+            .iter()
+            .map(|fell| fell_lines(fell).join("\n")),
+    );
     blocks.extend(report.failures.iter().map(|f| failure_lines(f).join("\n")));
     for lines in blocks {
         // Longer than any row of backticks that a log may contain.

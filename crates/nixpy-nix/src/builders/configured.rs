@@ -52,6 +52,16 @@ impl Configuration {
     }
 }
 
+/// Asks a store to say what it is; its own, unless another is named.
+pub(super) async fn hello(nix: &Nix) -> Vec<String> {
+    let tells = nix
+        .version()
+        .await
+        .is_ok_and(|version| version.tells_store_info());
+    let verb = if tells { "info" } else { "ping" };
+    ["store", verb].map(str::to_owned).to_vec()
+}
+
 /// What Nix says of its own store.
 #[derive(Default)]
 struct Store {
@@ -61,8 +71,7 @@ struct Store {
 
 /// Every version says `Store URL: …`, newer ones as a message and `Trusted: …` beside it.
 async fn store(nix: &Nix) -> Store {
-    let arguments = ["store", "ping"].map(str::to_owned);
-    let Ok(ended) = run(nix, &arguments, &mut |_| {}).await else {
+    let Ok(ended) = run(nix, &hello(nix).await, &mut |_| {}).await else {
         return Store::default();
     };
     let messages = ended.messages.iter().map(|message| message.text.as_str());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::configured::hello;
 use super::trouble::{Trouble, TroubleKind};
 use super::{Address, Builder, Builders, Known, Origin, host_key};
 use crate::program::Nix;
@@ -37,7 +38,8 @@ impl Builders {
             return Ok(());
         }
         let uri = uri(&known.builder, known.origin);
-        let arguments = ["store", "ping", "--store", &uri].map(str::to_owned);
+        let mut arguments = hello(nix).await;
+        arguments.extend(["--store".to_owned(), uri]);
         let mut ignored = |_| {};
         let called = run(nix, &arguments, &mut ignored);
         let ended = match tokio::time::timeout(PATIENCE, called).await {

@@ -68,17 +68,18 @@ fn a_link_that_is_cut_is_the_machines_fault() {
     assert_eq!(machines.fallen(), ["ssh-ng://root@10.213.11.2"]);
 }
 
+/// Said by Nix 2.34.8.
 #[test]
 fn newer_versions_word_it_differently() {
+    let words = "Nix daemon disconnected unexpectedly (maybe it crashed?)";
     let log = begun()
-        + &error(
-            "error: failed to start SSH connection to 'root@10.213.11.2': Connection reset by peer",
-        )
+        + &error(&format!("error: {words}"))
         + &error(&format!(
-            "error: Cannot build '{DRV}'.\n       Reason: builder failed with exit code 1."
+            "error: Cannot build '{DRV}'.\n       Reason: builder failed with exit code 1.\n       Output paths:\n         \
+             /nix/store/gq5wrnw3c65p35437h98vxi0z33hmiqr-lost"
         ));
     let (machines, troubles) = troubles(&log);
-    assert_eq!(troubles[0].trouble.kind, TroubleKind::Lost, "{troubles:?}");
+    assert_eq!(troubles[0].trouble, Trouble::new(TroubleKind::Lost, words));
     assert_eq!(machines.faults().len(), 1);
 }
 
@@ -149,6 +150,18 @@ fn a_daemon_that_takes_no_builders_is_told() {
     let (machines, troubles) = troubles(&log);
     assert_eq!(troubles[0].trouble.kind, TroubleKind::NotAllowed);
     assert_eq!(machines.fallen().len(), 2);
+}
+
+#[test]
+fn one_that_nix_has_not_even_asked_is_one_it_has_not_heard_of() {
+    let now = Instant::now();
+    let mut machines = machines(now);
+    assert_eq!(machines.overlooked("riscv64-linux"), None);
+    let told = machines.overlooked("aarch64-linux").unwrap();
+    assert_eq!(told.trouble.kind, TroubleKind::NotAllowed);
+    assert_eq!(machines.fallen().len(), 2);
+    let (mut machines, _) = troubles(&begun());
+    assert_eq!(machines.overlooked("aarch64-linux"), None);
 }
 
 #[test]
