@@ -112,7 +112,7 @@ impl Drop for Running {
         // No identifier: it has been waited for, and the number may be another's by now.
         let Some(id) = self.0.id() else { return };
         let id = i32::try_from(id).ok().and_then(Pid::from_raw);
-        if !id.is_some_and(|id| kill_process(id, Signal::TERM).is_ok()) {
+        if id.is_none_or(|id| kill_process(id, Signal::TERM).is_err()) {
             let _ = self.0.start_kill();
         }
     }

@@ -11,6 +11,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::builders::{Address, SshAddress};
 
+/// Whether this machine shows its processes, as Linux does.
+pub(super) fn are_seen() -> bool {
+    fs::exists("/proc/self/stat").unwrap_or(false)
+}
+
 /// Ends all that there are; how many.
 pub(super) fn end(address: &Address) -> usize {
     let Address::Ssh(address) = address else {

@@ -269,6 +269,7 @@ async fn call<F: FnMut(BuildEvent<'_>) + Send>(
     let running = run(nix, arguments, &mut on_event);
     tokio::pin!(running);
     let mut looks = tokio::time::interval(LOOK_EVERY);
+    let are_ours = !means.through_daemon && connections::are_seen();
     loop {
         tokio::select! {
             ended = &mut running => {
@@ -278,15 +279,15 @@ async fn call<F: FnMut(BuildEvent<'_>) + Send>(
             _ = looks.tick() => {
                 let mut hearing = lock(hearing);
                 for builder in hearing.machines.silent(Instant::now(), means.silence) {
-                    // A daemon's connections cannot be ended: the call has to be.
-                    if connections::end(&builder.address) == 0 && !means.through_daemon {
+                    if are_ours && connections::end(&builder.address) == 0 {
                         hearing.machines.is_idle(&builder);
                         continue;
                     }
                     let words = format!("nothing was heard of it for {} s", means.silence.as_secs());
                     let trouble = hearing.machines.fell(&builder, Trouble::new(TroubleKind::Silent, words.clone()));
                     hearing.fallen(trouble);
-                    if means.through_daemon {
+                    // Out of reach, so all of it has to end.
+                    if !are_ours {
                         return Ok(Some(words));
                     }
                 }

@@ -68,6 +68,41 @@ fn a_link_that_is_cut_is_the_machines_fault() {
     assert_eq!(machines.fallen(), ["ssh-ng://root@10.213.11.2"]);
 }
 
+/// Of a machine whose cable was pulled, over `ssh` and over `ssh-ng`.
+#[test]
+fn what_two_versions_have_said_of_it_is_recognised() {
+    for (version, words) in [
+        ("2.8.0", "Timeout, server 10.213.11.2 not responding."),
+        (
+            "2.34.8",
+            "Nix daemon disconnected unexpectedly (maybe it crashed?)",
+        ),
+    ] {
+        let file = format!(
+            "{}/tests/fixtures/{version}/builder-lost.internal-json.log",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let now = Instant::now();
+        let builders = Builder::parse_all(
+            "ssh://root@10.213.11.2\nssh-ng://root@10.213.11.2",
+            &|_| unreachable!(),
+        );
+        let mut machines = Machines::new(&builders.unwrap(), now);
+        let heard = events(&std::fs::read_to_string(file).unwrap());
+        let troubles: Vec<_> = heard
+            .iter()
+            .filter_map(|event| machines.observe(event, now))
+            .collect();
+        assert_eq!(troubles.len(), 1, "{version}: {troubles:?}");
+        assert_eq!(
+            troubles[0].trouble,
+            Trouble::new(TroubleKind::Lost, words),
+            "{version}"
+        );
+        assert_eq!(machines.faults().len(), 1);
+    }
+}
+
 /// Said by Nix 2.34.8.
 #[test]
 fn newer_versions_word_it_differently() {
