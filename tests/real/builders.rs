@@ -419,6 +419,32 @@ fn a_machine_that_hangs_is_given_up_after_the_time_that_was_set() {
 }
 
 #[test]
+fn what_is_built_here_goes_on_while_a_machine_is_given_up() {
+    let key = Key::new();
+    let (slow, quick) = (Builder::slow(&key), Builder::start(&key));
+    let (sleep, script) = slowly();
+    let script = format!("case $system in x86_64-linux) sleep 12;; esac; {script}");
+    let flake = Flake::for_systems(&["x86_64-linux", ARM], &script);
+    let (at, mut setting) = (Workplace::new(), Setting::with(&key, &[&slow, &quick]));
+    setting.lines[0] += " - 1 10";
+    setting.more = vec!["--builder-silence", "4s"];
+    let (ended, _) = setting.run_until(&sleep, |_| slow.freeze(), &at, &flake);
+    let ended = ended.succeeded();
+    let platforms = ended.json()["platforms"].as_array().unwrap().clone();
+    let machines: Vec<_> = platforms
+        .iter()
+        .map(|one| one["machine"].as_str())
+        .collect();
+    assert_eq!(machines, [Some(&*quick.uri()), None], "{ended}");
+    // Here once; at each of the machines as we tell it, and as they do.
+    let builds = ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains("build small-image"));
+    assert_eq!(builds.count(), 1 + 2 + 2, "{ended}");
+}
+
+#[test]
 fn builders_that_nix_is_configured_to_use_are_used_and_ssh_reads_its_own_configuration() {
     let key = Key::new();
     let builder = Builder::start(&key);

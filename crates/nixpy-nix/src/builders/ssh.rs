@@ -23,8 +23,9 @@ use super::{Address, SshAddress};
 const PREFIX: &str = "nixpy-ci-ssh-";
 const LOCK: &str = "lock";
 
-/// A link that is dead is noticed after three unanswered questions, in some 20 seconds.
-const PATIENCE: &str = "  ConnectTimeout 8\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n";
+/// A machine that is off is noticed before our own patience ends, so that ssh says why; a
+/// link that is dead, after three unanswered questions, in some 20 seconds.
+const PATIENCE: &str = "  ConnectTimeout 6\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n";
 
 /// The folder; dropping it removes it.
 #[derive(Debug)]

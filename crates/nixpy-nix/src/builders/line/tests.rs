@@ -131,3 +131,88 @@ fn nix_may_leave_out_the_port_when_it_names_a_builder() {
         assert!(!builder.address.is_called(other), "{other}");
     }
 }
+
+mod properties {
+    use proptest::collection::btree_set;
+    use proptest::option::of;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn address() -> impl Strategy<Value = Address> {
+        let scheme = prop_oneof![Just(Scheme::Ssh), Just(Scheme::SshNg)];
+        let host = prop_oneof!["[a-z0-9][a-z0-9.-]{0,20}", "[0-9a-f]{1,4}::[0-9a-f]{1,4}"];
+        let parts = (
+            scheme,
+            of("[a-z][a-z0-9_-]{0,8}"),
+            host,
+            of(1_u16..),
+            of("[a-z=&]{1,12}"),
+        );
+        parts.prop_map(|(scheme, user, host, port, parameters)| {
+            Address::Ssh(SshAddress {
+                scheme,
+                user,
+                host,
+                port,
+                parameters,
+            })
+        })
+    }
+
+    fn builder() -> impl Strategy<Value = Builder> {
+        let words = || btree_set("[a-z0-9]{1,8}", 0..3);
+        let systems = btree_set("[a-z][a-z0-9_]{0,6}-[a-z]{1,6}", 0..3);
+        let systems =
+            systems.prop_map(|names| names.iter().map(|name| name.parse().unwrap()).collect());
+        let key = of("ssh-[a-z0-9]{1,8} [A-Za-z0-9]{16}");
+        let numbers = (
+            any::<u32>(),
+            (1_u16..).prop_map(|speed| f32::from(speed) / 8.0),
+        );
+        let parts = (
+            address(),
+            systems,
+            of("/[a-z/]{1,12}"),
+            numbers,
+            words(),
+            words(),
+            key,
+        );
+        parts.prop_map(
+            |(address, systems, key_file, (max_jobs, speed), features, mandatory, host_key)| {
+                Builder {
+                    address,
+                    systems,
+                    key_file: key_file.map(PathBuf::from),
+                    max_jobs,
+                    speed,
+                    features,
+                    mandatory,
+                    host_key,
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn every_builder_is_read_as_it_was_written(builder in builder()) {
+            prop_assert_eq!(parse(&builder.to_string()), Ok(vec![builder]));
+        }
+
+        #[test]
+        fn no_text_is_too_much(text in "[-@:/?\\[\\]a1 ;#\\n,\\PC]{0,60}") {
+            let _ = parse(&text);
+        }
+
+        /// Else it would be one of its options.
+        #[test]
+        fn nothing_that_begins_with_a_dash_reaches_ssh(text in "(ssh://)?[a-]{0,3}@?\\[?-[a-z=]{1,9}") {
+            if let Ok(Address::Ssh(ssh)) = text.parse() {
+                prop_assert!(!ssh.host.starts_with('-'));
+                prop_assert!(!ssh.user.is_some_and(|user| user.starts_with('-')));
+            }
+        }
+    }
+}
