@@ -325,7 +325,7 @@ fn a_machine_that_is_down_is_told_and_what_it_would_build_is_emulated_where_that
     for words in [
         "it does not answer in time",
         "nothing here can build for aarch64-linux",
-        "--builders",
+        "in `builders`",
     ] {
         assert!(ended.stderr.contains(words), "{words}: {ended}");
     }
@@ -416,6 +416,22 @@ fn a_machine_that_hangs_is_given_up_after_the_time_that_was_set() {
         );
         assert!(took < Duration::from_secs(20), "{took:?}");
     }
+}
+
+#[test]
+fn a_build_whose_machine_has_a_full_disk_goes_on_at_another_one() {
+    let key = Key::new();
+    let (small, large) = (Builder::small(&key), Builder::start(&key));
+    let script = "head -c 30000000 /dev/zero > $out; cat $archive > $out";
+    let (at, flake) = (Workplace::new(), Flake::for_systems(&[ARM], script));
+    let mut setting = Setting::with(&key, &[&small, &large]);
+    setting.lines[0] += " - 1 10";
+    let ended = setting.run(&at, &flake).succeeded();
+    assert_eq!(machine(&ended), Some(large.uri()), "{ended}");
+    let told = troubles(&ended);
+    assert_eq!(told.len(), 1, "{ended}");
+    assert_eq!(told[0].0, small.uri());
+    assert!(told[0].1.starts_with("its disk is full"), "{told:?}");
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub struct Builder {
 /// In a mount namespace of its own: its store, and a place for what sshd wants.
 const START: &str = r#"
 mount --bind "$0/nix" /nix
+if [ -e "$0/small" ]; then mount -t tmpfs -o size=24m tmpfs /nix; fi
 mount -t tmpfs tmpfs /run
 mkdir /run/sshd
 exec "$1" -D -e -f "$0/sshd_config"
@@ -78,6 +79,14 @@ impl Builder {
                 "extra-sandbox-paths = /slow={}\n",
                 dir.join("slow").display()
             )
+        })
+    }
+
+    /// The same, with a disk that is soon full: 24 MB.
+    pub fn small(key: &Key) -> Self {
+        Self::with(key, |dir| {
+            File::create(dir.join("small")).unwrap();
+            String::new()
         })
     }
 
