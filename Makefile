@@ -12,6 +12,7 @@ DEMO = path:$(CURDIR)/examples/hermetic
 # Debian packages. Nix and qemu are not among them: `nixpy-ci setup` brings those.
 TO_BUILD = $(if $(shell command -v cc),,build-essential) binutils file
 TO_FETCH = python3 python3-pip
+# Of openssh-server the program is wanted; where systemd runs, its package starts one as well.
 TO_TEST = crun curl docker-registry iproute2 openssh-server podman procps skopeo
 
 # $(call install,PACKAGES): those that are missing, by apt-get.

@@ -505,6 +505,40 @@ fn builders_that_nix_is_configured_to_use_are_used_and_ssh_reads_its_own_configu
     assert_eq!(machine(&ended).as_deref(), Some("ssh://arm"));
 }
 
+#[test]
+fn an_agent_opens_builders_as_it_opens_everything() {
+    let key = Key::new();
+    let builder = Builder::start(&key);
+    let (at, flake) = (Workplace::new(), Flake::for_systems(&[ARM], BUILD));
+    let files = tempfile::tempdir().unwrap();
+    let (socket, file) = (files.path().join("agent"), files.path().join("key"));
+    write_private(&file, &key.text());
+    let mut agent = program("ssh-agent")
+        .stdout(Stdio::null())
+        .arg("-D")
+        .arg("-a")
+        .arg(&socket)
+        .spawn()
+        .unwrap();
+    wait_for("the agent", Duration::from_secs(10), || {
+        socket.exists().then_some(())
+    });
+    run(program("ssh-add")
+        .arg("-q")
+        .arg(&file)
+        .env("SSH_AUTH_SOCK", &socket))
+    .succeeded();
+    fs::remove_file(file).unwrap();
+    let (mut command, _conf) = Setting::with(&key, &[&builder]).command(&at, &flake);
+    command
+        .env_remove("NIXPY_BUILDER_SSH_KEY")
+        .env("SSH_AUTH_SOCK", &socket);
+    let ended = run(&mut command);
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert_eq!(machine(&ended.succeeded()), Some(builder.uri()));
+}
+
 /// A machine whose builds a daemon does, for a user whom it trusts or not.
 const WITH_A_DAEMON: &str = r#"
 place=$0; trusted=$1; binary=$2; flake=$3
@@ -536,6 +570,7 @@ fn through_a_daemon_builders_are_used_by_users_whom_it_trusts() {
     let key = Key::new();
     let builder = Builder::start(&key);
     let mut setting = Setting::with(&key, &[&builder]);
+    setting.known_hosts = vec![hashed(&builder.known_host())];
     let run_as = |setting: &Setting<'_>, trusted: &str| {
         let flake = Flake::for_systems(&[ARM], BUILD);
         let place = tempfile::tempdir().unwrap();
@@ -582,6 +617,17 @@ fn through_a_daemon_builders_are_used_by_users_whom_it_trusts() {
     let ended = run_as(&setting, "alice").ended_with(MACHINE_CANNOT);
     assert!(ended.stderr.contains("cannot be told its port"), "{ended}");
     assert!(ended.stderr.contains("/root/.ssh/config"), "{ended}");
+}
+
+/// A line of known hosts that does not tell the name.
+fn hashed(line: &str) -> String {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("known_hosts");
+    fs::write(&file, format!("{line}\n")).unwrap();
+    output_of("ssh-keygen", ["-H", "-f", file.to_str().unwrap()]);
+    let line = fs::read_to_string(file).unwrap();
+    assert!(line.starts_with("|1|"), "{line}");
+    line.trim().to_owned()
 }
 
 fn write_private(file: &Path, text: &str) {

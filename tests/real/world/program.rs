@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 16] = [
+const PACKAGES: [(&str, &str); 18] = [
     ("cp", "coreutils"),
     ("curl", "curl"),
     ("docker-registry", "docker-registry"),
@@ -20,6 +20,8 @@ const PACKAGES: [(&str, &str); 16] = [
     ("podman", "podman and crun"),
     ("script", "bsdutils"),
     ("skopeo", "skopeo"),
+    ("ssh-add", "openssh-client"),
+    ("ssh-agent", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("sshd", "openssh-server"),
     ("unshare", "util-linux"),

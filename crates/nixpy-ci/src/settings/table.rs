@@ -450,3 +450,22 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default("auto"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hidden_in_every_spelling_that_is_read() {
+        let hidden: Vec<String> = secret_variables().collect();
+        for name in [
+            "NIXPY_PASSWORD",
+            "INPUT_PASSWORD",
+            "NIXPY_BUILDER_SSH_KEY",
+            "INPUT_BUILDER_SSH_KEY",
+            "INPUT_BUILDER-SSH-KEY",
+        ] {
+            assert!(hidden.iter().any(|variable| variable == name), "{name}");
+        }
+    }
+}

@@ -70,13 +70,12 @@ fn a_link_that_is_cut_is_the_machines_fault() {
 
 /// Of a machine whose cable was pulled, over `ssh` and over `ssh-ng`.
 #[test]
-fn what_two_versions_have_said_of_it_is_recognised() {
+fn what_three_versions_have_said_of_it_is_recognised() {
+    let disconnected = "Nix daemon disconnected unexpectedly (maybe it crashed?)";
     for (version, words) in [
         ("2.8.0", "Timeout, server 10.213.11.2 not responding."),
-        (
-            "2.34.8",
-            "Nix daemon disconnected unexpectedly (maybe it crashed?)",
-        ),
+        ("2.26.3", disconnected),
+        ("2.34.8", disconnected),
     ] {
         let file = format!(
             "{}/tests/fixtures/{version}/builder-lost.internal-json.log",
@@ -103,7 +102,7 @@ fn what_two_versions_have_said_of_it_is_recognised() {
     }
 }
 
-/// Said by Nix 2.34.8.
+/// As Nix 2.34.8 words it.
 #[test]
 fn newer_versions_word_it_differently() {
     let words = "Nix daemon disconnected unexpectedly (maybe it crashed?)";
