@@ -77,10 +77,10 @@ pub enum BuildersError {
         /// Why.
         source: std::io::Error,
     },
-    /// Two builders are one to Nix.
+    /// Two builders are one to ssh, which is told one port for each name.
     #[error(
-        "the builders {0} and {1} differ in nothing but the port, which Nix does not see: give one of them \
-         another name in ~/.ssh/config (Host, HostName, Port), and use that"
+        "the builders {0} and {1} have one name and two ports: give one of them a name of its own in \
+         ~/.ssh/config (Host, HostName, Port), and use that"
     )]
     Alike(String, String),
 }
@@ -249,14 +249,39 @@ impl Builders {
 }
 
 fn alike(builders: &[Builder]) -> Result<(), BuildersError> {
+    let place = |builder: &Builder| match &builder.address {
+        Address::Ssh(ssh) => Some((ssh.host.clone(), ssh.port)),
+        Address::Other(_) => None,
+    };
     for (index, one) in builders.iter().enumerate() {
-        let place = one.address.clone().without_port().name();
+        let Some((host, port)) = place(one) else {
+            continue;
+        };
         let is_alike = |other: &&Builder| {
-            other.address.clone().without_port().name() == place && other.name() != one.name()
+            place(other).is_some_and(|(its_host, its_port)| its_host == host && its_port != port)
         };
         if let Some(other) = builders[..index].iter().find(is_alike) {
             return Err(BuildersError::Alike(other.name(), one.name()));
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_name_with_two_ports_is_refused_whatever_the_protocol_and_the_user() {
+        for (lines, is_refused) in [
+            ("ssh://arm:22\nssh-ng://root@arm:2222", true),
+            ("ssh://arm\nssh://arm:2222", true),
+            ("ssh://arm:2222\nssh-ng://root@arm:2222", false),
+            ("ssh://arm:22\nssh://other:2222", false),
+        ] {
+            let builders = Builder::parse_all(lines, &|_| unreachable!()).unwrap();
+            assert_eq!(alike(&builders).is_err(), is_refused, "{lines}");
+        }
+    }
 }
