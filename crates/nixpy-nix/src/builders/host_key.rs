@@ -68,6 +68,7 @@ pub(super) async fn shown(address: &SshAddress, ssh: &Ssh, nix: &Nix, said: &[St
         command.args(["-l", user]);
     }
     command.args(["--", &address.host, "true"]);
+    command.kill_on_drop(true);
     // It is refused, as it should be; what counts is what it noted before.
     let _ = tokio::time::timeout(PATIENCE, command.output()).await;
     HostKey {
