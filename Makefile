@@ -12,7 +12,8 @@ DEMO = path:$(CURDIR)/examples/hermetic
 # Debian packages. Nix and qemu are not among them: `nixpy-ci setup` brings those.
 TO_BUILD = $(if $(shell command -v cc),,build-essential) binutils file
 TO_FETCH = python3 python3-pip
-TO_TEST = crun curl docker-registry git mmdebstrap podman procps skopeo
+# Of openssh-server the program is wanted; where systemd runs, its package starts one as well.
+TO_TEST = crun curl docker-registry git iproute2 mmdebstrap openssh-server podman procps skopeo
 
 # $(call install,PACKAGES): those that are missing, by apt-get.
 define install

@@ -10,6 +10,7 @@
 mod architecture;
 mod archives;
 mod bad_inputs;
+mod builders;
 mod credentials;
 mod destinations;
 mod doctor;

@@ -11,6 +11,7 @@
 
 mod world;
 
+mod builders;
 mod builds;
 mod cancelling;
 mod crossing;

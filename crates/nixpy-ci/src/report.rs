@@ -8,7 +8,7 @@ use nixpy_pipeline::result::RunResult;
 use nixpy_pipeline::smoke::Verdict;
 
 use crate::print;
-use crate::render::{Renderer, failure_lines, line, size, smoke};
+use crate::render::{Renderer, failure_lines, fell_lines, line, size, smoke};
 use crate::settings::Output;
 
 /// Writes and prints it as the settings say; `false` if it could not be written.
@@ -97,8 +97,12 @@ pub fn text(report: &Report) -> String {
             Some(Verdict::Untested) => ", untested",
             _ => "",
         };
+        let machine = image.machine.iter();
+        let built: String = machine
+            .map(|machine| format!(", built on {machine}"))
+            .collect();
         lines.push(format!(
-            "  {}  {platform:<16} {:>9}, {sent}{tested}",
+            "  {}  {platform:<16} {:>9}, {sent}{built}{tested}",
             image.digest,
             size(image.compressed_size),
         ));
@@ -173,6 +177,12 @@ pub fn markdown(report: &Report) -> String {
         add(&format!("{before}- smoke test: `{}`", code(&verdict)));
     }
     let mut blocks: Vec<String> = report.error.iter().cloned().collect();
+    blocks.extend(
+        report
+            .troubles
+            .iter()
+            .map(|fell| fell_lines(fell).join("\n")),
+    );
     let failed = report
         .platforms
         .iter()

@@ -7,6 +7,7 @@
 //! - [`fingerprint`]: whether the answer would still be the same; [`source`]: of which tree it is
 //! - [`prove`](mod@prove): whether a system is really built, here or on a builder
 //! - [`build`]: one `nix build` over all of it, and whose fault a failure is
+//! - [`builders`]: other machines that build, how they are reached, and what is wrong with them
 //! - [`log`]: what Nix says while it works, as events
 //! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know,
 //!   and small files out of their archives (`nar`)
@@ -22,6 +23,7 @@ pub mod abilities;
 mod as_text;
 mod base32;
 pub mod build;
+pub mod builders;
 pub mod cache;
 pub mod derivation;
 pub mod error;

@@ -1,11 +1,15 @@
 //! The `nix` program: where it is, which options every call gets, which version it is.
 //!
 //! Finding it starts no process: one start costs 15 to 50 ms, and an evaluation
-//! tells the version on its way. Its environment is ours. Anything said to it goes
+//! tells the version on its way. Its environment is ours, but for secrets. Anything said to it goes
 //! through the private `run` module.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
+
+use tokio::process::Command;
 
 use crate::error::{NixError, NixErrorKind};
 use crate::version::NixVersion;
@@ -16,7 +20,7 @@ pub struct Nix {
     program: PathBuf,
     options: Vec<(String, String)>,
     hidden: Vec<String>,
-    variables: Vec<(String, String)>,
+    variables: Vec<(&'static str, String)>,
     version: Arc<OnceLock<NixVersion>>,
 }
 
@@ -33,10 +37,7 @@ impl Nix {
     ///
     /// # Errors
     /// [`NixErrorKind::Missing`] when there is none.
-    pub fn find_in(
-        explicit: Option<&Path>,
-        search_path: &std::ffi::OsStr,
-    ) -> Result<Self, NixError> {
+    pub fn find_in(explicit: Option<&Path>, search_path: &OsStr) -> Result<Self, NixError> {
         let found = match explicit {
             Some(program) => Some(program.to_owned()).filter(|program| program.is_file()),
             None => std::env::split_paths(search_path)
@@ -79,19 +80,31 @@ impl Nix {
         self
     }
 
-    /// The same program, called with these variables beside our environment.
+    /// The same program, called with this variable set.
     #[must_use]
-    pub fn with_variables(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.variables.extend(variables);
+    pub fn with_variable(mut self, name: &'static str, value: String) -> Self {
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value));
         self
     }
 
-    pub(crate) fn variables(&self) -> &[(String, String)] {
-        &self.variables
+    /// The program, to be given arguments.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = self.other_program(&self.program);
+        for (name, value) in &self.variables {
+            command.env(name, value);
+        }
+        command
     }
 
-    pub(crate) fn hidden(&self) -> &[String] {
-        &self.hidden
+    /// A program that Nix needs too, which is to know as little of our environment.
+    pub(crate) fn other_program(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        for name in &self.hidden {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null());
+        command
     }
 
     /// Where the program is.
@@ -112,9 +125,9 @@ impl Nix {
         if let Some(version) = self.version.get() {
             return Ok(version);
         }
-        let spawned = tokio::process::Command::new(&self.program)
+        let spawned = self
+            .command()
             .arg("--version")
-            .stdin(std::process::Stdio::null())
             .kill_on_drop(true)
             .output()
             .await;

@@ -29,7 +29,7 @@ pub enum Where<'a> {
     Here,
     /// On this remote builder alone: its line, as a machines file has it. A daemon takes
     /// it only from users it trusts. What ssh needs from the environment is given by
-    /// [`Nix::with_variables`].
+    /// [`crate::builders::Builders::nix`].
     Builder(&'a str),
 }
 

@@ -6,8 +6,9 @@
 //! and ssh can still ask for a passphrase. A dropped call sends it `SIGTERM`, upon
 //! which Nix ends its builders; a killed Nix would leave them behind.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Child;
 
@@ -72,21 +73,12 @@ pub(crate) async fn run_for_bytes(
     at_most: u64,
     on_event: OnEvent<'_>,
 ) -> Result<Ended<Vec<u8>>, NixError> {
-    let mut command = tokio::process::Command::new(nix.program());
-    for name in nix.hidden() {
-        command.env_remove(name);
-    }
-    for (name, value) in nix.variables() {
-        command.env(name, value);
-    }
+    let mut command = nix.command();
     command
         .args(nix.common_arguments())
         .args(["--log-format", "internal-json"])
         .args(arguments);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     tracing::debug!(program = %nix.program().display(), ?arguments, "calling nix");
 
     let mut running = Running(command.spawn().map_err(|cause| nix.did_not_start(cause))?);
@@ -119,13 +111,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         // No identifier: it has been waited for, and the number may be another's by now.
         let Some(id) = self.0.id() else { return };
-        // Signals other than SIGKILL need unsafe code or one more dependency; every
-        // system that has Nix also has `kill`.
-        let asked = Command::new("kill")
-            .args(["-TERM", &id.to_string()])
-            .stderr(Stdio::null())
-            .status();
-        if !asked.is_ok_and(|status| status.success()) {
+        let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+        if id.is_none_or(|id| kill_process(id, Signal::TERM).is_err()) {
             let _ = self.0.start_kill();
         }
     }

@@ -3,7 +3,6 @@
 //! what is built, and the error, if there is one, comes from Python.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use crate::flake_ref::FlakeRef;
 use crate::program::Nix;
@@ -28,15 +27,11 @@ pub async fn untracked_files(nix: &Nix, flake: &FlakeRef) -> Result<Vec<PathBuf>
     let (Some(_), Some(folder)) = (flake.repository(), flake.local_dir()) else {
         return Ok(Vec::new());
     };
-    let mut git = tokio::process::Command::new("git");
-    for name in nix.hidden() {
-        git.env_remove(name);
-    }
-    let listed = git
+    let listed = nix
+        .other_program("git")
         .arg("-C")
         .arg(folder)
         .args(["ls-files", "--others", "--exclude-standard", "-z"])
-        .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
         .await

@@ -66,6 +66,16 @@ impl NixVersion {
         self.flavour != Flavour::Lix && (self.major, self.minor) >= (2, 20)
     }
 
+    /// `nix store ping` is `nix store info` since 2.19; Lix branched off before that.
+    pub(crate) fn tells_store_info(&self) -> bool {
+        self.flavour != Flavour::Lix && (self.major, self.minor) >= (2, 19)
+    }
+
+    /// Since 2.31 a store's address may name a port; Lix had not followed by 2.94.
+    pub(crate) fn takes_ports(&self) -> bool {
+        self.flavour != Flavour::Lix && (self.major, self.minor) >= (2, 31)
+    }
+
     /// Nix from 2.34 wants to be told which JSON it should write; Lix, which has
     /// high minor numbers too, knows no such flag.
     pub(crate) fn has_json_formats(&self) -> bool {

@@ -1,19 +1,49 @@
-//! One `nix build` over all jobs of a plan.
+//! One `nix build` over all jobs of a plan, here and on other machines.
 
-use nixpy_nix::build::{self, BuildOptions, BuildRequest, BuildResult, Culprit};
+use std::collections::BTreeMap;
+
+use nixpy_nix::build::{self, BuildEvent, BuildOptions, BuildRequest, BuildResult, Culprit, Means};
+use nixpy_nix::builders::Trouble;
 use nixpy_nix::log::failures::FailureReason;
 use nixpy_nix::{Nix, NixError, StorePath, System};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, OnEvent};
 use crate::inputs::Inputs;
-use crate::plan::{Job, Plan};
+use crate::look::Asked;
+use crate::plan::{Host, Job, Plan, Strategy};
 
 /// What became of the jobs.
 #[derive(Debug, Default)]
 pub struct Built {
     /// Why jobs failed; nothing failed if it is empty.
     pub failures: Vec<BuildFailure>,
+    /// Builders that were not used, or not to the end.
+    pub troubles: Vec<BuilderFell>,
+    /// Of outputs that were built just now on another machine, on which.
+    pub machines: BTreeMap<StorePath, String>,
+}
+
+/// A builder that is not used, or not any more.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BuilderFell {
+    /// What people call it.
+    pub builder: String,
+    /// What happened, with its own words.
+    pub what: String,
+    /// What to do about it, where that is known.
+    pub cure: Option<String>,
+}
+
+impl BuilderFell {
+    fn new(builder: &str, trouble: &Trouble) -> Self {
+        Self {
+            builder: builder.to_owned(),
+            what: trouble.to_string(),
+            cure: trouble.cure(),
+        }
+    }
 }
 
 /// A derivation that failed, and the platforms that lack an image because of it.
@@ -38,7 +68,7 @@ pub struct BuildFailure {
     pub log_command: Option<String>,
 }
 
-/// Builds everything that is planned.
+/// Builds everything that is planned, on this machine and on the builders that were asked.
 ///
 /// # Errors
 /// Nix could not get as far as building. A build that fails is an outcome.
@@ -46,22 +76,49 @@ pub async fn build(
     nix: &Nix,
     inputs: &Inputs,
     plan: &Plan,
+    host: &Host,
+    asked: Option<&Asked>,
     on_event: &OnEvent<'_>,
 ) -> Result<Built, NixError> {
+    let mut troubles = Vec::new();
+    for (builder, answer) in asked.iter().flat_map(|asked| &asked.answers) {
+        if let Err(trouble) = answer {
+            let fell = BuilderFell::new(&builder.name(), trouble);
+            on_event(Event::BuilderFell(&fell));
+            troubles.push(fell);
+        }
+    }
+    let emulate = emulated(plan);
+    let (nix, means) = match asked {
+        None => (nix.clone(), Means::here(host.platforms.clone(), emulate)),
+        Some(Asked { builders, answers }) => (builders.nix(nix), builders.means(answers, emulate)),
+    };
     let requests: Vec<BuildRequest> = plan.jobs.iter().map(request).collect();
     let options = BuildOptions {
         keep_going: inputs.keep_going,
+        means,
         ..BuildOptions::default()
     };
-    let outcome = build::build(nix, &requests, &options, |event| {
-        on_event(Event::Nix(&event));
+    let outcome = build::build(&nix, &requests, &options, |event| match event {
+        BuildEvent::Said(event) => on_event(Event::Nix(event)),
+        BuildEvent::Fallen(fallen) => {
+            let fell = BuilderFell::new(&fallen.builder, &fallen.trouble);
+            on_event(Event::BuilderFell(&fell));
+        }
     })
     .await?;
+    let fallen = outcome.troubles.iter();
+    troubles.extend(fallen.map(|fallen| BuilderFell::new(&fallen.builder, &fallen.trouble)));
 
+    let mut machines = BTreeMap::new();
     let mut failures: Vec<BuildFailure> = Vec::new();
     for (job, result) in plan.jobs.iter().zip(&outcome.results) {
-        let BuildResult::Failed(failure) = result else {
-            continue;
+        let failure = match result {
+            BuildResult::Failed(failure) => failure,
+            BuildResult::Built { machine, .. } => {
+                machines.extend(machine.clone().map(|machine| (job.output.clone(), machine)));
+                continue;
+            }
         };
         for culprit in &failure.culprits {
             match failures
@@ -76,7 +133,26 @@ pub async fn build(
     for failure in &failures {
         on_event(Event::BuildFailed(failure));
     }
-    Ok(Built { failures })
+    Ok(Built {
+        failures,
+        troubles,
+        machines,
+    })
+}
+
+/// What is to be emulated, though there may be builders.
+fn emulated_here(plan: &Plan) -> Vec<System> {
+    let jobs = plan.jobs.iter();
+    let emulated = jobs.filter(|job| job.strategy == Strategy::Emulated);
+    emulated.map(|job| job.builds_on().clone()).collect()
+}
+
+/// What this machine may emulate where no builder is left.
+fn emulated(plan: &Plan) -> Vec<System> {
+    let may_be =
+        |job: &&Job| [Some(job.strategy), job.fallback].contains(&Some(Strategy::Emulated));
+    let jobs = plan.jobs.iter().filter(may_be);
+    jobs.map(|job| job.builds_on().clone()).collect()
 }
 
 fn request(job: &Job) -> BuildRequest {
@@ -107,7 +183,8 @@ fn cure(reason: &FailureReason) -> Option<String> {
     match reason {
         FailureReason::NoBuilder { system, .. } => Some(format!(
             "run `nixpy-ci setup`, or add --setup, to let this machine emulate {system}; \
-             or add a builder for it to Nix's `builders`"
+             or name a machine that builds it, in `builders`: 'ssh-ng://root@HOST {system}', with its key in \
+             NIXPY_BUILDER_SSH_KEY and its host key in `builder-known-hosts`"
         )),
         _ => None,
     }

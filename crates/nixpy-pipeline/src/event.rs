@@ -4,7 +4,7 @@
 use nixpy_nix::log::LogEvent;
 use nixpy_oci::publish::LayerEvent;
 
-use crate::build::BuildFailure;
+use crate::build::{BuildFailure, BuilderFell};
 use crate::plan::Plan;
 use crate::report::PlatformReport;
 
@@ -32,6 +32,8 @@ pub enum Event<'a> {
     Planned(&'a Plan),
     /// Nix said something while evaluating or building.
     Nix(&'a LogEvent),
+    /// A builder is not used, or not any more.
+    BuilderFell(&'a BuilderFell),
     /// A derivation failed.
     BuildFailed(&'a BuildFailure),
     /// A layer is in place.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use nixpy_nix::builders::BuilderSettings;
 use nixpy_nix::{AttrPath, FlakeRef, System};
 use nixpy_oci::compress::Compression;
 use nixpy_oci::name::{Repository, Tag};
@@ -59,6 +60,8 @@ pub struct Inputs {
     pub now: SystemTime,
     /// Where answers of flakes are kept between runs, if they are.
     pub memo_dir: Option<PathBuf>,
+    /// Other machines that build, beside those that Nix is configured to use.
+    pub builders: BuilderSettings,
     /// Where large layers wait to be sent to a registry.
     pub temp_dir: PathBuf,
 }

@@ -2,18 +2,21 @@
 //! do for other systems, which builders answer.
 //!
 //! The cheapest is asked first, and nothing that could not change the plan: where all
-//! outputs are here, no process is started.
+//! outputs are here, no process is started, and no builder is asked that builds for none
+//! of the systems in question.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nixpy_nix::abilities::{Abilities, Builds, Emulation as Found};
+use nixpy_nix::builders::{Answer, Builder, Builders, BuildersError};
 use nixpy_nix::cache::Caches;
 use nixpy_nix::machine::{Environment, Root, foreign_programs};
 use nixpy_nix::{Nix, StorePath, System};
 
+use crate::inputs::Inputs;
 use crate::offer::Offered;
-use crate::plan::{Emulation, Host};
+use crate::plan::{Emulation, Host, KnownBuilder};
 
 /// For all caches together. To know saves time, and Nix asks them again in any case.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -38,13 +41,33 @@ struct Missing {
     builds: System,
 }
 
+/// What was seen.
+pub struct Seen {
+    /// What the plan depends on.
+    pub host: Host,
+    /// Builders, if there are any that matter.
+    pub asked: Option<Asked>,
+}
+
+/// Builders, and what those said that were asked.
+pub struct Asked {
+    /// All.
+    pub builders: Builders,
+    /// Those that build for a system in question.
+    pub answers: Vec<Answer>,
+}
+
 /// Looks.
+///
+/// # Errors
+/// Builders cannot be used at all.
 pub async fn look(
     nix: &Nix,
+    inputs: &Inputs,
     offered: &Offered,
     environment: &Environment,
     whose_plan: For,
-) -> Host {
+) -> Result<Seen, BuildersError> {
     let mut host = Host::of(System::host());
     let (here, missing) = apart(offered, whose_plan);
     host.at_hand = here;
@@ -58,20 +81,54 @@ pub async fn look(
         .iter()
         .filter(|missing| whose_plan == For::AnyMachine || missing.builds != host.system);
     let asked: Vec<StorePath> = asked.map(|missing| missing.output.clone()).collect();
-    if asked.is_empty() {
-        return host;
+    let has_own_builders = !missing.is_empty() && !inputs.builders.wanted.is_empty();
+    if asked.is_empty() && !has_own_builders {
+        return Ok(Seen { host, asked: None });
     }
     let (held, abilities) = tokio::join!(held(nix, &asked), Abilities::ask(nix, environment));
     host.at_hand.extend(held);
-    match abilities {
-        Ok(abilities) => {
-            let is_settled = nix.options().iter().any(|(name, _)| name == PLATFORMS);
-            learn(&mut host, &abilities, &foreign, is_settled);
-        }
+    let Ok(abilities) = abilities else {
         // What is wrong with it, the build will tell.
-        Err(_) => host.is_opaque = true,
+        host.is_opaque = true;
+        return Ok(Seen { host, asked: None });
+    };
+    let is_settled = nix.options().iter().any(|(name, _)| name == PLATFORMS);
+    learn(&mut host, &abilities, &foreign, is_settled);
+    let open = missing
+        .iter()
+        .filter(|it| !host.at_hand.contains(&it.output));
+    let open: BTreeSet<&System> = open.map(|missing| &missing.builds).collect();
+    let asked = ask(nix, inputs, &abilities, &open).await?;
+    let answers = asked.iter().flat_map(|asked| &asked.answers);
+    host.builders = answers.map(known).collect();
+    Ok(Seen { host, asked })
+}
+
+/// Asks the builders that build for one of these systems.
+async fn ask(
+    nix: &Nix,
+    inputs: &Inputs,
+    abilities: &Abilities,
+    open: &BTreeSet<&System>,
+) -> Result<Option<Asked>, BuildersError> {
+    if open.is_empty() {
+        return Ok(None);
     }
-    host
+    let builders = Builders::prepare(nix, &inputs.builders, abilities).await?;
+    if builders.is_empty() {
+        return Ok(None);
+    }
+    let is_wanted = |builder: &Builder| open.iter().any(|system| builder.builds(system));
+    let answers = builders.probe(nix, is_wanted).await;
+    Ok(Some(Asked { builders, answers }))
+}
+
+fn known((builder, answer): &Answer) -> KnownBuilder {
+    KnownBuilder {
+        name: builder.name(),
+        systems: builder.systems(),
+        trouble: answer.as_ref().err().map(ToString::to_string),
+    }
 }
 
 /// The outputs that are here, and the others. What is here is nothing to other machines.
@@ -103,6 +160,7 @@ async fn held(nix: &Nix, outputs: &[StorePath]) -> BTreeSet<StorePath> {
 /// `is_settled`: whether the command line says what this machine takes.
 fn learn(host: &mut Host, abilities: &Abilities, foreign: &BTreeSet<&System>, is_settled: bool) {
     host.is_opaque = matches!(abilities.builds, Builds::Elsewhere(_));
+    host.platforms = abilities.extra_platforms.clone();
     for system in foreign {
         if abilities.is_native(system) && abilities.takes(system) {
             host.also_runs.push((*system).clone());

@@ -74,8 +74,8 @@ pub async fn preview(
     whose_plan: For,
 ) -> Result<Preview, RunError> {
     let offered = ask_only(nix, inputs).await?;
-    let host = look(nix, &offered, environment, whose_plan).await;
-    let plan = plan(inputs, &offered, &host).map_err(RunError::Plan)?;
+    let seen = look(nix, inputs, &offered, environment, whose_plan).await?;
+    let plan = plan(inputs, &offered, &seen.host).map_err(RunError::Plan)?;
     Ok(Preview {
         plan,
         images: Vec::new(),

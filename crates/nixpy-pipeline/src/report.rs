@@ -8,7 +8,7 @@ use nixpy_oci::manifest::Descriptor;
 use nixpy_oci::platform::Platform;
 use serde::{Deserialize, Serialize};
 
-use crate::build::BuildFailure;
+use crate::build::{BuildFailure, BuilderFell};
 use crate::plan::{Form, Plan, Strategy};
 use crate::smoke::Tested;
 
@@ -39,6 +39,9 @@ pub struct Report {
     /// and no path fetched.
     #[serde(default)]
     pub from_metadata: bool,
+    /// Builders that were not used, or not to the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<BuilderFell>,
     /// Derivations that failed.
     pub failures: Vec<BuildFailure>,
     /// Why the run ended early, if it was not for a build: the error and its causes.
@@ -68,6 +71,7 @@ impl Report {
             index: None,
             platforms: Vec::new(),
             from_metadata: false,
+            troubles: Vec::new(),
             failures: Vec::new(),
             error: None,
             loaded: None,
@@ -118,6 +122,9 @@ pub struct PlatformReport {
     pub form: Form,
     /// How it was built.
     pub strategy: Strategy,
+    /// The remote machine that this run built it on, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
     /// What was built.
     pub derivation: StorePath,
     /// The built path.

@@ -2,8 +2,10 @@
 
 mod trying;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
+use nixpy_nix::builders::BuildersError;
 use nixpy_nix::machine::Environment;
 use nixpy_nix::path_info::path_info;
 use nixpy_nix::{Nix, NixError, NixErrorKind, Source, StorePath};
@@ -18,7 +20,7 @@ use crate::image::{Closure, Files, ImageError, Known, Made, image};
 use crate::inputs::Inputs;
 use crate::join::NotThere;
 use crate::lockfile::LockFile;
-use crate::look::{For, look};
+use crate::look::{Asked, For, Seen, look};
 use crate::offer::ask;
 use crate::plan::{Form, Host, Plan, PlanError, plan};
 use crate::publish::{Loadable, Places, loadable};
@@ -32,6 +34,9 @@ pub enum RunError {
     /// Nix could not answer.
     #[error(transparent)]
     Nix(#[from] NixError),
+    /// Builders cannot be used at all.
+    #[error(transparent)]
+    Builders(#[from] BuildersError),
     /// The flake does not offer what is wanted; every lack is named.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Plan(Vec<PlanError>),
@@ -82,13 +87,12 @@ pub async fn run(
     let begun = Instant::now();
     on_event(Event::Started(Stage::Evaluate));
     let offered = ask(nix, inputs, on_event).await?;
-    let host = look(nix, &offered, environment, For::ThisMachine).await;
+    let Seen { host, asked } = look(nix, inputs, &offered, environment, For::ThisMachine).await?;
     let mut plan = plan(inputs, &offered, &host).map_err(RunError::Plan)?;
     plan.leave_to_others(inputs).map_err(RunError::Plan)?;
     if inputs.by_digest && !offered.source.is_known() {
         return Err(RunError::Unidentified(inputs.flake.to_string()));
     }
-    let nix = &nix.clone().with_options(host.options(&plan));
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
     on_event(Event::Finished(Stage::Evaluate));
@@ -97,6 +101,7 @@ pub async fn run(
         nix,
         inputs,
         host: &host,
+        asked: asked.as_ref(),
         gate,
         plan: &plan,
         source: &offered.source,
@@ -105,6 +110,7 @@ pub async fn run(
         report: Report::of(&plan),
         loadable: None,
         result: None,
+        machines: BTreeMap::new(),
     };
     work.report.timings.evaluate = begun.elapsed().as_secs_f64();
     let error = work.carry_out().await.err();
@@ -127,6 +133,7 @@ struct Work<'a> {
     nix: &'a Nix,
     inputs: &'a Inputs,
     host: &'a Host,
+    asked: Option<&'a Asked>,
     gate: &'a dyn Gate,
     plan: &'a Plan,
     source: &'a Source,
@@ -135,6 +142,8 @@ struct Work<'a> {
     report: Report,
     loadable: Option<Loadable>,
     result: Option<RunResult>,
+    /// Where outputs were built, if not here.
+    machines: BTreeMap<StorePath, String>,
 }
 
 impl Work<'_> {
@@ -208,8 +217,18 @@ impl Work<'_> {
             known => return Ok(Some(known?)),
         }
         places.may_push().await?;
-        let built = build(self.nix, self.inputs, self.plan, self.on_event).await?;
+        let built = build(
+            self.nix,
+            self.inputs,
+            self.plan,
+            self.host,
+            self.asked,
+            self.on_event,
+        )
+        .await?;
         self.report.failures = built.failures;
+        self.report.troubles = built.troubles;
+        self.machines = built.machines;
         if !self.report.failures.is_empty() {
             return Ok(None);
         }
@@ -270,6 +289,9 @@ impl Work<'_> {
             }
         }
         self.report.platforms = platforms;
+        for platform in &mut self.report.platforms {
+            platform.machine = self.machines.get(&platform.output).cloned();
+        }
         for platform in &self.report.platforms {
             (self.on_event)(Event::Published(platform));
             if platform.smoke.is_some() {
@@ -366,6 +388,7 @@ fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformRe
         attribute: job.attribute.clone(),
         form: made.form,
         strategy: job.strategy,
+        machine: None,
         derivation: job.derivation.clone(),
         output: job.output.clone(),
         digest: pushed.manifest.digest,

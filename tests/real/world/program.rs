@@ -1,25 +1,32 @@
 //! Programs of this machine, run to their end.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 21] = [
     ("apt-get", "apt"),
     ("cp", "coreutils"),
     ("curl", "curl"),
     ("docker-registry", "docker-registry"),
+    ("find", "findutils"),
     ("git", "git"),
+    ("ip", "iproute2"),
     ("kill", "procps"),
     ("mmdebstrap", "mmdebstrap"),
     ("mount", "mount"),
     ("nix", "nix-bin (by `nixpy-ci setup`)"),
     ("nix-store", "nix-bin (by `nixpy-ci setup`)"),
+    ("pgrep", "procps"),
     ("podman", "podman and crun"),
     ("script", "bsdutils"),
     ("skopeo", "skopeo"),
+    ("ssh-add", "openssh-client"),
+    ("ssh-agent", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    ("sshd", "openssh-server"),
     ("unshare", "util-linux"),
 ];
 
@@ -89,6 +96,18 @@ pub fn wait_for<T>(what: &str, at_most: Duration, mut ask: impl FnMut() -> Optio
 }
 
 impl Ended {
+    /// One that wrote to files, and has ended so.
+    pub fn told(status: ExitStatus, stdout: &Path, stderr: &Path) -> Self {
+        let text =
+            |file: &Path| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
+        Self {
+            code: status.code().unwrap_or(-1),
+            stdout: text(stdout),
+            stderr: text(stderr),
+            command: "a command".to_owned(),
+        }
+    }
+
     /// Fails the test, with all that the program said, unless its exit code is 0.
     pub fn succeeded(self) -> Self {
         self.ended_with(0)

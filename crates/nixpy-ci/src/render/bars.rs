@@ -11,7 +11,8 @@ use nixpy_pipeline::event::{Event, Stage};
 
 use super::smoke::tested_lines;
 use super::{
-    Renderer, derivation_name, failure_lines, plain, plan_lines, published_line, size, stage_line,
+    Renderer, derivation_name, failure_lines, fell_lines, plain, plan_lines, published_line, size,
+    stage_line,
 };
 
 /// Redraws standard error.
@@ -137,6 +138,7 @@ impl Renderer for Bars {
             Event::Finished(_) => Self::end(&mut state),
             Event::Planned(plan) => plan_lines(plan).iter().for_each(|text| self.say(text)),
             Event::Nix(event) => self.nix(&mut state, event),
+            Event::BuilderFell(fell) => fell_lines(fell).iter().for_each(|text| self.say(text)),
             Event::BuildFailed(failure) => {
                 failure_lines(failure)
                     .iter()

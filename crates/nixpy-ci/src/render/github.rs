@@ -15,7 +15,8 @@ use nixpy_pipeline::smoke::Verdict;
 
 use super::plain::{line, nix_line};
 use super::{
-    Renderer, derivation_name, failure_lines, plan_lines, published_line, smoke, stage_line,
+    Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, smoke,
+    stage_line,
 };
 
 /// Lines of one derivation that are kept for its group; the first are dropped.
@@ -115,6 +116,11 @@ impl Renderer for Github {
             Event::Started(stage) => line(stage_line(*stage)),
             Event::Planned(plan) => harmless(&plan_lines(plan)),
             Event::Nix(event) => self.nix(event),
+            Event::BuilderFell(fell) => {
+                let lines = fell_lines(fell);
+                line(&format!("::warning::{}", escaped(&lines.join("\n"))));
+                fenced(&lines);
+            }
             Event::BuildFailed(failure) => {
                 self.show_rest();
                 line(&format!(

@@ -9,7 +9,7 @@ pub mod smoke;
 use std::io::IsTerminal as _;
 
 use nixpy_oci::image::How;
-use nixpy_pipeline::build::BuildFailure;
+use nixpy_pipeline::build::{BuildFailure, BuilderFell};
 use nixpy_pipeline::event::{Event, Stage};
 use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::report::PlatformReport;
@@ -58,6 +58,7 @@ struct Silent;
 impl Renderer for Silent {
     fn event(&self, event: &Event<'_>) {
         match event {
+            Event::BuilderFell(fell) => fell_lines(fell).iter().for_each(|text| line(text)),
             Event::BuildFailed(failure) => {
                 failure_lines(failure).iter().for_each(|text| line(text));
             }
@@ -116,6 +117,13 @@ pub fn failure_lines(failure: &BuildFailure) -> Vec<String> {
     if let Some(cure) = &failure.cure {
         lines.push(format!("  {cure}"));
     }
+    lines
+}
+
+/// What every renderer says of a builder that is not used, or not any more.
+pub fn fell_lines(fell: &BuilderFell) -> Vec<String> {
+    let mut lines = vec![format!("warning: builder {}: {}", fell.builder, fell.what)];
+    lines.extend(fell.cure.iter().map(|cure| format!("  {cure}")));
     lines
 }
 

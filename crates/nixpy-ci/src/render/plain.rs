@@ -7,7 +7,9 @@ use nixpy_nix::log::{Activity, Level, LogEvent};
 use nixpy_pipeline::event::Event;
 
 use super::smoke::tested_lines;
-use super::{Renderer, derivation_name, failure_lines, plan_lines, published_line, stage_line};
+use super::{
+    Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, stage_line,
+};
 
 /// Writes lines to standard error.
 pub struct Plain;
@@ -42,6 +44,7 @@ impl Renderer for Plain {
             Event::Nix(event) => nix_line(event)
                 .iter()
                 .for_each(|text| line(&format!("  {text}"))),
+            Event::BuilderFell(fell) => fell_lines(fell).iter().for_each(|text| line(text)),
             Event::BuildFailed(failure) => {
                 failure_lines(failure).iter().for_each(|text| line(text))
             }

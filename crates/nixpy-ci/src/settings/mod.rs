@@ -1,5 +1,6 @@
 //! From what was written somewhere to [`Inputs`](nixpy_pipeline::inputs::Inputs).
 
+mod builders;
 mod image;
 mod joining;
 #[cfg(test)]

@@ -115,6 +115,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let compression = reader.compression();
     let image = reader.image();
     let smoke = reader.smoke();
+    let builders = reader.builders(around);
     let targets = targets(&mut reader, around).await;
     let by_digest = reader.by_digest(&targets, around);
     let runners = reader.runners();
@@ -160,6 +161,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 memo_dir,
                 keep_going: true,
                 uploads,
+                builders,
                 temp_dir: temp_dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
             },
             nix: path("nix"),

@@ -51,6 +51,8 @@ pub enum Group {
     Image,
     /// What an image has to do before it is tagged.
     Smoke,
+    /// Other machines that build.
+    Builders,
     /// How the work is done.
     How,
     /// What is shown and written.
@@ -65,6 +67,7 @@ impl Group {
             Self::Where => "Where it goes",
             Self::Image => "The image of a plain package (an `app`)",
             Self::Smoke => "Smoke test (before anything is tagged)",
+            Self::Builders => "Remote builders",
             Self::How => "How",
             Self::Output => "What is told",
         }
@@ -120,7 +123,10 @@ pub fn secret_variables() -> impl Iterator<Item = String> {
     let secrets = SETTINGS
         .iter()
         .filter(|setting| setting.kind == Kind::Secret);
-    secrets.flat_map(|setting| [setting.variable(), setting.input()])
+    secrets.flat_map(|setting| {
+        let input = setting.input();
+        [setting.variable(), input.replace('-', "_"), input]
+    })
 }
 
 /// All settings, in the order of the help.
@@ -419,6 +425,40 @@ pub const SETTINGS: &[Setting] = &[
     )
     .key("smoke.required"),
     setting(
+        "builders",
+        Group::Builders,
+        Kind::Lines("LINE"),
+        "A machine that builds for others, as Nix writes it: address, systems, key file, jobs at a time, speed, \
+         features (`ssh-ng://root@arm.example.org aarch64-linux - 4`); may be repeated, or be @FILE. Nix's own are \
+         used as well.",
+    ),
+    setting(
+        "builder-ssh-key",
+        Group::Builders,
+        Kind::Secret,
+        "The private key that opens the builders, as the text of its file. Without it, ssh's own keys and agent.",
+    ),
+    setting(
+        "builder-known-hosts",
+        Group::Builders,
+        Kind::Lines("LINE"),
+        "The builders' public keys, as `ssh-keyscan` prints them; may be repeated. Without it, ~/.ssh/known_hosts. \
+         A builder whose key is not known is not used.",
+    ),
+    setting(
+        "builders-use-substitutes",
+        Group::Builders,
+        Kind::Switch,
+        "Let builders fetch from caches what they can, rather than send it to them.",
+    ),
+    setting(
+        "builder-silence",
+        Group::Builders,
+        Kind::One("TIME"),
+        "Give a builder up that is silent for so long in the middle of a build, as in 10m.",
+    )
+    .default("30m"),
+    setting(
         "build-archive",
         Group::How,
         Kind::Switch,
@@ -517,3 +557,22 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default("auto"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hidden_in_every_spelling_that_is_read() {
+        let hidden: Vec<String> = secret_variables().collect();
+        for name in [
+            "NIXPY_PASSWORD",
+            "INPUT_PASSWORD",
+            "NIXPY_BUILDER_SSH_KEY",
+            "INPUT_BUILDER_SSH_KEY",
+            "INPUT_BUILDER-SSH-KEY",
+        ] {
+            assert!(hidden.iter().any(|variable| variable == name), "{name}");
+        }
+    }
+}

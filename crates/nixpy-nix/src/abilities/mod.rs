@@ -16,7 +16,6 @@ mod keeper;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 pub use emulation::{Emulation, NotHeard};
 pub use keeper::{Builds, Trust};
@@ -151,11 +150,7 @@ impl Who {
 
 /// By the program, which knows users that are in no file here; empty if it does not tell.
 async fn id(nix: &Nix, what: &str) -> String {
-    let mut id = tokio::process::Command::new("id");
-    for name in nix.hidden() {
-        id.env_remove(name);
-    }
-    let told = id.arg(what).stdin(Stdio::null()).output().await;
+    let told = nix.other_program("id").arg(what).output().await;
     told.map_or_else(
         |_| String::new(),
         |told| String::from_utf8_lossy(&told.stdout).into_owned(),

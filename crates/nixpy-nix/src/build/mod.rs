@@ -4,24 +4,34 @@
 //! anything failed, and unordered on old versions), so it is not used: where the
 //! outputs will be is known from the evaluation, success means that all are there,
 //! and after a failure the store is asked which are. Nothing beyond the one call is
-//! run as long as nothing fails.
+//! run as long as nothing fails; what follows when a builder does is decided in `rounds`.
 
 mod attribution;
+mod call;
+mod connections;
+mod machines;
+mod means;
+mod rounds;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use attribution::End;
 pub use attribution::{BuildFailure, Culprit};
+use call::{Hearing, call, lock};
+pub use machines::BuilderTrouble;
+use machines::Machines;
+pub use means::Means;
+use rounds::Round;
 
 use crate::error::{NixError, NixErrorKind};
 use crate::evaluate::store_failure;
-use crate::log::failures::{Failure, FailureReason};
+use crate::log::failures::Failure;
 use crate::log::{BuildWatch, DEFAULT_TAIL, LogEvent};
 use crate::path_info::{derivation_closure, valid_paths};
 use crate::program::Nix;
-use crate::run::run;
 use crate::store_path::StorePath;
 
 /// One output of one derivation that is wanted.
@@ -48,6 +58,17 @@ pub struct BuildOptions {
     pub tail: usize,
     /// More arguments for `nix build`: `--rebuild`, `--print-build-logs`, …
     pub extra_arguments: Vec<String>,
+    /// Which builders, and what may be emulated.
+    pub means: Means,
+}
+
+/// What is told while it goes on.
+#[derive(Debug)]
+pub enum BuildEvent<'a> {
+    /// Nix said something.
+    Said(&'a LogEvent),
+    /// A builder is not used any more.
+    Fallen(&'a BuilderTrouble),
 }
 
 /// What became of the requests.
@@ -59,6 +80,8 @@ pub struct BuildOutcome {
     pub duration: Duration,
     /// What was built here or on a remote machine, successfully or not; empty when all was there already.
     pub watch: BuildWatch,
+    /// Builders that failed meanwhile.
+    pub troubles: Vec<BuilderTrouble>,
 }
 
 /// What became of one request.
@@ -86,6 +109,7 @@ impl Default for BuildOptions {
             out_link: None,
             tail: DEFAULT_TAIL,
             extra_arguments,
+            means: Means::none(),
         }
     }
 }
@@ -101,8 +125,9 @@ impl BuildOutcome {
 
 /// Builds what is requested. A build that fails is part of the outcome.
 ///
-/// Versions that give up altogether when one system has no builder are called again
-/// for the requests that do not need it, so that systems fail independently.
+/// Nix is called again for what a failed builder has left undone; and by versions that
+/// give up altogether when one system has no builder, for the requests that do not need
+/// it, so that systems fail independently.
 ///
 /// # Errors
 /// When Nix could not get as far as building: no daemon, no permission, bad options.
@@ -110,44 +135,63 @@ pub async fn build(
     nix: &Nix,
     requests: &[BuildRequest],
     options: &BuildOptions,
-    mut on_event: impl FnMut(LogEvent) + Send,
+    on_event: impl FnMut(BuildEvent<'_>) + Send,
 ) -> Result<BuildOutcome, NixError> {
     let started = Instant::now();
-    let mut watch = BuildWatch::new(options.tail);
-    let mut heard = |event: LogEvent, watch: &mut BuildWatch| {
-        watch.observe(&event, Instant::now());
-        on_event(event);
-    };
+    let hearing = Mutex::new(Hearing {
+        watch: BuildWatch::new(options.tail),
+        machines: Machines::new(&[], started),
+        troubles: Vec::new(),
+        on_event,
+    });
+    let mut means = options.means.clone();
     let mut open: Vec<BuildRequest> = requests.to_vec();
     open.sort();
     open.dedup();
     let mut failures = Vec::new();
     while !open.is_empty() {
-        let arguments = arguments(nix, &open, options).await?;
-        let known = watch.failures().len();
-        let ended = run(nix, &arguments, &mut |event| heard(event, &mut watch)).await?;
-        if ended.success {
+        let arguments = arguments(nix, &open, options, &means).await?;
+        lock(&hearing).machines = Machines::new(&means.builders, Instant::now());
+        let Some(complaint) = call(nix, &arguments, &means, &hearing).await? else {
             break;
-        }
-        let given_up = watch.failures()[known..]
+        };
+        let watch = {
+            let mut hearing = lock(&hearing);
+            if means.through_daemon && means.say {
+                hearing.overlooked();
+            }
+            hearing.watch.clone()
+        };
+        let given_up = watch
+            .failures()
             .iter()
             .any(|failure| failure.reason.ends_the_call());
         let end = End {
-            complaint: ended.complaint(),
+            complaint,
             given_up,
         };
         let failed = judge(nix, &open, &watch, &end).await?;
-        let retry = match end.given_up && options.keep_going {
-            true => spared(&open, &failed),
-            false => Vec::new(),
+        let next = {
+            let machines = &lock(&hearing).machines;
+            let round = Round {
+                open: open.len(),
+                failed,
+                fallen: &machines.fallen(),
+                faults: machines.faults(),
+                spares: given_up && options.keep_going,
+                means,
+            };
+            round.next()
         };
-        failures.extend(
-            failed
-                .into_iter()
-                .filter(|(request, _)| !retry.contains(request)),
-        );
-        open = retry;
+        failures.extend(next.failed);
+        (open, means) = (next.again, next.means);
+        if !open.is_empty() {
+            lock(&hearing).watch.begin_again();
+        }
     }
+    let Hearing {
+        watch, troubles, ..
+    } = hearing.into_inner().unwrap_or_else(PoisonError::into_inner);
     let result =
         |request: &BuildRequest| match failures.iter().find(|(failed, _)| failed == request) {
             Some((_, failure)) => BuildResult::Failed(failure.clone()),
@@ -165,6 +209,7 @@ pub async fn build(
         results,
         duration: started.elapsed(),
         watch,
+        troubles,
     })
 }
 
@@ -172,6 +217,7 @@ async fn arguments(
     nix: &Nix,
     requests: &[BuildRequest],
     options: &BuildOptions,
+    means: &Means,
 ) -> Result<Vec<String>, NixError> {
     let caret = nix.version().await?.names_outputs_with_caret();
     let mut arguments = vec!["build".to_owned()];
@@ -183,6 +229,7 @@ async fn arguments(
     if let Some(jobs) = options.max_jobs {
         arguments.extend(["--max-jobs".to_owned(), jobs.to_string()]);
     }
+    arguments.extend(means.arguments());
     arguments.extend(options.extra_arguments.iter().cloned());
     let installable = |request: &BuildRequest| match caret {
         true => format!("{}^{}", request.drv_path, request.output),
@@ -232,27 +279,6 @@ async fn judge(
         (request.clone(), failure)
     };
     Ok(unmet.into_iter().map(judged).collect())
-}
-
-/// What is worth another call: requests that were not come to, or stopped on the
-/// way, because Nix gave up over another. None if that would be all of them again.
-fn spared(open: &[BuildRequest], failed: &[(BuildRequest, BuildFailure)]) -> Vec<BuildRequest> {
-    let is_spared = |failure: &BuildFailure| {
-        failure
-            .culprits
-            .iter()
-            .all(|culprit| culprit.reason == FailureReason::NotAttempted)
-    };
-    let spared = failed
-        .iter()
-        .filter(|(_, failure)| is_spared(failure))
-        .map(|(request, _)| request.clone());
-    let spared: Vec<BuildRequest> = spared.collect();
-    if spared.len() < open.len() {
-        spared
-    } else {
-        Vec::new()
-    }
 }
 
 /// Whether a failure names this derivation.

@@ -17,7 +17,7 @@ pub const DEFAULT_TAIL: usize = 25;
 const LONGEST_KEPT_LINE: usize = 2000;
 
 /// Follows the events of one call of Nix.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BuildWatch {
     tail: usize,
     running: HashMap<u64, StorePath>,
@@ -37,6 +37,8 @@ pub struct WatchedBuild {
     pub machine: Option<String>,
     /// The last lines of its log.
     pub tail: VecDeque<String>,
+    /// Told by a call that has ended: should it begin once more, that is another build.
+    over: bool,
 }
 
 impl WatchedBuild {
@@ -134,18 +136,28 @@ impl BuildWatch {
         &self.failures
     }
 
+    /// Another call of Nix follows, for what this one has left undone: what it failed at is
+    /// forgotten, and what begins once more begins from nothing.
+    pub(crate) fn begin_again(&mut self) {
+        self.running.clear();
+        self.failures.clear();
+        self.builds.values_mut().for_each(|build| build.over = true);
+    }
+
     fn start(&mut self, id: u64, derivation: &StorePath, machine: Option<&str>, now: Instant) {
         self.running.insert(id, derivation.clone());
         // A remote build is told twice: by us, and by the machine as its own.
-        let build = self
-            .builds
-            .entry(derivation.clone())
-            .or_insert_with(|| WatchedBuild {
-                started: now,
-                ended: None,
-                machine: None,
-                tail: VecDeque::new(),
-            });
+        let new = || WatchedBuild {
+            started: now,
+            ended: None,
+            machine: None,
+            tail: VecDeque::new(),
+            over: false,
+        };
+        let build = self.builds.entry(derivation.clone()).or_insert_with(new);
+        if build.over {
+            *build = new();
+        }
         build.ended = None;
         if let Some(machine) = machine {
             build.machine = Some(machine.to_owned());

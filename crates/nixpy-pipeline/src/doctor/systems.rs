@@ -5,7 +5,7 @@ use nixpy_nix::abilities::{Builds, Emulation};
 use nixpy_nix::prove::{ProofError, Where, prove};
 use nixpy_nix::{Abilities, System};
 
-use super::builders::takes;
+use super::builders::is_for;
 use super::check::{About, Check, Concern, about, seconds};
 use super::{Patient, State};
 use crate::report::told;
@@ -32,8 +32,7 @@ async fn one(patient: &Patient<'_>, abilities: &Abilities, system: &System) -> C
     let emulation = abilities.how_emulated(system);
     if let Some((why, cure)) = emulation.obstacle() {
         let cure = sentence(&cure);
-        let lines = abilities.settings.builder_lines();
-        let has_builder = lines.iter().any(|line| takes(line, abilities, system));
+        let has_builder = is_for(patient, abilities, system).await;
         let left_to = match () {
             () if is_cross_compiled(patient, system).await => "compilers of this machine",
             () if has_builder => "the builders",

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nixpy_nix::{StorePath, System};
 
-use super::{Job, Plan, Strategy};
-
 /// This machine, and what it reaches.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -16,6 +14,8 @@ pub struct Host {
     pub also_runs: Vec<System>,
     /// Systems whose programs its kernel has an emulator for, whatever Nix may do with it.
     pub kernel_emulates: Vec<System>,
+    /// What its Nix takes beside its own system, as it spells it.
+    pub platforms: Vec<String>,
     /// Whether builds may be emulated for other systems, as far as that was asked.
     pub emulation: BTreeMap<System, Emulation>,
     /// Machines that build for it.
@@ -61,24 +61,12 @@ impl Host {
             system,
             also_runs: Vec::new(),
             kernel_emulates: Vec::new(),
+            platforms: Vec::new(),
             emulation: BTreeMap::new(),
             builders: Vec::new(),
             at_hand: BTreeSet::new(),
             is_opaque: false,
         }
-    }
-
-    /// What Nix has to be told with every build of this plan: to take systems that are
-    /// emulated, where its configuration does not say it.
-    pub fn options(&self, plan: &Plan) -> Vec<(String, String)> {
-        let emulated = plan.jobs.iter();
-        let emulated = emulated.filter(|job| job.strategy == Strategy::Emulated);
-        let systems: BTreeSet<&System> = emulated.map(Job::builds_on).collect();
-        let untold = systems
-            .into_iter()
-            .filter(|system| self.emulation.get(*system) == Some(&Emulation::ByOption));
-        let option = |system: &System| ("extra-extra-platforms".to_owned(), system.to_string());
-        untold.map(option).collect()
     }
 
     /// Whether its processor runs programs of a system.
