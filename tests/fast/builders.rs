@@ -140,7 +140,7 @@ fn every_wrong_setting_is_told_and_no_secret_is_repeated() {
         "--builders",
         "arm linux/arm64",
         "--builders",
-        "local",
+        "@nowhere",
         "--builder-silence",
         "soon",
     ]);
@@ -151,6 +151,7 @@ fn every_wrong_setting_is_told_and_no_secret_is_repeated() {
     let errors = ended.errors().join("\n");
     for words in [
         "--builders: line 1, `linux/arm64`",
+        "--builders: line 2, `@nowhere`: cannot be read: No such file",
         "NIXPY_BUILDER_SSH_KEY: this is not a private key",
         "NIXPY_BUILDER_KNOWN_HOSTS: \"SHA256:abc\" is not a line of a known_hosts file",
         "--builder-silence: \"soon\" is not a time",
@@ -158,6 +159,16 @@ fn every_wrong_setting_is_told_and_no_secret_is_repeated() {
         assert!(errors.contains(words), "{words}: {errors}");
     }
     ended.never_says("hunter2");
+}
+
+#[test]
+fn a_builder_that_is_not_behind_ssh_is_left_to_nixs_configuration() {
+    let ended = Scenario::app()
+        .run(["--builders", "local x86_64-linux"])
+        .ended();
+    ended
+        .with_code(2)
+        .with_the_error(&["\"local\" is no machine behind ssh", "ssh-ng://"]);
 }
 
 #[test]

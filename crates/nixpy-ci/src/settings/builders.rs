@@ -32,7 +32,9 @@ impl Reader<'_> {
         let Some(raw) = self.raw.get("builders") else {
             return Vec::new();
         };
-        let read = |file: &Path| std::fs::read_to_string(cwd.join(file));
+        // Nix passes over a file that is not there; whoever names one here means it.
+        let read =
+            |file: &Path| std::fs::read_to_string(cwd.join(file)).map_err(std::io::Error::other);
         match Builder::parse_all(&raw.values.join("\n"), &read) {
             Ok(builders) => {
                 for builder in &builders {
