@@ -91,7 +91,10 @@ pub async fn build(
     let emulate = emulated(plan);
     let (nix, means) = match asked {
         None => (nix.clone(), Means::here(host.platforms.clone(), emulate)),
-        Some(Asked { builders, answers }) => (builders.nix(nix), builders.means(answers, emulate)),
+        Some(Asked { builders, answers }) => (
+            builders.nix(nix),
+            builders.means(answers, &emulated_here(plan), emulate),
+        ),
     };
     let requests: Vec<BuildRequest> = plan.jobs.iter().map(request).collect();
     let options = BuildOptions {
