@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::scenario::Ended;
 use crate::scenario::Scenario;
-use crate::scenario::nix::{Offer, Version, failing_build};
+use crate::scenario::nix::{Offer, Version, failing_build, machine_with};
 
 const LOST: &str = "/nix/store/3v56r9pkbrhagx3bw0126crgpkn2gw2z-lost.drv";
 const OUT: &str = "/nix/store/l8s71q1sbqa8q6yd8zi3ak40kn1h9dhf-lost";
@@ -15,17 +15,10 @@ const KEY: &str =
 
 /// Where Nix is configured as a machine that emulates aarch64, and takes these answers of builders.
 fn where_builders_say(scenario: Scenario, version: Version, said: &[(&str, &str)]) -> Scenario {
-    let config = json!({
-        "builders": { "value": "" },
-        "extra-platforms": { "value": ["aarch64-linux", "i686-linux"] },
-    });
-    let (config_verb, store_verb) = match version {
-        Version::Nix2_8 => ("show-config", "ping"),
-        _ => ("show", "info"),
+    let store_verb = match version {
+        Version::Nix2_8 => "ping",
+        _ => "info",
     };
-    let scenario = scenario
-        .version(version)
-        .on(Replay::of([config_verb]).stdout(config.to_string()));
     let scenario = said.iter().fold(scenario, |scenario, (uri, words)| {
         let asked = Replay::of(["store", store_verb, *uri]).stderr(words);
         scenario.on(match words.is_empty() {
@@ -33,7 +26,25 @@ fn where_builders_say(scenario: Scenario, version: Version, said: &[(&str, &str)
             false => asked.exit(1),
         })
     });
-    scenario.on(Replay::of(["store", store_verb]).stderr("Store URL: local\n"))
+    let machine = machine_with(version, |settings| {
+        settings["builders"]["value"] = "".into();
+        settings["extra-platforms"]["value"] = json!(["aarch64-linux", "i686-linux"]);
+        settings["substituters"]["value"] = json!([]);
+    });
+    let scenario = scenario.version(version);
+    machine.into_iter().fold(scenario, Scenario::on)
+}
+
+/// Where something for aarch64 is not there, and cannot be built.
+fn not_built(version: Version) -> Scenario {
+    let offer = Offer::elsewhere("aarch64-linux", "app", LOST, OUT);
+    let failed = std::fs::read(version.log("build-failure")).unwrap();
+    let derivations = version.paths(&[(LOST, Some(&[]))]);
+    Scenario::app()
+        .offering(vec![offer])
+        .on(failing_build(failed))
+        .on(Replay::of(["path-info", "--derivation"]).stdout(derivations))
+        .on(Replay::of(["path-info"]).stdout(version.paths(&[(OUT, None)])))
 }
 
 /// What `--option NAME` was in each `nix build`.
@@ -59,10 +70,10 @@ fn nix_is_told_the_builders_that_answer_and_not_to_emulate_what_they_build() {
             ),
             ("ssh-ng://root@up", ""),
         ];
-        let scenario = where_builders_say(Scenario::app(), version, &said);
+        let scenario = where_builders_say(not_built(version), version, &said);
         let lines = "ssh-ng://root@down:2222 aarch64-linux\nssh-ng://root@up aarch64-linux - 4";
         let run = scenario.run(["--builders-use-substitutes"]);
-        let ended = run.env("NIXPY_BUILDERS", lines).ended().succeeded();
+        let ended = run.env("NIXPY_BUILDERS", lines).ended().with_code(1);
         let told = "ssh-ng://root@up aarch64-linux - 4 1 - - -".to_owned();
         assert_eq!(options(&ended, "builders"), [Some(told)]);
         assert_eq!(
@@ -102,15 +113,8 @@ fn what_was_lost_with_a_builder_is_built_again_without_it() {
             ),
         };
         let said = [(uri, ""), ("ssh-ng://other", "")];
-        let offer = Offer::elsewhere("aarch64-linux", "app", LOST, OUT);
-        let failed = std::fs::read(version.log("build-failure")).unwrap();
-        let scenario = Scenario::app()
-            .offering(vec![offer])
-            .on(failing_build(std::fs::read(version.log("builder-lost")).unwrap()).once())
-            .on(failing_build(failed))
-            .on(Replay::of(["path-info", "--derivation"])
-                .stdout(version.paths(&[(LOST, Some(&[]))])))
-            .on(Replay::of(["path-info"]).stdout(version.paths(&[(OUT, None)])));
+        let lost = std::fs::read(version.log("builder-lost")).unwrap();
+        let scenario = not_built(version).asked_first(failing_build(lost).once());
         let scenario = where_builders_say(scenario, version, &said);
         let lines = format!("{uri} aarch64-linux\nssh-ng://other aarch64-linux");
         let run = scenario.run(["--json"]).env("NIXPY_BUILDERS", lines);

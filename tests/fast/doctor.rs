@@ -277,13 +277,14 @@ fn each_builder_builds_by_itself_and_its_failure_is_short() {
         + &nix::error("Failed to find a machine for remote build!\nderivation: proof.drv")
         + &nix::error("unable to start any build");
     let line = "ssh://arm.example aarch64-linux";
+    let told = format!("{line} - 1 1 - - -");
     let scenario = nix::machine_with(Version::Nix2_8, |settings| {
         settings["builders"]["value"] = format!("{line} ; ssh://here.example - ").into();
     })
     .into_iter()
     .fold(Scenario::app().version(Version::Nix2_8), Scenario::on)
     .asked_first(
-        Replay::of(["build", "--builders", line])
+        Replay::of(["build", "--builders", &told])
             .stderr(refused)
             .exit(1),
     );
@@ -298,7 +299,7 @@ fn each_builder_builds_by_itself_and_its_failure_is_short() {
     );
     assert!(!builder.found.contains("any build"), "{builder:?}");
     let alone = ended.nix_calls();
-    let alone = alone.iter().filter(|call| call.contains(&line.to_owned()));
+    let alone = alone.iter().filter(|call| call.contains(&told));
     assert!(alone.clone().count() == 1 && alone.flatten().any(|word| word == "--max-jobs"));
     // The other one says that it built, and names no machine: so somebody else did.
     let mut checks = diagnosis.checks.iter();

@@ -1,6 +1,5 @@
 //! What went wrong, as the shell sees it.
 
-use nixpy_nix::builders::BuildersError;
 use nixpy_nix::{NixError, NixErrorKind};
 use nixpy_oci::archive::ArchiveError;
 use nixpy_oci::destination::DestinationError;
@@ -35,8 +34,7 @@ impl From<&RunError> for Code {
     fn from(error: &RunError) -> Self {
         match error {
             RunError::Nix(error) => error.into(),
-            RunError::Builders(BuildersError::Alike(..)) => Self::Inputs,
-            RunError::Builders(BuildersError::Folder { .. }) => Self::Machine,
+            RunError::Builders(_) => Self::Machine,
             RunError::Image(error) if error.is_damage() => Self::Failed,
             RunError::Plan(problems) if problems.iter().all(PlanError::is_of_the_machine) => {
                 Self::Machine

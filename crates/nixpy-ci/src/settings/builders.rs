@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use nixpy_nix::builders::{Address, Builder, BuilderSettings, SshKey};
+use nixpy_nix::builders::{Address, Builder, BuilderSettings, SshKey, tell_apart};
 
 use super::image::time;
 use super::resolve::{Reader, Surroundings};
@@ -44,6 +44,9 @@ impl Reader<'_> {
                         );
                         self.fail(&raw.origin, problem);
                     }
+                }
+                if let Err(problem) = tell_apart(&builders) {
+                    self.fail(&raw.origin, problem.to_string());
                 }
                 builders
             }

@@ -67,24 +67,21 @@ impl Default for BuilderSettings {
     }
 }
 
-/// Builders cannot be used at all.
+/// Builders cannot be used: the folder for the key could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildersError {
-    /// The folder for the key could not be made.
-    #[error("cannot write what ssh needs for the builders into {}: {source}", place.display())]
-    Folder {
-        /// Where.
-        place: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Two builders are one to ssh, which is told one port for each name.
-    #[error(
-        "the builders {0} and {1} have one name and two ports: give one of them a name of its own in \
-         ~/.ssh/config (Host, HostName, Port), and use that"
-    )]
-    Alike(String, String),
+#[error("cannot write what ssh needs for the builders into {}: {source}", place.display())]
+pub struct BuildersError {
+    place: PathBuf,
+    source: std::io::Error,
 }
+
+/// Two builders are one to ssh, which is told one port for each name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the builders {0} and {1} have one name and two ports: give one of them a name of its own in \
+     ~/.ssh/config (Host, HostName, Port), and use that"
+)]
+pub struct AlikeError(String, String);
 
 /// All builders that are known, and what is needed to reach them.
 #[derive(Debug)]
@@ -121,13 +118,12 @@ impl Builders {
     /// Makes everything ready.
     ///
     /// # Errors
-    /// The folder cannot be made, or Nix could not tell two builders apart.
+    /// The folder cannot be made.
     pub async fn prepare(
         nix: &Nix,
         settings: &BuilderSettings,
         abilities: &Abilities,
     ) -> Result<Self, BuildersError> {
-        alike(&settings.wanted)?;
         let configuration = Configuration::of(abilities);
         // What is said twice, with and without a key perhaps, is said better by us.
         let others = configuration.builders.iter().filter(|configured| {
@@ -145,7 +141,7 @@ impl Builders {
                     options: &settings.ssh_options,
                 };
                 let ssh = Ssh::prepare(&settings.place, &given, &settings.wanted);
-                Some(ssh.map_err(|source| BuildersError::Folder {
+                Some(ssh.map_err(|source| BuildersError {
                     place: settings.place.clone(),
                     source,
                 })?)
@@ -251,7 +247,11 @@ impl Builders {
     }
 }
 
-fn alike(builders: &[Builder]) -> Result<(), BuildersError> {
+/// Whether ssh can be told of all of them.
+///
+/// # Errors
+/// It cannot tell two of them apart.
+pub fn tell_apart(builders: &[Builder]) -> Result<(), AlikeError> {
     let place = |builder: &Builder| match &builder.address {
         Address::Ssh(ssh) => Some((ssh.host.clone(), ssh.port)),
         Address::Other(_) => None,
@@ -264,7 +264,7 @@ fn alike(builders: &[Builder]) -> Result<(), BuildersError> {
             place(other).is_some_and(|(its_host, its_port)| its_host == host && its_port != port)
         };
         if let Some(other) = builders[..index].iter().find(is_alike) {
-            return Err(BuildersError::Alike(other.name(), one.name()));
+            return Err(AlikeError(other.name(), one.name()));
         }
     }
     Ok(())
@@ -284,7 +284,7 @@ mod tests {
             ("ssh://arm:22\nssh://other:2222", false),
         ] {
             let builders = Builder::parse_all(lines, &|_| unreachable!()).unwrap();
-            assert_eq!(alike(&builders).is_err(), is_refused, "{lines}");
+            assert_eq!(tell_apart(&builders).is_err(), is_refused, "{lines}");
         }
     }
 }
