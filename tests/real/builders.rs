@@ -44,6 +44,10 @@ impl<'a> Setting<'a> {
         let image = flake.image();
         let mut command = at.command([&image, "--json", "--layout", "out"]);
         command.args(&self.more);
+        if !self.emulates {
+            // The kernel could, and Nix would be told so.
+            command.arg("--nix-option=extra-platforms=");
+        }
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
         let known_hosts: Vec<&str> = self.known_hosts.iter().map(String::as_str).collect();
         let conf = here(&mut command, self.key, &lines, &known_hosts, self.emulates);
@@ -323,9 +327,9 @@ fn a_machine_that_is_down_is_told_and_what_it_would_build_is_emulated_where_that
     let (at, flake) = (Workplace::new(), Flake::for_systems(&[ARM], BUILD));
     let ended = setting.run(&at, &flake).ended_with(MACHINE_CANNOT);
     for words in [
+        "aarch64-linux cannot be built from here",
         "it does not answer in time",
-        "nothing here can build for aarch64-linux",
-        "in `builders`",
+        "check that it is on",
     ] {
         assert!(ended.stderr.contains(words), "{words}: {ended}");
     }
@@ -559,7 +563,7 @@ daemon=$!
 for _ in $(seq 100); do if [ -S /nix/var/nix/daemon-socket/socket ]; then break; fi; sleep 0.1; done
 code=0
 setpriv --reuid 2000 --regid 2000 --clear-groups env HOME="$place/home" USER=alice XDG_STATE_HOME=/dev/null/state \
-  "$binary" run "path:$place/flake#image" --json --layout "$place/home/out" || code=$?
+  "$binary" run "path:$place/flake#image" --json --layout "$place/home/out" --nix-option=extra-platforms= || code=$?
 kill $daemon
 ls "$place/tmp" >&2
 exit $code

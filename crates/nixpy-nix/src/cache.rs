@@ -64,7 +64,8 @@ impl Caches {
         }
     }
 
-    fn none() -> Self {
+    /// None at all.
+    pub fn none() -> Self {
         Self {
             urls: Vec::new(),
             signed_only: true,

@@ -32,15 +32,14 @@ pub struct Described {
     pub files: Files,
 }
 
-/// Asks the caches that Nix is configured to use; `None` if they do not know it all, are
-/// not to be believed, or are slow.
-pub async fn describe(nix: &Nix, plan: &Plan) -> Option<Described> {
-    let described = tokio::time::timeout(DEADLINE, inquire(nix, plan));
+/// Asks the caches; `None` if they do not know it all, are not to be believed, or are
+/// slow.
+pub async fn describe(nix: &Nix, caches: &Caches, plan: &Plan) -> Option<Described> {
+    let described = tokio::time::timeout(DEADLINE, inquire(nix, caches, plan));
     described.await.ok().flatten()
 }
 
-async fn inquire(nix: &Nix, plan: &Plan) -> Option<Described> {
-    let caches = Caches::configured(nix).await;
+async fn inquire(nix: &Nix, caches: &Caches, plan: &Plan) -> Option<Described> {
     if caches.is_empty() {
         return None;
     }

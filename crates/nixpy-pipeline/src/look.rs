@@ -13,10 +13,11 @@ use nixpy_nix::builders::{Answer, Builder, Builders, BuildersError};
 use nixpy_nix::cache::Caches;
 use nixpy_nix::machine::{Environment, Root, foreign_programs};
 use nixpy_nix::{Nix, StorePath, System};
+use tokio::sync::OnceCell;
 
 use crate::inputs::Inputs;
 use crate::offer::Offered;
-use crate::plan::{Emulation, Host, KnownBuilder};
+use crate::plan::{Emulation, Host, KnownBuilder, Obstacle};
 
 /// For all caches together. To know saves time, and Nix asks them again in any case.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -57,15 +58,46 @@ pub struct Asked {
     pub answers: Vec<Answer>,
 }
 
+/// This machine's Nix, of which is asked once what it can.
+pub struct Sight<'a> {
+    nix: &'a Nix,
+    environment: &'a Environment,
+    abilities: OnceCell<Option<Abilities>>,
+}
+
+impl<'a> Sight<'a> {
+    /// Nothing is asked yet.
+    pub fn new(nix: &'a Nix, environment: &'a Environment) -> Self {
+        Self {
+            nix,
+            environment,
+            abilities: OnceCell::new(),
+        }
+    }
+
+    /// What it can; `None` if it does not tell: what is wrong with it, a build will tell.
+    pub async fn abilities(&self) -> Option<&Abilities> {
+        let ask = async || Abilities::ask(self.nix, self.environment).await.ok();
+        self.abilities.get_or_init(ask).await.as_ref()
+    }
+
+    /// The caches that Nix takes paths from.
+    pub async fn caches(&self) -> Caches {
+        match self.abilities().await {
+            Some(abilities) => Caches::of(&abilities.settings),
+            None => Caches::none(),
+        }
+    }
+}
+
 /// Looks.
 ///
 /// # Errors
 /// Builders cannot be used at all.
 pub async fn look(
-    nix: &Nix,
+    sight: &Sight<'_>,
     inputs: &Inputs,
     offered: &Offered,
-    environment: &Environment,
     whose_plan: For,
 ) -> Result<Seen, BuildersError> {
     let mut host = Host::of(System::host());
@@ -85,20 +117,20 @@ pub async fn look(
     if asked.is_empty() && !has_own_builders {
         return Ok(Seen { host, asked: None });
     }
-    let (held, abilities) = tokio::join!(held(nix, &asked), Abilities::ask(nix, environment));
-    host.at_hand.extend(held);
-    let Ok(abilities) = abilities else {
-        // What is wrong with it, the build will tell.
+    let nix = sight.nix;
+    let Some(abilities) = sight.abilities().await else {
         host.is_opaque = true;
         return Ok(Seen { host, asked: None });
     };
+    host.at_hand
+        .extend(held(nix, &sight.caches().await, &asked).await);
     let is_settled = nix.options().iter().any(|(name, _)| name == PLATFORMS);
-    learn(&mut host, &abilities, &foreign, is_settled);
+    learn(&mut host, abilities, &foreign, is_settled);
     let open = missing
         .iter()
         .filter(|it| !host.at_hand.contains(&it.output));
     let open: BTreeSet<&System> = open.map(|missing| &missing.builds).collect();
-    let asked = ask(nix, inputs, &abilities, &open).await?;
+    let asked = ask(nix, inputs, abilities, &open).await?;
     let answers = asked.iter().flat_map(|asked| &asked.answers);
     host.builders = answers.map(known).collect();
     Ok(Seen { host, asked })
@@ -127,7 +159,10 @@ fn known((builder, answer): &Answer) -> KnownBuilder {
     KnownBuilder {
         name: builder.name(),
         systems: builder.systems(),
-        trouble: answer.as_ref().err().map(ToString::to_string),
+        trouble: answer.as_ref().err().map(|trouble| Obstacle {
+            why: trouble.to_string(),
+            cure: trouble.cure(),
+        }),
     }
 }
 
@@ -151,9 +186,8 @@ fn apart(offered: &Offered, whose_plan: For) -> (BTreeSet<StorePath>, Vec<Missin
     (here, missing)
 }
 
-async fn held(nix: &Nix, outputs: &[StorePath]) -> BTreeSet<StorePath> {
-    let held = async { Caches::configured(nix).await.hold(nix, outputs).await };
-    let held = tokio::time::timeout(PATIENCE, held).await;
+async fn held(nix: &Nix, caches: &Caches, outputs: &[StorePath]) -> BTreeSet<StorePath> {
+    let held = tokio::time::timeout(PATIENCE, caches.hold(nix, outputs)).await;
     held.unwrap_or_default()
 }
 

@@ -16,7 +16,7 @@ use crate::image::layering::{Partition, Resent, resent};
 use crate::image::{Closure, Files, paths_of};
 use crate::inputs::Inputs;
 use crate::lockfile::LockFile;
-use crate::look::{For, look};
+use crate::look::{For, Sight, look};
 use crate::matrix::{Matrix, Runners, matrix};
 use crate::offer::ask_only;
 use crate::plan::{Job, Plan, plan};
@@ -73,8 +73,19 @@ pub async fn preview(
     environment: &Environment,
     whose_plan: For,
 ) -> Result<Preview, RunError> {
-    let offered = ask_only(nix, inputs).await?;
-    let seen = look(nix, inputs, &offered, environment, whose_plan).await?;
+    preview_by(&Sight::new(nix, environment), nix, inputs, whose_plan).await
+}
+
+async fn preview_by(
+    sight: &Sight<'_>,
+    nix: &Nix,
+    inputs: &Inputs,
+    whose_plan: For,
+) -> Result<Preview, RunError> {
+    // Who plans has mostly something to ask this machine; it answers before the flake does.
+    let (offered, _) = tokio::join!(ask_only(nix, inputs), sight.abilities());
+    let offered = offered?;
+    let seen = look(sight, inputs, &offered, whose_plan).await?;
     let plan = plan(inputs, &offered, &seen.host).map_err(RunError::Plan)?;
     Ok(Preview {
         plan,
@@ -91,13 +102,18 @@ pub async fn preview_layers(
     inputs: &Inputs,
     environment: &Environment,
 ) -> Result<Preview, RunError> {
-    let mut preview = preview(nix, inputs, environment, For::ThisMachine).await?;
-    let known = match closure(nix, &preview.plan).await {
-        Ok(closure) => Some(Described {
+    let sight = Sight::new(nix, environment);
+    let mut preview = preview_by(&sight, nix, inputs, For::ThisMachine).await?;
+    let here = match preview.plan.is_here() {
+        true => closure(nix, &preview.plan).await.ok(),
+        false => None,
+    };
+    let known = match here {
+        Some(closure) => Some(Described {
             closure,
             files: Files::OnDisk,
         }),
-        Err(_) => describe(nix, &preview.plan).await,
+        None => describe(nix, &sight.caches().await, &preview.plan).await,
     };
     let Some(known) = known else {
         let note = "the layers are known when the outputs are built, or in a binary cache";

@@ -20,7 +20,7 @@ use crate::image::{Closure, Files, ImageError, Known, Made, image};
 use crate::inputs::Inputs;
 use crate::join::NotThere;
 use crate::lockfile::LockFile;
-use crate::look::{Asked, For, Seen, look};
+use crate::look::{Asked, For, Seen, Sight, look};
 use crate::offer::ask;
 use crate::plan::{Form, Host, Plan, PlanError, plan};
 use crate::publish::{Loadable, Places, loadable};
@@ -87,7 +87,8 @@ pub async fn run(
     let begun = Instant::now();
     on_event(Event::Started(Stage::Evaluate));
     let offered = ask(nix, inputs, on_event).await?;
-    let Seen { host, asked } = look(nix, inputs, &offered, environment, For::ThisMachine).await?;
+    let sight = Sight::new(nix, environment);
+    let Seen { host, asked } = look(&sight, inputs, &offered, For::ThisMachine).await?;
     let mut plan = plan(inputs, &offered, &host).map_err(RunError::Plan)?;
     plan.leave_to_others(inputs).map_err(RunError::Plan)?;
     if inputs.by_digest && !offered.source.is_known() {
@@ -100,6 +101,7 @@ pub async fn run(
     let mut work = Work {
         nix,
         inputs,
+        sight: &sight,
         host: &host,
         asked: asked.as_ref(),
         gate,
@@ -132,6 +134,7 @@ pub async fn run(
 struct Work<'a> {
     nix: &'a Nix,
     inputs: &'a Inputs,
+    sight: &'a Sight<'a>,
     host: &'a Host,
     asked: Option<&'a Asked>,
     gate: &'a dyn Gate,
@@ -172,11 +175,11 @@ impl Work<'_> {
     /// before and caches tell the rest.
     async fn publish_what_is_told(&mut self, places: &mut Places) -> Result<bool, RunError> {
         // What was never published cannot be known, and `--load` takes all the bytes.
-        if self.inputs.load.is_some() || places.are_new() || self.is_here() {
+        if self.inputs.load.is_some() || places.are_new() || self.plan.is_here() {
             return Ok(false);
         }
         let begun = Instant::now();
-        let told = describe(self.nix, self.plan).await;
+        let told = describe(self.nix, &self.sight.caches().await, self.plan).await;
         self.report.timings.build = begun.elapsed().as_secs_f64();
         let Some(told) = told else {
             return Ok(false);
@@ -200,12 +203,6 @@ impl Work<'_> {
                 Ok(true)
             }
         }
-    }
-
-    /// Whether every output is on this machine's disk: nothing needs to be asked then.
-    fn is_here(&self) -> bool {
-        let mut outputs = self.plan.jobs.iter().map(|job| job.output.as_path());
-        outputs.all(|output| output.symlink_metadata().is_ok())
     }
 
     /// Everything the outputs refer to; `None` when a build has failed.

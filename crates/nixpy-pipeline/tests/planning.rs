@@ -10,7 +10,7 @@ use nixpy_oci::compress::Compression;
 use nixpy_pipeline::inputs::{ImageSettings, Inputs, Target};
 use nixpy_pipeline::offer::Offered;
 use nixpy_pipeline::plan::{
-    Emulation, Form, Host, Job, KnownBuilder, Plan, PlanError, Strategy, plan,
+    Emulation, Form, Host, Job, KnownBuilder, Obstacle, Plan, PlanError, Strategy, plan,
 };
 
 fn inputs(systems: &[&str]) -> Inputs {
@@ -104,7 +104,10 @@ fn builder(name: &str, system: &str, trouble: Option<&str>) -> KnownBuilder {
     KnownBuilder {
         name: name.to_owned(),
         systems: vec![system.parse().unwrap()],
-        trouble: trouble.map(str::to_owned),
+        trouble: trouble.map(|why| Obstacle {
+            why: why.to_owned(),
+            cure: None,
+        }),
     }
 }
 

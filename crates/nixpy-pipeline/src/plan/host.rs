@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nixpy_nix::{StorePath, System};
 
+use super::ways::Obstacle;
+
 /// This machine, and what it reaches.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -51,7 +53,7 @@ pub struct KnownBuilder {
     /// What it builds for.
     pub systems: Vec<System>,
     /// Why it cannot be used now.
-    pub trouble: Option<String>,
+    pub trouble: Option<Obstacle>,
 }
 
 impl Host {

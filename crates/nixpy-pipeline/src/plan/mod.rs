@@ -4,9 +4,8 @@
 
 mod error;
 mod host;
+mod sorted;
 mod ways;
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use nixpy_nix::evaluate::Offer;
 use nixpy_nix::{StorePath, System};
@@ -19,8 +18,10 @@ use crate::platform::platform_of;
 
 pub use error::PlanError;
 pub use host::{Emulation, Host, KnownBuilder};
+use sorted::Sorted;
+pub(crate) use sorted::wanted;
 pub use ways::{Declined, Obstacle, Strategy};
-use ways::{OneOffer, says, ways};
+use ways::{OneOffer, ways};
 
 /// Names under which flakes offer an image, best first: what is only described
 /// is quicker than what has been packed already, and an image says more than a
@@ -81,6 +82,12 @@ impl Plan {
         }
         self.jobs.retain(|job| !is_left(job));
         Ok(())
+    }
+
+    /// Whether every output is on this machine's disk.
+    pub fn is_here(&self) -> bool {
+        let mut outputs = self.jobs.iter().map(|job| job.output.as_path());
+        outputs.all(|output| output.symlink_metadata().is_ok())
     }
 
     /// What the image will run on, in the order of the jobs.
@@ -205,114 +212,6 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
     })
 }
 
-/// What the flake offers, under the systems that it is for.
-struct Sorted<'a> {
-    offered: &'a Offered,
-    /// Offered under a system's own name.
-    own: BTreeMap<&'a System, &'a Offer>,
-    /// Offered under this machine's name, for others.
-    cross: BTreeMap<System, &'a Offer>,
-    /// Offered under a name that is not what it says of itself.
-    misnamed: BTreeMap<&'a System, (&'a Offer, System)>,
-}
-
-impl<'a> Sorted<'a> {
-    fn new(offered: &'a Offered, host: &Host) -> Self {
-        let offers = &offered.offers;
-        let mut sorted = Self {
-            offered,
-            own: BTreeMap::new(),
-            cross: BTreeMap::new(),
-            misnamed: BTreeMap::new(),
-        };
-        for (target, offer) in &offers.cross {
-            sorted.cross.insert(target.clone(), offer);
-        }
-        for (system, there) in &offers.systems {
-            let Some(offer) = &there.chosen else { continue };
-            match says(offer) {
-                Some(says) if !runs_on(&says, system) => {
-                    // An image that is cross-compiled need not be called so.
-                    if *system == host.system {
-                        sorted.cross.entry(says.clone()).or_insert(offer);
-                    }
-                    sorted.misnamed.insert(system, (offer, says));
-                }
-                _ => {
-                    sorted.own.insert(system, offer);
-                }
-            }
-        }
-        sorted
-    }
-
-    /// All systems for which there is something, or should be.
-    fn systems(&self) -> Vec<System> {
-        let offers = &self.offered.offers.systems;
-        let named = offers.keys().filter(|system| {
-            let crossed = self.misnamed.get(system);
-            crossed.is_none_or(|(_, says)| !self.cross.contains_key(says))
-        });
-        let all: BTreeSet<System> = named.chain(self.cross.keys()).cloned().collect();
-        all.into_iter().collect()
-    }
-
-    /// What there is for one system.
-    fn of<'s>(&self, system: &'s System, inputs: &Inputs) -> Result<OneOffer<'s>, PlanError>
-    where
-        'a: 's,
-    {
-        if platform_of(system).is_none() {
-            return Err(PlanError::NotAPlatform(system.clone()));
-        }
-        let offers = &self.offered.offers;
-        let flake = inputs.flake.to_string();
-        if let Some(named) = inputs.cross.get(system)
-            && !self.cross.contains_key(system)
-        {
-            return Err(PlanError::NoCross {
-                flake,
-                named: named.to_string(),
-                system: system.clone(),
-                host: System::host(),
-            });
-        }
-        let one = OneOffer {
-            system,
-            own: self.own.get(system).copied(),
-            cross: self.cross.get(system).copied(),
-        };
-        if one.own.is_some() || one.cross.is_some() {
-            return Ok(one);
-        }
-        if let Some((offer, says)) = self.misnamed.get(system) {
-            return Err(PlanError::ForAnother {
-                attribute: offer.attribute.to_string(),
-                system: system.clone(),
-                says: says.clone(),
-            });
-        }
-        Err(match offers.systems.get(system) {
-            Some(there) => PlanError::NoAttribute {
-                flake,
-                wanted: wanted(inputs),
-                system: system.clone(),
-                offered: there.attributes.clone(),
-            },
-            None => PlanError::NoSystem {
-                flake,
-                system: system.clone(),
-                offered: offers.offered.clone(),
-            },
-        })
-    }
-}
-
-/// Whether machines of one system run programs of the other by themselves.
-fn runs_on(program: &System, machine: &System) -> bool {
-    program == machine || (program.as_str(), machine.as_str()) == ("i686-linux", "x86_64-linux")
-}
-
 fn decide(
     one: &OneOffer<'_>,
     inputs: &Inputs,
@@ -380,16 +279,6 @@ fn decide(
         main_program: offer.main_program.clone(),
         system: one.system.clone(),
     })
-}
-
-pub(crate) fn wanted(inputs: &Inputs) -> String {
-    match &inputs.attribute {
-        Some(attribute) => format!("`{attribute}`"),
-        None => format!(
-            "attribute that is an image or a program (any of {})",
-            CANDIDATES.join(", ")
-        ),
-    }
 }
 
 /// dockerTools and nix2container give every image an `imageName`; scripts of the former

@@ -1,5 +1,6 @@
 //! The ways to build for a system, best first, and why each can be taken or not.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use nixpy_nix::System;
@@ -157,21 +158,26 @@ fn native(builds: &System, host: &Host) -> Option<Obstacle> {
 fn remote(builds: &System, host: &Host) -> Option<Obstacle> {
     let mut troubles = Vec::new();
     for builder in host.builders.iter().filter(|b| b.systems.contains(builds)) {
-        match &builder.trouble {
-            None => return None,
-            Some(trouble) => troubles.push(format!("{}: {}", builder.name, trouble)),
-        }
+        let Some(trouble) = &builder.trouble else {
+            return None;
+        };
+        troubles.push((&builder.name, trouble));
     }
-    Some(match troubles.as_slice() {
-        [] => Obstacle {
+    let told = troubles
+        .iter()
+        .map(|(name, trouble)| format!("{name}: {}", trouble.why));
+    let cures = troubles.iter().filter_map(|(_, it)| it.cure.as_deref());
+    let cures: BTreeSet<&str> = cures.collect();
+    Some(match troubles.is_empty() {
+        true => Obstacle {
             why: format!("no builder for {builds} is known"),
             cure: Some(format!(
                 "name one, as in --builders 'ssh-ng://user@host {builds}'"
             )),
         },
-        troubles => Obstacle {
-            why: troubles.join("; "),
-            cure: Some("`nixpy-ci doctor` tells more".to_owned()),
+        false => Obstacle {
+            why: told.collect::<Vec<_>>().join("; "),
+            cure: (!cures.is_empty()).then(|| Vec::from_iter(cures).join("; ")),
         },
     })
 }
