@@ -11,7 +11,8 @@ use crate::world::registry::Registry;
 #[test]
 fn an_interrupt_ends_the_builders_too_and_moves_no_tag() {
     let (here, registry) = (Workplace::new(), Registry::start());
-    let sleep = format!("sleep {}", 1_000_000 + std::process::id());
+    // Other tests have sleepers of their own, with more digits.
+    let sleep = format!("sleep {}", 2_000_000_000_u32 + std::process::id());
     let flake = Flake::built_by(&sleep);
     let repository = format!("{}/acme/api", registry.host());
     for signal in ["-INT", "-TERM"] {
