@@ -48,13 +48,7 @@ async fn decided(
     environment: &Environment,
 ) -> Result<(ToJoin, Joined), Vec<String>> {
     let raw = RawInputs::collect(flags, environment).map_err(|e| vec![e.to_string()])?;
-    let cwd = std::env::current_dir()
-        .map_err(|e| vec![format!("the current directory cannot be read: {e}")])?;
-    let around = Surroundings {
-        environment,
-        cwd: &cwd,
-        now: std::time::SystemTime::now(),
-    };
+    let around = Surroundings::here(environment).map_err(|e| vec![e])?;
     let mut problems = Vec::new();
     let mut results = Vec::new();
     for file in flags.get_many::<String>("results").into_iter().flatten() {

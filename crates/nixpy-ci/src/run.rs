@@ -160,13 +160,7 @@ pub(crate) async fn settings(
     environment: &Environment,
 ) -> Result<Resolved, Vec<String>> {
     let raw = RawInputs::collect(flags, environment).map_err(|e| vec![e.to_string()])?;
-    let cwd = std::env::current_dir()
-        .map_err(|e| vec![format!("the current directory cannot be read: {e}")])?;
-    let around = Surroundings {
-        environment,
-        cwd: &cwd,
-        now: std::time::SystemTime::now(),
-    };
+    let around = Surroundings::here(environment).map_err(|e| vec![e])?;
     resolve(&raw, &around)
         .await
         .map_err(|e| e.iter().map(ToString::to_string).collect())

@@ -13,7 +13,7 @@ impl Reader<'_> {
         let default = BuilderSettings::default();
         let variable = |name: &str| around.environment.get(OsStr::new(name));
         BuilderSettings {
-            wanted: self.wanted_builders(around.cwd),
+            wanted: self.wanted_builders(&around.cwd),
             key: self.one("builder-ssh-key", |text| {
                 SshKey::parse(text).map_err(|e| e.to_string())
             }),

@@ -1,7 +1,7 @@
 //! Parses every setting, and reports every one that cannot be parsed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use nixpy_nix::{AttrPath, Installable, System};
@@ -75,9 +75,24 @@ pub struct Surroundings<'a> {
     /// All variables.
     pub environment: &'a Environment,
     /// The current directory.
-    pub cwd: &'a Path,
+    pub cwd: PathBuf,
     /// When the run began.
     pub now: std::time::SystemTime,
+}
+
+impl<'a> Surroundings<'a> {
+    /// Here and now.
+    ///
+    /// # Errors
+    /// The current directory cannot be read.
+    pub fn here(environment: &'a Environment) -> Result<Self, String> {
+        let cwd = std::env::current_dir();
+        Ok(Self {
+            environment,
+            cwd: cwd.map_err(|e| format!("the current directory cannot be read: {e}"))?,
+            now: std::time::SystemTime::now(),
+        })
+    }
 }
 
 /// Parses everything.
@@ -88,10 +103,10 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let mut reader = Reader::of(raw);
     let installable = match raw.get("flake") {
         Some(_) => reader.one("flake", |text| {
-            Installable::parse(text, around.cwd).map_err(|e| e.to_string())
+            Installable::parse(text, &around.cwd).map_err(|e| e.to_string())
         }),
         None => {
-            let here = Installable::parse(".", around.cwd);
+            let here = Installable::parse(".", &around.cwd);
             here.map_err(|e| reader.fail("FLAKE", e.to_string())).ok()
         }
     };

@@ -193,7 +193,6 @@ impl Surroundings<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::path::Path;
 
     /// Who pushes to a repository, where docker has logged in to both registries.
     async fn user(repository: &str, variables: &[(&str, &str)]) -> String {
@@ -211,7 +210,7 @@ mod tests {
         }
         let around = Surroundings {
             environment: &environment,
-            cwd: Path::new("/"),
+            cwd: PathBuf::from("/"),
             now: std::time::SystemTime::UNIX_EPOCH,
         };
         match discovered(&repository.parse().unwrap(), &around)
