@@ -139,6 +139,18 @@ fn a_key_that_is_none_is_named_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_variable_that_is_nearly_a_settings_is_no_setting() {
+    // What it was meant to keep from happening: that `latest` is moved.
+    let ended = Scenario::app().run([]).env("NIXPY_TAGS", "v1").ended();
+    ended
+        .with_code(2)
+        .with_the_error(&["NIXPY_TAGS", "did you mean NIXPY_TAG?"]);
+    let scenario = Scenario::app();
+    let run = scenario.run([]).env("NIXPY_CI_BUILD_NUMBER", "7");
+    run.ended().succeeded();
+}
+
+#[test]
 fn a_file_that_is_no_yaml_says_where_and_is_never_quoted() {
     let yaml = "password: hunter2\nimage:\n  user: [1\n";
     let scenario = Scenario::app().file("nixpy-ci.yaml", yaml);

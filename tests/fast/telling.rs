@@ -136,7 +136,7 @@ fn a_dry_run_evaluates_and_touches_nothing() {
     // Beside the flake, this machine: its configuration and its store.
     assert_eq!(ended.nix_calls().len(), 3);
     assert_eq!(ended.calls("eval"), 1);
-    let ended = ended.prints("would be built").prints("linux/arm64/v8");
+    let ended = ended.prints("would publish").prints("linux/arm64/v8");
     ended.prints("oci-image as latest");
     let files = std::fs::read_dir(scenario.checkout()).unwrap();
     let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();

@@ -24,7 +24,6 @@ pub fn command() -> Command {
         .about("Builds Python container images for every platform from one Nix flake, and publishes them")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .disable_help_subcommand(true)
         .subcommand(run())
         .subcommand(plan())
         .subcommand(doctor())
@@ -87,7 +86,8 @@ fn plan() -> Command {
 }
 
 /// Settings that say how something is made, which a doctor does not make.
-const FOR_IMAGES: [&str; 5] = [
+const FOR_IMAGES: [&str; 6] = [
+    "by-digest",
     "compression",
     "compression-level",
     "remake",
@@ -112,8 +112,8 @@ fn doctor() -> Command {
         );
     with_settings(command, |setting| {
         let is_of_the_image = matches!(setting.group, Group::Image);
-        let other = FOR_RUNS.contains(&setting.name) || FOR_IMAGES.contains(&setting.name);
-        !is_of_the_image && !other
+        let mut others = FOR_RUNS.iter().chain(&FOR_PLANS).chain(&FOR_IMAGES);
+        !is_of_the_image && !others.any(|name| *name == setting.name)
     })
 }
 

@@ -21,7 +21,7 @@ pub fn text(preview: &Preview) -> String {
 }
 
 fn plan_lines(plan: &Plan) -> Vec<String> {
-    let mut lines = vec![format!("{} would be built:", plan.flake)];
+    let mut lines = vec![format!("A run of {} would publish", plan.flake)];
     for job in &plan.jobs {
         lines.push(format!(
             "  {:<16} {}, {}",
@@ -33,7 +33,7 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         let declined = job.declined.iter();
         lines.extend(declined.map(|declined| format!("  {:<16} {declined}", "")));
     }
-    lines.push(format!("and published to {}", destinations(plan)));
+    lines.push(format!("to {}", destinations(plan)));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines
 }

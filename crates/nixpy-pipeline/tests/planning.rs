@@ -249,6 +249,17 @@ fn a_way_that_was_asked_for_is_taken_or_refused_with_the_reason() {
         let left_out = strategy == Strategy::Elsewhere;
         assert_eq!(made.jobs.len(), if left_out { 1 } else { 2 });
     }
+    // What is built already was built in whichever way.
+    let mut built = Host::of("x86_64-linux".parse().unwrap());
+    built.at_hand = [path("api")].into();
+    for strategy in [Strategy::Emulated, Strategy::Remote, Strategy::Native] {
+        assert_eq!(
+            arm(&forced(strategy), &offered, &built).strategy,
+            Strategy::Cached
+        );
+    }
+    let refused = plan(&forced(Strategy::Cross), &offered, &built).unwrap_err();
+    assert!(refused[0].is_of_the_machine());
     let refused = plan(&forced(Strategy::Native), &offered, &host).unwrap_err();
     assert!(refused[0].is_of_the_machine());
     assert!(

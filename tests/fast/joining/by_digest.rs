@@ -173,5 +173,5 @@ fn a_plan_by_digest_says_so() {
     let scenario = service();
     let arguments = ["plan", "--by-digest", "-r", "ghcr.io/acme/api"];
     let ended = scenario.nixpy(arguments).ended().succeeded();
-    ended.prints("published to ghcr.io/acme/api by digest, without a tag");
+    ended.prints("to ghcr.io/acme/api by digest, without a tag");
 }

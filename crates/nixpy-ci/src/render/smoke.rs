@@ -34,12 +34,12 @@ pub fn detail_lines(image: &PlatformReport) -> Vec<String> {
     if tested.verdict == Verdict::Passed {
         return lines;
     }
+    lines.extend(tested.cure.iter().map(|cure| format!("  {cure}")));
     if !tested.log.is_empty() {
         lines.push("  its last lines:".to_owned());
         lines.extend(tested.log.iter().map(|line| format!("  > {line}")));
     }
     lines.extend(tested.notes.iter().map(|note| format!("  note: {note}")));
-    lines.extend(tested.cure.iter().map(|cure| format!("  {cure}")));
     lines
 }
 

@@ -83,6 +83,7 @@ impl RawInputs {
                 raw.values.insert(setting.name, found);
             }
         }
+        raw.problems.extend(misspelt(environment));
         Ok(raw)
     }
 
@@ -285,6 +286,20 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Bool(on) => Some(on.to_string()),
         _ => None,
     }
+}
+
+/// Variables that are nearly those of a setting. Others may be anybody's.
+fn misspelt(environment: &Environment) -> impl Iterator<Item = FileError> {
+    let ours = environment.keys().filter_map(|name| name.to_str());
+    let ours = ours.filter(|name| name.starts_with("NIXPY_") && *name != "NIXPY_LOG");
+    ours.filter_map(|name| {
+        let near = SETTINGS.iter().map(Setting::variable);
+        let (distance, nearest) = near.map(|it| (distance(name, &it), it)).min()?;
+        (1..=2).contains(&distance).then(|| FileError {
+            file: name.into(),
+            problem: format!("is no setting; did you mean {nearest}?"),
+        })
+    })
 }
 
 /// The setting that was probably meant: the same but for one or two letters.

@@ -97,12 +97,13 @@ fn fetch(complaint: &str) -> Option<NixErrorKind> {
 }
 
 pub(crate) fn store(complaint: &str) -> Option<NixErrorKind> {
-    const WORDS: [&str; 6] = [
+    const WORDS: [&str; 7] = [
         "cannot connect to socket",
         "cannot connect to daemon",
         "opening lock file",
         "big-lock",
         "creating directory '/nix",
+        "could not set permissions on '/nix",
         "not a trusted user",
     ];
     let line = complaint

@@ -2,6 +2,8 @@
 
 use nixpy_nix::System;
 
+use crate::platform::systems;
+
 use super::ways::{Declined, Obstacle, Strategy};
 
 /// There is no plan.
@@ -87,8 +89,14 @@ pub enum PlanError {
     )]
     Incomplete(System),
     /// An image cannot be for this system.
-    #[error("no image can be for {0}: name Linux systems, as in --system x86_64-linux")]
-    NotAPlatform(System),
+    #[error(
+        "no image can be for {system}: systems are {}, as in --system x86_64-linux",
+        known()
+    )]
+    NotAPlatform {
+        /// What was named.
+        system: System,
+    },
 }
 
 impl PlanError {
@@ -96,6 +104,11 @@ impl PlanError {
     pub fn is_of_the_machine(&self) -> bool {
         matches!(self, Self::Closed { .. } | Self::NoWay { .. })
     }
+}
+
+fn known() -> String {
+    let known: Vec<String> = systems().map(|system| system.to_string()).collect();
+    known.join(", ")
 }
 
 fn told(obstacle: &Obstacle) -> String {

@@ -197,6 +197,12 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
         return Err(problems);
     }
 
+    let named = inputs.strategies.keys();
+    let unknown = named.filter(|system| there.of(system, inputs).is_err());
+    let notes = unknown.map(|system| {
+        format!("a strategy is set for {system}, for which the flake offers nothing")
+    });
+    let notes = notes.collect();
     let destinations: Vec<String> = inputs.targets.iter().map(Target::name).collect();
     Ok(Plan {
         version: 1,
@@ -208,8 +214,15 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
             true => Vec::new(),
             false => inputs.tags.iter().map(ToString::to_string).collect(),
         },
-        notes: Vec::new(),
+        notes,
     })
+}
+
+/// Whether a way is as good as the one that was asked for. What is built already was
+/// built in whichever way; what is cross-compiled is something else.
+fn may_be(way: Strategy, forced: Strategy) -> bool {
+    use Strategy::{Cached, Emulated, Native, Remote};
+    way == forced || (way == Cached && matches!(forced, Native | Remote | Emulated))
 }
 
 fn decide(
@@ -226,7 +239,7 @@ fn decide(
         .iter()
         .any(|way| way.strategy == Strategy::Emulated && way.obstacle.is_none());
     for way in ways {
-        let wanted = forced.is_none_or(|forced| forced == way.strategy);
+        let wanted = forced.is_none_or(|forced| may_be(way.strategy, forced));
         match (way.obstacle, way.offer) {
             (None, Some(offer)) if wanted => {
                 taken = Some((way.strategy, offer));
@@ -268,8 +281,9 @@ fn decide(
         offered_for: is_cross.then(|| host.system.clone()),
         built_on: built_on.filter(|system| system != one.system),
         form: form_of(offer),
-        platform: platform_of(one.system)
-            .ok_or_else(|| PlanError::NotAPlatform(one.system.clone()))?,
+        platform: platform_of(one.system).ok_or_else(|| PlanError::NotAPlatform {
+            system: one.system.clone(),
+        })?,
         attribute: offer.attribute.to_string(),
         derivation: offer.drv_path.clone(),
         output: offer.out_path.clone(),

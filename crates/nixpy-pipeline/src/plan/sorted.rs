@@ -75,7 +75,9 @@ impl<'a> Sorted<'a> {
         'a: 's,
     {
         if platform_of(system).is_none() {
-            return Err(PlanError::NotAPlatform(system.clone()));
+            return Err(PlanError::NotAPlatform {
+                system: system.clone(),
+            });
         }
         let offers = &self.offered.offers;
         let flake = inputs.flake.to_string();
