@@ -32,8 +32,13 @@ build: ## The program, one static file: dist/nixpy-ci
 	cargo build --locked --release --package nixpy-ci
 	install -D $(BUILT)/release/nixpy-ci dist/nixpy-ci
 
+# sudo has another PATH, and what is missing is better known before packages are installed.
+.PHONY: need-cargo
+need-cargo:
+	@command -v cargo >/dev/null || { echo 'there is no cargo in the PATH: install Rust, or: sudo env PATH="$$PATH" make …' >&2; exit 3; }
+
 .PHONY: demo
-demo: ## As root: from a fresh Debian 12 or Ubuntu to an image for two platforms in out/demo
+demo: need-cargo ## As root: from a fresh Debian 12 to an image for two platforms in out/demo
 	@$(call install,$(TO_BUILD) $(TO_FETCH))
 	$(MAKE) build check-static
 	dist/nixpy-ci setup
@@ -59,7 +64,7 @@ test-fast: ## Formatting, lints and the tests that need neither root nor Nix
 	cargo test --locked --workspace
 
 .PHONY: test-deps
-test-deps: ## As root: install what the real tests need
+test-deps: need-cargo ## As root: install what the real tests need
 	@$(call install,$(TO_BUILD) $(TO_FETCH) $(TO_TEST))
 	cargo build --locked --workspace
 	$(BUILT)/debug/nixpy-ci setup
