@@ -54,3 +54,23 @@ fn without_any_way_the_run_ends_before_anything_is_built_and_says_how_to_open_on
     assert!(!ended.stderr.contains("building"), "{ended}");
     here.has_only(&[]);
 }
+
+#[test]
+fn an_attribute_that_nobody_has_named_stops_nothing_by_being_broken() {
+    for broken in [
+        "image-aarch64 = throw \"not for this one\"",
+        "image-arm64-next = {}.nothing",
+        "image-arm64 = derivation { name = \"tool\"; system = \"x86_64-linux\"; builder = \"/x\"; } \
+         // { stdenv.hostPlatform.system = \"x86_64-linux\"; }",
+    ] {
+        let (here, flake) = (Workplace::new(), Flake::small());
+        let file = flake.folder().join("flake.nix");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let system = crate::world::flake::own_system();
+        let with = format!("{{ self }}: {{ packages.{system}.{broken};");
+        std::fs::write(&file, text.replacen("{ self }: {", &with, 1)).unwrap();
+        let ended = here.run([&flake.image(), "--layout", "out", "--json"]);
+        let report = ended.succeeded().json();
+        assert_eq!(report["platforms"].as_array().unwrap().len(), 1, "{broken}");
+    }
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::world::example::example;
-use crate::world::flake::Flake;
+use crate::world::flake::{Flake, archive, stamp};
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::podman::Podman;
 use crate::world::program::{Ended, output_of, place_of, program, run, wait_for};
@@ -201,6 +201,52 @@ fn a_command_is_run_as_the_images_user_and_sees_nothing_but_the_image() {
         let tested = &ended.json()["platforms"][0]["smoke"];
         assert_eq!(tested["verdict"], "passed", "{ended}");
     }
+}
+
+/// A flake whose image runs this line as root.
+fn as_root(script: &str) -> Flake {
+    let shell = example().built(SYSTEMS[1], "busybox").join("bin/busybox");
+    let shell = fs::read(shell).unwrap();
+    let config = serde_json::json!({ "Entrypoint": ["/bin/busybox", "sh", "-c", script] });
+    let archive = archive(&stamp())
+        .layer(&[("bin/busybox", &shell)])
+        .config("architecture", "amd64".into())
+        .config("config", config);
+    Flake::with_archive(&archive.build())
+}
+
+#[test]
+fn an_image_that_ends_its_container_by_a_signal_has_failed() {
+    let here = Workplace::new();
+    let flake = as_root("/bin/busybox kill 1; /bin/busybox sleep 9");
+    let image = flake.image();
+    let arguments = [
+        &image,
+        "--layout=out",
+        "--smoke-port=8080",
+        "--smoke-timeout=3s",
+        "--json",
+    ];
+    let mut command = here.command(arguments);
+    has_no_engine(&mut command, &here);
+    let ended = run(&mut command).ended_with(BUILD_FAILED);
+    assert_eq!(verdicts(&ended)[0].0, "failed", "{ended}");
+}
+
+#[test]
+fn root_in_an_image_reaches_neither_the_kernels_settings_nor_our_terminal() {
+    let here = Workplace::new();
+    let flake = as_root("exit 1");
+    // The first file can be written by whoever is root on the machine: open it, write nothing.
+    let script = "! ( : >> /proc/sys/kernel/core_pattern ) && test $(busybox cut -d' ' -f6 /proc/self/stat) != 0";
+    let words = ["/bin/busybox", "sh", "-euxc", script].map(|word| format!("--smoke-cmd={word}"));
+    let image = flake.image();
+    let mut arguments = vec![image.as_str(), "--layout=out", "--json"];
+    arguments.extend(words.iter().map(String::as_str));
+    let mut command = here.command(&arguments);
+    has_no_engine(&mut command, &here);
+    let ended = run(&mut command).succeeded();
+    assert_eq!(verdicts(&ended)[0].0, "passed", "{ended}");
 }
 
 #[test]

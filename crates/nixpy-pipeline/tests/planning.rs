@@ -270,6 +270,21 @@ fn a_way_that_was_asked_for_is_taken_or_refused_with_the_reason() {
 }
 
 #[test]
+fn what_is_built_already_is_taken_whatever_way_was_asked_for() {
+    for way in [Strategy::Emulated, Strategy::Remote] {
+        let mut inputs = inputs(&[]);
+        inputs
+            .strategies
+            .insert("aarch64-linux".parse().unwrap(), way);
+        let offered = both("stream-api", Some("api"));
+        // As [`look`] leaves it where every output is here: nothing else was asked.
+        let mut host = on("x86_64-linux", &[]);
+        host.at_hand = offered.all().map(|offer| offer.out_path.clone()).collect();
+        assert!(plan(&inputs, &offered, &host).is_ok(), "{way}");
+    }
+}
+
+#[test]
 fn an_image_that_says_it_is_for_another_platform_is_never_published_as_this_one() {
     let host = on("x86_64-linux", &[]);
     // Cross-compiled, and called as if it were not.
