@@ -112,5 +112,7 @@ async fn until_interrupted(work: impl Future<Output = Code>) -> Code {
 
 /// The result, on standard output. A reader that has gone away is no failure.
 fn print(text: &str) {
+    // What others have said is in it, and GitHub's runner acts by this anywhere in a line.
+    let text = text.replace("##[", "## [");
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

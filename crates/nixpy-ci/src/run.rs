@@ -63,6 +63,10 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         renderer.error(&told(&e));
         return Code::Machine;
     }
+    // What is there after a failure must not be taken for this run's.
+    if let Some(stale) = &resolved.output.result {
+        let _ = std::fs::remove_file(stale);
+    }
     let moved = MovedTags::default();
     let inputs = &resolved.inputs;
     let machine = machine_environment(environment);
@@ -218,7 +222,8 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
             report.destinations.join(", ")
         ));
     }
-    if report.platforms.iter().any(|image| image.smoke.is_some()) && report.index.is_none() {
+    let is_tried = report.platforms.iter().any(|image| image.smoke.is_some());
+    if is_tried && report.references.is_empty() {
         let destinations = report.destinations.join(", ");
         line(&format!("no tag was moved at {destinations}"));
     }

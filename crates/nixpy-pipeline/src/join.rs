@@ -90,6 +90,16 @@ pub enum JoinError {
         /// In this order.
         sources: Box<[Source; 2]>,
     },
+    /// Different programs were built.
+    #[error("{one} is of `{}`, and {other} of `{}`: they are no one image", names[0], names[1])]
+    Names {
+        /// A file.
+        one: String,
+        /// Another.
+        other: String,
+        /// In this order.
+        names: [String; 2],
+    },
     /// The images are not where the index is to go.
     #[error(
         "{name} was published to {}, and the index is to go to {}: an index stands beside its images, \
@@ -145,12 +155,23 @@ pub fn join(results: &[Named], wishes: &Wishes) -> Result<Joined, Vec<JoinError>
 fn disagreements(results: &[Named], first: &Named, wanted: &[Repository]) -> Vec<JoinError> {
     let set = |names: &[Repository]| -> BTreeSet<Repository> { names.iter().cloned().collect() };
     let mut problems = Vec::new();
-    for Named { name, result } in results {
+    for named in results {
+        let Named { name, result } = named;
         if !result.source.is(&first.result.source) {
             problems.push(JoinError::Sources {
                 one: first.name.clone(),
                 other: name.clone(),
                 sources: Box::new([first.result.source.clone(), result.source.clone()]),
+            });
+        }
+        let names = [first, named].map(|it| it.result.platforms.first());
+        if let [Some(ours), Some(theirs)] = names
+            && ours.report.name != theirs.report.name
+        {
+            problems.push(JoinError::Names {
+                one: first.name.clone(),
+                other: name.clone(),
+                names: [ours.report.name.clone(), theirs.report.name.clone()],
             });
         }
         if set(&result.repositories) != set(wanted) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use nixpy_nix::abilities::{Abilities, Builds, Emulation as Found};
 use nixpy_nix::builders::{Answer, Builder, Builders, BuildersError};
 use nixpy_nix::cache::Caches;
+use nixpy_nix::evaluate::Offer;
 use nixpy_nix::machine::{Environment, Root, foreign_programs};
 use nixpy_nix::{Nix, StorePath, System};
 use tokio::sync::OnceCell;
@@ -31,6 +32,8 @@ pub enum For {
     /// What decides how a run builds here. What this machine runs by itself it can build,
     /// whatever is in a cache.
     ThisMachine,
+    /// The same, where what lies in the places of outputs turned out to be something else.
+    ThisMachineAnew,
     /// What decides which machines are needed: one that has nothing but what caches hold.
     AnyMachine,
 }
@@ -166,24 +169,26 @@ fn known((builder, answer): &Answer) -> KnownBuilder {
     }
 }
 
-/// The outputs that are here, and the others. What is here is nothing to other machines.
+/// The outputs that are here, and those of the others that may have to be built. What is
+/// here is nothing to other machines.
 fn apart(offered: &Offered, whose_plan: For) -> (BTreeSet<StorePath>, Vec<Missing>) {
-    let own = offered.offers.systems.iter();
-    let own = own.filter_map(|(system, there)| Some((system.clone(), there.chosen.as_ref()?)));
-    let cross = offered.offers.cross.values();
-    let all = own.chain(cross.map(|offer| (System::host(), offer)));
-    let (mut here, mut missing) = (BTreeSet::new(), Vec::new());
-    for (system, offer) in all {
-        let output = offer.out_path.clone();
-        let is_here = output.as_path().symlink_metadata().is_ok();
-        if is_here && whose_plan == For::ThisMachine {
-            here.insert(output);
-        } else {
-            let builds = offer.built_on.clone().unwrap_or(system);
-            missing.push(Missing { output, builds });
-        }
-    }
-    (here, missing)
+    let is_here = |offer: &&Offer| {
+        whose_plan == For::ThisMachine && offer.out_path.as_path().symlink_metadata().is_ok()
+    };
+    let here = offered.all().filter(is_here);
+    let here = here.map(|offer| offer.out_path.clone()).collect();
+    let offers = &offered.offers;
+    let own = offers.systems.iter().filter_map(|(system, there)| {
+        let is_settled = offers.cross.get(system).is_some_and(|it| is_here(&it));
+        Some((system.clone(), there.chosen.as_ref()?)).filter(|_| !is_settled)
+    });
+    let cross = offers.cross.values().map(|offer| (System::host(), offer));
+    let missing = own.chain(cross).filter(|(_, offer)| !is_here(offer));
+    let missing = missing.map(|(system, offer)| Missing {
+        output: offer.out_path.clone(),
+        builds: offer.built_on.clone().unwrap_or(system),
+    });
+    (here, missing.collect())
 }
 
 async fn held(nix: &Nix, caches: &Caches, outputs: &[StorePath]) -> BTreeSet<StorePath> {

@@ -12,7 +12,8 @@ use std::str::FromStr as _;
 use nixpy_nix::derivation::{Derivation, show_derivations};
 use nixpy_nix::evaluate::{CrossNames, Offer, Offers, Question, evaluate};
 use nixpy_nix::fingerprint::{is_pure, metadata};
-use nixpy_nix::{AttrPath, Nix, NixError, Source, StorePath, System};
+use nixpy_nix::log::LogEvent;
+use nixpy_nix::{AttrPath, Nix, NixError, NixErrorKind, Source, StorePath, System};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, OnEvent};
@@ -28,6 +29,9 @@ pub struct Offered {
     pub offers: Offers,
     /// By derivation of what is built instead: the archive's own.
     pub instead_of: BTreeMap<StorePath, StorePath>,
+    /// What the user should know of the answer.
+    #[serde(default)]
+    pub note: Option<String>,
     /// The tree that answered, as far as it is known: always where
     /// [`Inputs::by_digest`] asks for it. Not kept: what recalls an answer knows it.
     #[serde(skip)]
@@ -44,9 +48,12 @@ pub async fn ask(nix: &Nix, inputs: &Inputs, on_event: &OnEvent<'_>) -> Result<O
     if let Some(offered) = before.recall(nix) {
         return Ok(offered);
     }
+    let (offers, note) =
+        answer(nix, inputs, &question, |event| on_event(Event::Nix(&event))).await?;
     let mut offered = Offered {
-        offers: evaluate(nix, &question, |event| on_event(Event::Nix(&event))).await?,
+        offers,
         instead_of: BTreeMap::new(),
+        note,
         source: Source::default(),
     };
     if !inputs.build_archive {
@@ -67,6 +74,36 @@ pub async fn recalled(nix: &Nix, inputs: &Inputs) -> Option<Offered> {
     moment(nix, inputs, &question(inputs)).await.recall(nix)
 }
 
+/// One evaluation. If it fails, attributes may be at fault that nobody has named, only
+/// looked through for what is cross-compiled: then one more without them tells.
+async fn answer(
+    nix: &Nix,
+    inputs: &Inputs,
+    question: &Question,
+    mut on_event: impl FnMut(LogEvent) + Send,
+) -> Result<(Offers, Option<String>), NixError> {
+    let failed = match evaluate(nix, question, &mut on_event).await {
+        Ok(offers) => return Ok((offers, None)),
+        Err(error) => error,
+    };
+    let is_evaluation = matches!(*failed.kind, NixErrorKind::Evaluation(_));
+    if !is_evaluation || !inputs.cross.is_empty() {
+        return Err(failed);
+    }
+    let without = Question {
+        cross: None,
+        ..question.clone()
+    };
+    // What it says itself is no better.
+    let Ok(offers) = evaluate(nix, &without, &mut on_event).await else {
+        return Err(failed);
+    };
+    let told = crate::report::told(&failed);
+    let reason = told.lines().next().unwrap_or_default();
+    let note = format!("attributes for other systems are left out, as one is broken: {reason}");
+    Ok((offers, Some(note)))
+}
+
 /// Asks the flake and writes nothing, not even derivations. What an archive is made
 /// from stands in derivations, so archives stay archives.
 ///
@@ -76,9 +113,11 @@ pub async fn ask_only(nix: &Nix, inputs: &Inputs) -> Result<Offered, NixError> {
     let mut question = question(inputs);
     let arguments = ["--read-only", "--no-write-lock-file"];
     question.extra_arguments = arguments.map(str::to_owned).to_vec();
+    let (offers, note) = answer(nix, inputs, &question, |_| {}).await?;
     Ok(Offered {
-        offers: evaluate(nix, &question, |_| {}).await?,
+        offers,
         instead_of: BTreeMap::new(),
+        note,
         source: Source::default(),
     })
 }
@@ -130,7 +169,7 @@ fn question(inputs: &Inputs) -> Question {
     Question {
         flake: inputs.flake.clone(),
         systems: (!inputs.systems.is_empty()).then(|| inputs.systems.clone()),
-        cross: Some((System::host(), cross_names(inputs, &candidates))),
+        cross: Some((System::host(), cross_names(inputs))),
         candidates,
         extra_arguments: Vec::new(),
     }
@@ -138,7 +177,7 @@ fn question(inputs: &Inputs) -> Question {
 
 /// How what is cross-compiled for a system may be called: `image-aarch64`,
 /// `image-aarch64-linux`, `image-arm64`.
-fn cross_names(inputs: &Inputs, candidates: &[AttrPath]) -> Vec<CrossNames> {
+fn cross_names(inputs: &Inputs) -> Vec<CrossNames> {
     let targets = match inputs.systems.is_empty() {
         true => systems().collect(),
         false => inputs.systems.clone(),
@@ -147,25 +186,13 @@ fn cross_names(inputs: &Inputs, candidates: &[AttrPath]) -> Vec<CrossNames> {
     let names = foreign.filter_map(|target| {
         let architecture = platform_of(&target)?.architecture;
         let words = [target.cpu(), target.as_str(), &architecture];
-        let candidates = match inputs.cross.get(&target) {
-            Some(named) => vec![named.clone()],
-            None => {
-                let suffixed =
-                    |path: &AttrPath| words.map(|word| path.with_suffix(&format!("-{word}")));
-                candidates.iter().flat_map(suffixed).collect()
-            }
-        };
+        // `arm` is in `arm64` too.
+        let telling = [target.cpu(), &architecture].into_iter();
+        let telling = telling.filter(|word| word.len() > 3);
         Some(CrossNames {
-            candidates,
-            words: match inputs.cross.contains_key(&target) {
-                true => Vec::new(),
-                // `arm` is in `arm64` too.
-                false => [target.cpu(), &architecture]
-                    .into_iter()
-                    .filter(|word| word.len() > 3)
-                    .map(str::to_owned)
-                    .collect(),
-            },
+            named: inputs.cross.get(&target).cloned(),
+            suffixes: words.map(|word| format!("-{word}")).into(),
+            words: telling.map(str::to_owned).collect(),
             architecture: architecture.clone(),
             target,
         })

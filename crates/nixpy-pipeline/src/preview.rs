@@ -86,7 +86,15 @@ async fn preview_by(
     let (offered, _) = tokio::join!(ask_only(nix, inputs), sight.abilities());
     let offered = offered?;
     let seen = look(sight, inputs, &offered, whose_plan).await?;
-    let plan = plan(inputs, &offered, &seen.host).map_err(RunError::Plan)?;
+    let mut plan = plan(inputs, &offered, &seen.host).map_err(RunError::Plan)?;
+    if whose_plan == For::ThisMachine
+        && let Err(problems) = plan.clone().leave_to_others(inputs)
+    {
+        let told = problems.iter().map(ToString::to_string);
+        let told = told.filter_map(|text| Some(text.lines().next()?.to_owned()));
+        let notes = told.map(|text| format!("a run would end before it builds anything: {text}"));
+        plan.notes.extend(notes);
+    }
     Ok(Preview {
         plan,
         images: Vec::new(),

@@ -13,9 +13,11 @@ use nixpy_oci::image::Pushed;
 use nixpy_oci::manifest::{Descriptor, media_type};
 use nixpy_oci::name::Repository;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::platform::platform_of;
 use crate::report::{PlatformReport, Report};
+use crate::smoke::Verdict;
 
 /// A file that is longer is none; one of a hundred layers has some 30 kB for a platform.
 pub const LARGEST: u64 = 4 << 20;
@@ -104,7 +106,12 @@ impl RunResult {
         if version != u64::from(VERSION) {
             return Err(ResultError::Version(version));
         }
-        let result: Self = serde_json::from_slice(bytes).map_err(form)?;
+        let value: Value = serde_json::from_slice(bytes).map_err(form)?;
+        if has_control_characters(&value) {
+            let what = "a text in it has control characters".to_owned();
+            return Err(ResultError::Damaged(what));
+        }
+        let result: Self = serde_json::from_value(value).map_err(form)?;
         result.agrees_with_itself().map_err(ResultError::Damaged)?;
         Ok(result)
     }
@@ -131,6 +138,17 @@ impl RunResult {
     }
 }
 
+/// No text of a result has any, and whoever prints one must not be made to act by it. A
+/// container's log may, but of an image that works there is none.
+fn has_control_characters(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.chars().any(char::is_control),
+        Value::Array(values) => values.iter().any(has_control_characters),
+        Value::Object(map) => map.values().any(has_control_characters),
+        _ => false,
+    }
+}
+
 impl Published {
     fn agrees(&self) -> Result<(), String> {
         let Self { manifest, report } = self;
@@ -144,6 +162,10 @@ impl Published {
         let platform = platform_of(system);
         if platform.is_none() || platforms.iter().any(|one| *one != platform.as_ref()) {
             return Err(format!("what it has for {system} is for another platform"));
+        }
+        let verdict = report.smoke.as_ref().map(|tested| tested.verdict);
+        if verdict == Some(Verdict::Failed) {
+            return Err(format!("its image for {system} has failed its smoke test"));
         }
         if manifest.digest != report.digest {
             return Err(format!("it names two digests for {system}"));

@@ -8,7 +8,7 @@ use std::time::Instant;
 use nixpy_nix::builders::BuildersError;
 use nixpy_nix::machine::Environment;
 use nixpy_nix::path_info::path_info;
-use nixpy_nix::{Nix, NixError, NixErrorKind, Source, StorePath};
+use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
 use nixpy_oci::destination::DestinationError;
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
@@ -21,7 +21,7 @@ use crate::inputs::Inputs;
 use crate::join::NotThere;
 use crate::lockfile::LockFile;
 use crate::look::{Asked, For, Seen, Sight, look};
-use crate::offer::ask;
+use crate::offer::{Offered, ask};
 use crate::plan::{Form, Host, Plan, PlanError, plan};
 use crate::publish::{Loadable, Places, loadable};
 use crate::report::{Outcome, PlatformReport, Report, told};
@@ -106,7 +106,7 @@ pub async fn run(
         asked: asked.as_ref(),
         gate,
         plan: &plan,
-        source: &offered.source,
+        offered: &offered,
         lock,
         on_event,
         report: Report::of(&plan),
@@ -139,7 +139,7 @@ struct Work<'a> {
     asked: Option<&'a Asked>,
     gate: &'a dyn Gate,
     plan: &'a Plan,
-    source: &'a Source,
+    offered: &'a Offered,
     lock: Option<LockFile>,
     on_event: &'a OnEvent<'a>,
     report: Report,
@@ -214,15 +214,15 @@ impl Work<'_> {
             known => return Ok(Some(known?)),
         }
         places.may_push().await?;
-        let built = build(
-            self.nix,
-            self.inputs,
-            self.plan,
-            self.host,
-            self.asked,
-            self.on_event,
-        )
-        .await?;
+        let again = match self.plan.trusts_the_disk() {
+            true => Some(self.plan_again().await?),
+            false => None,
+        };
+        let (plan, host, asked) = match &again {
+            Some((plan, seen)) => (plan, &seen.host, seen.asked.as_ref()),
+            None => (self.plan, self.host, self.asked),
+        };
+        let built = build(self.nix, self.inputs, plan, host, asked, self.on_event).await?;
         self.report.failures = built.failures;
         self.report.troubles = built.troubles;
         self.machines = built.machines;
@@ -230,6 +230,14 @@ impl Work<'_> {
             return Ok(None);
         }
         Ok(Some(closure(self.nix, self.plan).await?))
+    }
+
+    /// The plan where what lies in the places of outputs is none of Nix's.
+    async fn plan_again(&self) -> Result<(Plan, Seen), RunError> {
+        let seen = look(self.sight, self.inputs, self.offered, For::ThisMachineAnew).await?;
+        let mut plan = plan(self.inputs, self.offered, &seen.host).map_err(RunError::Plan)?;
+        plan.leave_to_others(self.inputs).map_err(RunError::Plan)?;
+        Ok((plan, seen))
     }
 
     async fn images(
@@ -307,7 +315,7 @@ impl Work<'_> {
     ) -> Result<(), RunError> {
         if self.inputs.by_digest {
             self.report.references = places.by_digest(pushed);
-            let (source, repositories) = (self.source.clone(), places.repositories());
+            let (source, repositories) = (self.offered.source.clone(), places.repositories());
             self.result = Some(RunResult::of(&self.report, source, repositories, pushed));
         } else {
             let references = &mut self.report.references;

@@ -87,6 +87,7 @@ fn offers(systems: &[(&str, Option<Offer>)]) -> Offered {
     };
     Offered {
         offers,
+        note: None,
         instead_of: BTreeMap::new(),
         source: Source::default(),
     }

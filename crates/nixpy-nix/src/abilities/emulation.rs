@@ -70,6 +70,8 @@ impl Abilities {
             _ if self.is_native(system) => String::new(),
             Some(arch) => match self.runner_of(arch) {
                 Ok(registration) => registration.interpreter.clone(),
+                // Whoever has told Nix to take it may know more than can be seen from here.
+                Err(_) if self.takes(system) && self.may_run(arch) => String::new(),
                 Err(Missing { why, cure }) => return Emulation::NoBinfmt { why, cure },
             },
             // Somebody has configured it, and will know how.
@@ -88,6 +90,17 @@ impl Abilities {
                 option: ("extra-extra-platforms".to_owned(), system.to_string()),
                 is_sure: *builds != Builds::Daemon(Trust::Unknown),
             },
+        }
+    }
+
+    /// Whether the kernel may run a processor's programs though it does not look like it:
+    /// its list cannot be seen in every container, and an interpreter without the flag F
+    /// is found where `extra-sandbox-paths` has it, as on NixOS.
+    fn may_run(&self, arch: Arch) -> bool {
+        match &self.binfmt {
+            Binfmt::Mounted(entries) => entries.iter().any(|it| it.handles(arch) && it.enabled),
+            Binfmt::Mountable | Binfmt::Unavailable(_) => true,
+            Binfmt::Off => false,
         }
     }
 

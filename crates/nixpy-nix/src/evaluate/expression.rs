@@ -33,9 +33,10 @@ fn paths(paths: &[AttrPath]) -> String {
 
 fn target(names: &CrossNames) -> String {
     format!(
-        "{{ target = {}; paths = {}; words = {}; architecture = {}; }}",
+        "{{ target = {}; named = {}; suffixes = {}; words = {}; architecture = {}; }}",
         string(names.target.as_str()),
-        paths(&names.candidates),
+        paths(names.named.as_slice()),
+        list(names.suffixes.iter().map(|suffix| string(suffix))),
         list(names.words.iter().map(|word| string(word))),
         string(&names.architecture),
     )
@@ -79,26 +80,34 @@ const BODY: &str = r#"
     chosen = if hits == [ ] then null else describe (builtins.head hits);
   };
 
-  # Names that have a word of the target's, and begin or end with a candidate's.
-  mentions = { words, ... }: name: builtins.any (word: builtins.any (path:
-    let last = builtins.elemAt path (builtins.length path - 1); in
-    builtins.length path == 1 && builtins.match ".*${word}.*" name != null
-    && (builtins.match "${last}.*" name != null || builtins.match ".*${last}" name != null)
-  ) plain) words;
-  # Names go into regular expressions: only those that are letters, digits, - and _.
-  plain = builtins.filter (path: builtins.all (name: builtins.match "[A-Za-z0-9_-]+" name != null) path) candidates;
+  last = path: builtins.elemAt path (builtins.length path - 1);
+  # [ "a" "b" ] and "-x": [ "a" "b-x" ].
+  suffixed = path: suffix: builtins.genList (n: builtins.elemAt path n) (builtins.length path - 1)
+    ++ [ (last path + suffix) ];
 
-  crossed = set: names@{ target, paths, architecture, ... }: let
+  # Names that have a word of the target's, and begin or end with that of an attribute.
+  mentions = words: bases: name: builtins.any (word: builtins.any (path:
+    builtins.match ".*${word}.*" name != null
+    && (builtins.match "${last path}.*" name != null || builtins.match ".*${last path}" name != null)
+  ) bases) words;
+  # Names go into regular expressions: only those that are letters, digits, - and _.
+  isPlain = path: builtins.length path == 1 && builtins.match "[A-Za-z0-9_-]+" (last path) != null;
+
+  crossed = set: { target, named, suffixes, words, architecture }: let
+    chosen = builtins.filter (path: find set path != [ ]) candidates;
+    bases = if chosen == [ ] then candidates else [ (builtins.head chosen) ];
+    paths = if named != [ ] then named else builtins.concatMap (path: map (suffixed path) suffixes) bases;
     hits = builtins.concatMap (path: map (value: { inherit path value; }) (find set path)) paths;
-    # Nobody has asked for these: one that is broken is passed over.
+    # Nobody has asked for these: one that throws is passed over.
     loose = builtins.concatMap (name: let
         there = describe { path = [ name ]; value = builtins.getAttr name set; };
         tried = builtins.tryEval (builtins.deepSeq there there);
       in if tried.success then [ tried.value ] else [ ])
-      (builtins.filter (mentions names) (builtins.attrNames set));
+      (builtins.filter (mentions words (builtins.filter isPlain bases)) (builtins.attrNames set));
     saying = builtins.filter (found: (found.architecture or null) == architecture
       || (found.runsOn or null) == target) loose;
-    found = if hits != [ ] then [ (describe (builtins.head hits)) ] else saying;
+    found = if hits != [ ] then [ (describe (builtins.head hits)) ]
+      else if named != [ ] then [ ] else saying;
   in map (value: { name = target; inherit value; }) (if found == [ ] then [ ] else [ (builtins.head found) ]);
 
   offered = builtins.attrNames packages;

@@ -47,10 +47,13 @@ pub struct Question {
 pub struct CrossNames {
     /// What it runs on.
     pub target: System,
-    /// Attributes that are taken to be for it, best first.
-    pub candidates: Vec<AttrPath>,
-    /// An attribute whose name has one of these and the name of a candidate of the
-    /// question is taken if it says of itself that it is for the target.
+    /// The attribute that the user names for it; then no other is looked for.
+    pub named: Option<AttrPath>,
+    /// What stands after the name of the chosen attribute (of a candidate, where none is
+    /// chosen) in that of the one for the target; best first.
+    pub suffixes: Vec<String>,
+    /// An attribute whose name has one of these and that name is taken if it says of
+    /// itself that it is for the target.
     pub words: Vec<String>,
     /// The target in Docker's spelling.
     pub architecture: String,

@@ -84,6 +84,15 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether something is taken to be built because its place is.
+    pub fn trusts_the_disk(&self) -> bool {
+        let mut built = self
+            .jobs
+            .iter()
+            .filter(|job| job.strategy <= Strategy::Cross);
+        built.any(|job| job.output.as_path().symlink_metadata().is_ok())
+    }
+
     /// Whether every output is on this machine's disk.
     pub fn is_here(&self) -> bool {
         let mut outputs = self.jobs.iter().map(|job| job.output.as_path());
@@ -174,7 +183,7 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
     let flake = inputs.flake.to_string();
     let there = Sorted::new(offered, host);
     let systems: Vec<System> = match inputs.systems.is_empty() {
-        true => there.systems(),
+        true => there.systems(inputs),
         false => inputs.systems.clone(),
     };
     if systems.is_empty() {
@@ -199,10 +208,10 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
 
     let named = inputs.strategies.keys();
     let unknown = named.filter(|system| there.of(system, inputs).is_err());
-    let notes = unknown.map(|system| {
+    let unknown = unknown.map(|system| {
         format!("a strategy is set for {system}, for which the flake offers nothing")
     });
-    let notes = notes.collect();
+    let notes = offered.note.iter().cloned().chain(unknown).collect();
     let destinations: Vec<String> = inputs.targets.iter().map(Target::name).collect();
     Ok(Plan {
         version: 1,

@@ -55,13 +55,20 @@ impl<'a> Sorted<'a> {
     }
 
     /// All systems for which there is something, or should be.
-    pub(super) fn systems(&self) -> Vec<System> {
+    pub(super) fn systems(&self, inputs: &Inputs) -> Vec<System> {
         let offers = &self.offered.offers.systems;
         let named = offers.keys().filter(|system| {
             let crossed = self.misnamed.get(system);
             crossed.is_none_or(|(_, says)| !self.cross.contains_key(says))
         });
-        let all: BTreeSet<System> = named.chain(self.cross.keys()).cloned().collect();
+        // A name alone does not make a system wanted where it is contradicted.
+        let is_meant = |target: &System| inputs.cross.contains_key(target);
+        let fitting = self
+            .cross
+            .iter()
+            .filter(|(target, offer)| is_meant(target) || fits(offer, target));
+        let fitting = fitting.map(|(target, _)| target);
+        let all: BTreeSet<System> = named.chain(fitting).cloned().collect();
         all.into_iter().collect()
     }
 
@@ -95,6 +102,7 @@ impl<'a> Sorted<'a> {
             system,
             own: self.own.get(system).copied(),
             cross: self.cross.get(system).copied(),
+            is_named: inputs.cross.contains_key(system),
         };
         if one.own.is_some() || one.cross.is_some() {
             return Ok(one);
@@ -119,6 +127,15 @@ impl<'a> Sorted<'a> {
                 offered: offers.offered.clone(),
             },
         })
+    }
+}
+
+/// Whether an offer may be for a target. An image's own statement is read once more when
+/// it is made; of a plain package there would be none.
+pub(super) fn fits(offer: &Offer, target: &System) -> bool {
+    match says(offer) {
+        Some(says) => says == *target,
+        None => offer.image_name.is_some(),
     }
 }
 

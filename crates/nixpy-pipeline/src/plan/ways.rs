@@ -94,6 +94,8 @@ pub(super) struct OneOffer<'a> {
     pub(super) own: Option<&'a Offer>,
     /// Under this machine's.
     pub(super) cross: Option<&'a Offer>,
+    /// Whether the user has named that.
+    pub(super) is_named: bool,
 }
 
 /// One way, and whether it is open.
@@ -119,6 +121,16 @@ pub(super) fn ways<'a>(offered: &OneOffer<'a>, host: &Host) -> Vec<Way<'a>> {
         }
         if builds != offered.system && host.runs(builds) {
             ways.push(way(Strategy::Cross, None));
+        } else if let Some(crossed) = offered.cross
+            && host.at_hand.contains(&crossed.out_path)
+            && cross(offered, host).is_none()
+        {
+            // What is built already needs no better way.
+            ways.push(Way {
+                strategy: Strategy::Cross,
+                offer: Some(crossed),
+                obstacle: None,
+            });
         }
         ways.push(way(Strategy::Native, native(builds, host)));
         ways.push(way(Strategy::Remote, remote(builds, host)));
@@ -197,6 +209,15 @@ fn cross(offered: &OneOffer<'_>, host: &Host) -> Option<Obstacle> {
         });
     };
     let attribute = format!("packages.{}.{}", host.system, offer.attribute);
+    if !offered.is_named && says(offer).is_none() && offer.image_name.is_none() {
+        return Some(Obstacle {
+            why: format!("{attribute} does not say what it is for"),
+            cure: Some(format!(
+                "if it is for {0}, add --cross {0}={1}",
+                offered.system, offer.attribute
+            )),
+        });
+    }
     if let Some(says) = says(offer)
         && says != *offered.system
     {
