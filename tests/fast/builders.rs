@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::scenario::Ended;
 use crate::scenario::Scenario;
-use crate::scenario::nix::{Offer, Version, failing_build, machine_with};
+use crate::scenario::nix::{Offer, Version, failing_build, machine_with, own_system};
 
 const LOST: &str = "/nix/store/3v56r9pkbrhagx3bw0126crgpkn2gw2z-lost.drv";
 const OUT: &str = "/nix/store/l8s71q1sbqa8q6yd8zi3ak40kn1h9dhf-lost";
@@ -93,7 +93,8 @@ fn nix_is_told_the_builders_that_answer_and_not_to_emulate_what_they_build() {
 
 #[test]
 fn a_run_without_builders_asks_nothing_more_than_before() {
-    let ended = Scenario::app().run([]).ended().succeeded();
+    let (scenario, system) = (Scenario::app(), own_system());
+    let ended = scenario.run(["-s", &system]).ended().succeeded();
     assert_eq!((ended.calls("store"), ended.calls("config")), (0, 0));
     assert_eq!(options(&ended, "builders"), [None]);
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use nixpy_testkit::fake_nix::Replay;
 
 use crate::scenario::Scenario;
-use crate::scenario::nix::{Version, metadata};
+use crate::scenario::nix::{Version, metadata, own_system};
 
 #[test]
 fn the_index_lists_every_platform_with_digest_size_and_variant() {
@@ -39,8 +39,8 @@ fn the_layout_has_every_blob_and_nothing_else() {
 
 #[test]
 fn one_evaluation_and_one_build_are_all_that_nix_is_asked() {
-    let scenario = Scenario::app();
-    let ended = scenario.run([]).ended().succeeded();
+    let (scenario, system) = (Scenario::app(), own_system());
+    let ended = scenario.run(["-s", &system]).ended().succeeded();
     let verbs = ["metadata", "eval", "build", "path-info"];
     assert_eq!(verbs.map(|verb| ended.calls(verb)), [2, 1, 1, 2]);
     assert_eq!(ended.nix_calls().len(), 6, "{:?}", ended.nix_calls());

@@ -107,11 +107,12 @@ impl RunResult {
             return Err(ResultError::Version(version));
         }
         let value: Value = serde_json::from_slice(bytes).map_err(form)?;
-        if has_control_characters(&value) {
+        let is_harmless = !has_control_characters(&value);
+        let result: Self = serde_json::from_value(value).map_err(form)?;
+        if !is_harmless {
             let what = "a text in it has control characters".to_owned();
             return Err(ResultError::Damaged(what));
         }
-        let result: Self = serde_json::from_value(value).map_err(form)?;
         result.agrees_with_itself().map_err(ResultError::Damaged)?;
         Ok(result)
     }

@@ -84,12 +84,13 @@ impl Plan {
         Ok(())
     }
 
-    /// Whether something is taken to be built because its place is.
+    /// Whether something for another system is taken to be built because its place is.
     pub fn trusts_the_disk(&self) -> bool {
-        let mut built = self
+        let foreign = self
             .jobs
             .iter()
-            .filter(|job| job.strategy <= Strategy::Cross);
+            .filter(|job| *job.builds_on() != System::host());
+        let mut built = foreign.filter(|job| job.strategy == Strategy::Cached);
         built.any(|job| job.output.as_path().symlink_metadata().is_ok())
     }
 
