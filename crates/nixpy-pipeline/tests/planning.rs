@@ -286,6 +286,28 @@ fn what_is_built_already_is_taken_whatever_way_was_asked_for() {
 }
 
 #[test]
+fn a_plain_package_is_not_for_a_platform_by_its_name_alone() {
+    let host = on("x86_64-linux", &[]);
+    let own = Some(offer("api", None));
+    let mut offered = offers(&[("x86_64-linux", own)]);
+    let crossed = Offer {
+        attribute: AttrPath::name("default-arm64"),
+        built_on: Some("x86_64-linux".parse().unwrap()),
+        ..offer("api-arm64", None)
+    };
+    let target: System = "aarch64-linux".parse().unwrap();
+    offered.offers.cross.insert(target.clone(), crossed);
+    let made = plan(&inputs(&[]), &offered, &host).unwrap();
+    let expected = [("linux/amd64".to_owned(), Strategy::Native)];
+    assert_eq!(strategies(&made), expected);
+
+    let mut named = inputs(&[]);
+    named.cross = [(target, AttrPath::name("default-arm64"))].into();
+    let job = arm(&named, &offered, &host);
+    assert_eq!(job.strategy, Strategy::Cross, "as the user says");
+}
+
+#[test]
 fn an_image_that_says_it_is_for_another_platform_is_never_published_as_this_one() {
     let host = on("x86_64-linux", &[]);
     // Cross-compiled, and called as if it were not.

@@ -20,6 +20,7 @@ fn everything_that_keeps_results_apart_is_told_at_once() {
     changed("other.json", &|result| {
         result["source"]["revision"] = json!(OTHER);
         result["repositories"] = json!(["ghcr.io/acme/other"]);
+        result["platforms"][0]["name"] = json!("worker");
         set_digest(result, &format!("sha256:{}", "0".repeat(64)));
     });
     registry.reset_counts();
@@ -27,11 +28,12 @@ fn everything_that_keeps_results_apart_is_told_at_once() {
     let ended = joined(&scenario, &[ARM, "other.json"], &wanted)
         .with_code(2)
         .prints_nothing();
-    assert_eq!(ended.errors().len(), 4, "{ended}");
+    assert_eq!(ended.errors().len(), 5, "{ended}");
     ended
         .says(&format!(
             "{ARM} is of commit {COMMIT}, and other.json of commit {OTHER}"
         ))
+        .says("and other.json of `worker`: they are no one image")
         .says("other.json was published to ghcr.io/acme/other")
         .says(&format!(
             "{ARM} and other.json have two images for linux/arm64/v8"
@@ -49,7 +51,15 @@ fn a_file_that_is_no_result_is_named_and_says_why() {
     publish(&scenario, &at(&registry, "api"), "aarch64-linux");
     let sound: Value = serde_json::from_str(&scenario.read(ARM)).unwrap();
     type Change = fn(&mut Value);
-    let changes: [(Change, &str); 12] = [
+    let changes: [(Change, &str); 14] = [
+        (
+            |r| r["platforms"][0]["machine"] = json!("arm\n::stop-commands::x"),
+            "control characters",
+        ),
+        (
+            |r| r["platforms"][0]["smoke"] = json!({ "verdict": "failed", "wanted": "200" }),
+            "has failed its smoke test",
+        ),
         (
             |r| r["version"] = json!(2),
             "version 2, and this nixpy-ci reads version 1",
