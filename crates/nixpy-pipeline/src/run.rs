@@ -280,7 +280,9 @@ impl Work<'_> {
             if !unchanged && !making {
                 return Err(PublishError::WouldMake.into());
             }
-            for platform in platforms.iter_mut().filter(|_| unchanged) {
+            // The tags tell what was published, not whether it was ever tried out.
+            let known = unchanged && !smoke.required;
+            for platform in platforms.iter_mut().filter(|_| known) {
                 let wanted = smoke.wanted(None);
                 platform.smoke = Some(Tested::of(Verdict::Unchanged, wanted));
             }

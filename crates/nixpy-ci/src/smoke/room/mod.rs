@@ -9,12 +9,14 @@
 //! the kernel lets them, and a further one where the image runs as somebody else.
 
 mod enter;
+mod furnish;
 mod inside;
 mod loopback;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nixpy_oci::image::Pushed;
@@ -32,6 +34,8 @@ use crate::settings::table::secret_variables;
 pub use enter::enter;
 pub use inside::inside;
 
+/// The variable of a program that is started in the image, before it becomes that.
+const ORDERS: &str = "NIXPY_SMOKE_ORDERS";
 /// Large images have to be written first.
 const UNPACKING: Duration = Duration::from_secs(600);
 
@@ -59,6 +63,15 @@ struct Start {
     env: Vec<String>,
     directory: String,
     user: String,
+}
+
+/// What the first process says, in lines of its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Said {
+    /// Images can be tried out here. Whatever comes after this is the image's.
+    Able,
+    /// The verdict, and how long the service took.
+    Ended(Outcome, f64),
 }
 
 /// Which namespaces.
@@ -149,32 +162,38 @@ impl Room {
         });
         let begun = Instant::now();
         let child = unshare
-            .stdin(Stdio::null())
+            // What is started there ends when this is closed, however we end.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| format!("unshare, of util-linux, cannot be started: {e}"))?;
         let child = self.child.insert(child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let talk = async {
-            let answer = async {
-                let mut text = String::new();
-                if let Some(mut stdout) = stdout {
-                    let _ = stdout.read_to_string(&mut text).await;
-                }
-                text
-            };
-            tokio::join!(answer, last_of(stderr))
-        };
+        let able = AtomicBool::new(false);
+        let talk = async { tokio::join!(verdict(stdout, &able), last_of(stderr)) };
         let at_most = UNPACKING + trial.timeout + GRACE;
-        let (answer, log) = timeout(at_most, talk)
-            .await
-            .map_err(|_| format!("nothing came of it within {} s", at_most.as_secs()))?;
-        let answer = serde_json::from_str::<(Outcome, f64)>(answer.trim());
-        let (outcome, seconds) = answer.unwrap_or_else(|_| {
-            let why = log.last().map_or("unshare said nothing", String::as_str);
-            let why = why.to_owned();
-            (Outcome::Cannot { why }, begun.elapsed().as_secs_f64())
+        let talked = timeout(at_most, talk).await;
+        let able = able.into_inner();
+        let (verdict, log) = match talked {
+            Ok(talked) => talked,
+            Err(_) => {
+                let why = format!("nothing came of it within {} s", at_most.as_secs());
+                let seconds = begun.elapsed().as_secs_f64();
+                let verdict = able.then(|| (Outcome::failed(&why), seconds));
+                (Some(verdict.ok_or(why)?), Vec::new())
+            }
+        };
+        let (outcome, seconds) = verdict.unwrap_or_else(|| {
+            let outcome = match able {
+                true => Outcome::failed("its container ended before it could be judged"),
+                false => {
+                    let why = log.last().map_or("unshare said nothing", String::as_str);
+                    let why = why.to_owned();
+                    Outcome::Cannot { why }
+                }
+            };
+            (outcome, begun.elapsed().as_secs_f64())
         });
         Ok(Trialled {
             outcome,
@@ -244,6 +263,23 @@ fn written(trial: &Trial<'_>, root: PathBuf) -> Orders {
         question,
         timeout: trial.timeout,
     }
+}
+
+/// What the first process came to, if it came to anything; and whether it could begin.
+async fn verdict(
+    out: Option<impl AsyncRead + Unpin>,
+    able: &AtomicBool,
+) -> Option<(Outcome, f64)> {
+    let mut lines = BufReader::new(out?).lines();
+    let mut verdict = None;
+    while let Ok(Some(line)) = lines.next_line().await {
+        match serde_json::from_str(&line) {
+            Ok(Said::Able) => able.store(true, Ordering::Relaxed),
+            Ok(Said::Ended(outcome, seconds)) => verdict = Some((outcome, seconds)),
+            Err(_) => {}
+        }
+    }
+    verdict
 }
 
 /// The last lines of what is written, however much that is.
