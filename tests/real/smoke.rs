@@ -203,16 +203,53 @@ fn a_command_is_run_as_the_images_user_and_sees_nothing_but_the_image() {
     }
 }
 
-/// A flake whose image runs this line as root.
-fn as_root(script: &str) -> Flake {
+/// A flake whose image has this configuration, and a busybox.
+fn configured(config: Value) -> Flake {
     let shell = example().built(SYSTEMS[1], "busybox").join("bin/busybox");
     let shell = fs::read(shell).unwrap();
-    let config = serde_json::json!({ "Entrypoint": ["/bin/busybox", "sh", "-c", script] });
     let archive = archive(&stamp())
         .layer(&[("bin/busybox", &shell)])
         .config("architecture", "amd64".into())
         .config("config", config);
     Flake::with_archive(&archive.build())
+}
+
+/// A flake whose image runs this line as root.
+fn as_root(script: &str) -> Flake {
+    configured(serde_json::json!({ "Entrypoint": ["/bin/busybox", "sh", "-c", script] }))
+}
+
+#[test]
+fn an_image_that_cannot_be_started_has_failed_whoever_starts_it() {
+    let podman = Podman::new();
+    let start = ["/bin/busybox", "sleep", "99"];
+    for (config, why) in [
+        (serde_json::json!({}), "says of no program"),
+        (
+            serde_json::json!({ "Entrypoint": start, "WorkingDir": "/bin/busybox/x" }),
+            "/bin/busybox",
+        ),
+        (
+            serde_json::json!({ "Entrypoint": start, "User": "nobody-knows" }),
+            "nobody-knows",
+        ),
+    ] {
+        for engine in [true, false] {
+            let here = Workplace::new();
+            let image = configured(config.clone()).image();
+            let port = "--smoke-port=8080";
+            let arguments = [&image, "--layout=out", port, "--smoke-timeout=3s", "--json"];
+            let mut command = here.command(arguments);
+            match engine {
+                true => podman.offer_to(&mut command),
+                false => has_no_engine(&mut command, &here),
+            }
+            let ended = run(&mut command).ended_with(BUILD_FAILED);
+            assert_eq!(verdicts(&ended)[0].0, "failed", "{ended}");
+            assert!(ended.stderr.contains(why), "{ended}");
+        }
+    }
+    podman.has_nothing();
 }
 
 #[test]
@@ -233,17 +270,33 @@ fn an_image_that_ends_its_container_by_a_signal_has_failed() {
     assert_eq!(verdicts(&ended)[0].0, "failed", "{ended}");
 }
 
+/// The first file can be written by whoever is root on the machine: open it, write nothing.
+/// What this shell has open are its three, and the folder that is listed.
+const CONFINED: &str = "
+! ( : >> /proc/sys/kernel/core_pattern )
+! ( : >> /proc/sysrq-trigger )
+! ( : >> /proc/irq/default_smp_affinity )
+test ! -s /proc/timer_list -a ! -s /proc/keys
+test $(busybox cut -d' ' -f6 /proc/self/stat) != 0
+test ! -e /dev/tty -a ! -t 0 -a ! -t 1 -a ! -t 2
+test ! -e /proc/self/fd/8 -a ! -e /proc/self/fd/9
+";
+
 #[test]
 fn root_in_an_image_reaches_neither_the_kernels_settings_nor_our_terminal() {
     let here = Workplace::new();
     let flake = as_root("exit 1");
-    // The first file can be written by whoever is root on the machine: open it, write nothing.
-    let script = "! ( : >> /proc/sys/kernel/core_pattern ) && test $(busybox cut -d' ' -f6 /proc/self/stat) != 0";
-    let words = ["/bin/busybox", "sh", "-euxc", script].map(|word| format!("--smoke-cmd={word}"));
+    let words = ["/bin/busybox", "sh", "-euxc", CONFINED];
+    let words = words.map(|word| format!("--smoke-cmd={word}"));
     let image = flake.image();
     let mut arguments = vec![image.as_str(), "--layout=out", "--json"];
     arguments.extend(words.iter().map(String::as_str));
-    let mut command = here.command(&arguments);
+    // Whoever calls has more open than we asked for.
+    let mut command = program("sh");
+    let opens = "exec 9<>/dev/null 8</etc/passwd; exec \"$@\"";
+    command.args(["-c", opens, "sh"]).arg(binary()).arg("run");
+    command.args(&arguments);
+    here.prepare(&mut command);
     has_no_engine(&mut command, &here);
     let ended = run(&mut command).succeeded();
     assert_eq!(verdicts(&ended)[0].0, "passed", "{ended}");

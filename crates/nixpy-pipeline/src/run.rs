@@ -276,13 +276,13 @@ impl Work<'_> {
         let pushed = places.publish(&images, making, self.on_event).await?;
         let mut platforms = platforms_of(self.plan, made, &pushed);
         if let Some(smoke) = &self.inputs.smoke {
-            let unchanged = places.are_tagged(&pushed, &self.inputs.tags).await?;
+            // Tags tell what was published, not whether it was ever tried out.
+            let unchanged =
+                !smoke.required && places.are_tagged(&pushed, &self.inputs.tags).await?;
             if !unchanged && !making {
                 return Err(PublishError::WouldMake.into());
             }
-            // The tags tell what was published, not whether it was ever tried out.
-            let known = unchanged && !smoke.required;
-            for platform in platforms.iter_mut().filter(|_| known) {
+            for platform in platforms.iter_mut().filter(|_| unchanged) {
                 let wanted = smoke.wanted(None);
                 platform.smoke = Some(Tested::of(Verdict::Unchanged, wanted));
             }
