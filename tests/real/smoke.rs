@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::world::example::example;
 use crate::world::flake::{Flake, archive, stamp};
-use crate::world::nixpy::{Workplace, binary};
+use crate::world::nixpy::{Workplace, binary, names_in};
 use crate::world::podman::Podman;
 use crate::world::program::{Ended, output_of, place_of, program, run, wait_for};
 use crate::world::registry::Registry;
@@ -236,7 +236,8 @@ fn an_image_that_cannot_be_started_has_failed_whoever_starts_it() {
     ] {
         for engine in [true, false] {
             let here = Workplace::new();
-            let image = configured(config.clone()).image();
+            let flake = configured(config.clone());
+            let image = flake.image();
             let port = "--smoke-port=8080";
             let arguments = [&image, "--layout=out", port, "--smoke-timeout=3s", "--json"];
             let mut command = here.command(arguments);
@@ -270,13 +271,12 @@ fn an_image_that_ends_its_container_by_a_signal_has_failed() {
     assert_eq!(verdicts(&ended)[0].0, "failed", "{ended}");
 }
 
-/// The first file can be written by whoever is root on the machine: open it, write nothing.
-/// What this shell has open are its three, and the folder that is listed.
+/// Such files can be written by whoever is root on the machine: open them, write nothing.
 const CONFINED: &str = "
-! ( : >> /proc/sys/kernel/core_pattern )
-! ( : >> /proc/sysrq-trigger )
-! ( : >> /proc/irq/default_smp_affinity )
-test ! -s /proc/timer_list -a ! -s /proc/keys
+for file in sys/kernel/core_pattern sysrq-trigger irq/default_smp_affinity; do
+  if ( : >> /proc/$file ); then exit 1; fi
+done
+test ! -f /proc/kcore -a ! -f /proc/timer_list
 test $(busybox cut -d' ' -f6 /proc/self/stat) != 0
 test ! -e /dev/tty -a ! -t 0 -a ! -t 1 -a ! -t 2
 test ! -e /proc/self/fd/8 -a ! -e /proc/self/fd/9
@@ -333,4 +333,36 @@ fn an_interrupt_leaves_no_container_no_process_and_no_file() {
         let left: &[&str] = if engine { &[] } else { &["programs"] };
         here.has_only(left);
     }
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_nobody_in_the_room_and_its_folder_to_the_next() {
+    let here = Workplace::new();
+    let sleep = format!("exec /bin/busybox sleep {}", 3_000_000 + std::process::id());
+    let flake = Flake::with_services(&[(SYSTEMS[1], &sleep)]);
+    let words = sleep.split_once(' ').unwrap().1;
+    let is_running = || run(program("pgrep").args(["--full", "--", words])).code == 0;
+    let start = || {
+        let port = "--smoke-timeout=30s";
+        let mut command = here.command([&flake.image(), "--layout=out", "--smoke-http=/", port]);
+        has_no_engine(&mut command, &here);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let trying = command.spawn().unwrap();
+        wait_for("the container", Duration::from_secs(60), || {
+            is_running().then_some(())
+        });
+        trying
+    };
+    let ends = |mut trying: std::process::Child, signal: &str| {
+        output_of("kill", [signal, &trying.id().to_string()]);
+        trying.wait().unwrap();
+        wait_for("the container to be gone", Duration::from_secs(10), || {
+            (!is_running()).then_some(())
+        });
+    };
+    ends(start(), "-KILL");
+    ends(start(), "-INT");
+    let left = names_in(&here.path("../tmp"));
+    let rooms = left.iter().filter(|name| name.starts_with("nixpy-smoke"));
+    assert_eq!(rooms.count(), 0, "{left:?}");
 }

@@ -93,11 +93,7 @@ impl<'a> Container<'a> {
     }
 
     /// Starts it. The engine runs others: that it does not run this one is the image's.
-    async fn start(
-        &self,
-        trial: &Trial<'_>,
-        instead: Option<&[String]>,
-    ) -> Result<(), String> {
+    async fn start(&self, trial: &Trial<'_>, instead: Option<&[String]>) -> Result<(), String> {
         let mut run = self
             .engine
             .run(&self.name, self.flags, &trial.smoke.network)?;
@@ -207,30 +203,14 @@ fn give(run: &mut Command, variables: &BTreeMap<String, String>) {
 /// Whether engines go by a variable themselves.
 fn is_heeded(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    let begins = [
-        "CONTAINER",
-        "_CONTAINER",
-        "DOCKER",
-        "BUILDAH",
-        "PODMAN",
-        "STORAGE",
-        "REGISTRY",
-        "XDG_",
-        "DBUS_",
-        "LISTEN_",
-        "NOTIFY_",
-        "LD_",
-        "GO",
-        "SSL_",
-        "CNI_",
-        "NETAVARK",
-        "SSH_",
-        "TMP",
-        "LC_",
-        "LANG",
-    ];
-    let is = ["PATH", "HOME", "USER", "SHELL", "TERM", "TEMP"];
-    is.contains(&name.as_str())
+    HEEDED
+        .split_whitespace()
+        .any(|known| match known.strip_suffix('*') {
+            Some(begin) => name.starts_with(begin),
+            None => name == known,
+        })
         || name.ends_with("_PROXY")
-        || begins.iter().any(|begin| name.starts_with(begin))
 }
+
+const HEEDED: &str = "PATH HOME USER SHELL TERM TEMP TMP* LANG LC_* XDG_* LD_* GO* SSL_* SSH_* DBUS_* \
+    LISTEN_* NOTIFY_* CONTAINER* _CONTAINER* DOCKER* PODMAN* BUILDAH* STORAGE* REGISTRY* CNI_* NETAVARK*";

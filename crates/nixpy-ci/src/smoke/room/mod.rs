@@ -9,6 +9,7 @@
 //! the kernel lets them, and a further one where the image runs as somebody else.
 
 mod enter;
+mod folder;
 mod furnish;
 mod inside;
 mod loopback;
@@ -22,7 +23,6 @@ use std::time::{Duration, Instant};
 use nixpy_oci::image::Pushed;
 use nixpy_pipeline::smoke::Trial;
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -30,6 +30,7 @@ use tokio::time::timeout;
 use super::probe::Question;
 use super::{GRACE, LAST_LINES, Outcome, Trialled, last_lines, question};
 use crate::settings::table::secret_variables;
+use folder::Folder;
 
 pub use enter::enter;
 pub use inside::inside;
@@ -111,26 +112,17 @@ pub async fn try_out(trial: &Trial<'_>, temp_dir: &Path) -> Result<Trialled, Str
 
 /// A folder, and who is in it.
 struct Room {
-    dir: Option<TempDir>,
-    orders: PathBuf,
+    folder: Folder,
     child: Option<Child>,
 }
 
 impl Room {
     fn make(trial: &Trial<'_>, temp_dir: &Path) -> Result<Self, String> {
-        let told = |e: std::io::Error| format!("cannot unpack the image: {e}");
-        let dir = tempfile::Builder::new()
-            .prefix("nixpy-smoke-")
-            .tempdir_in(temp_dir);
-        let dir = dir.map_err(told)?;
-        let root = dir.path().join("root");
-        std::fs::create_dir(&root).map_err(told)?;
-        let orders = dir.path().join("orders");
-        let text = serde_json::to_vec(&written(trial, root)).map_err(|e| told(e.into()))?;
-        std::fs::write(&orders, text).map_err(told)?;
+        let orders = |root| serde_json::to_vec(&written(trial, root)).unwrap_or_default();
+        let folder = Folder::make(temp_dir, orders)
+            .map_err(|e| format!("there is no folder for the image: {e}"))?;
         Ok(Self {
-            dir: Some(dir),
-            orders,
+            folder,
             child: None,
         })
     }
@@ -156,7 +148,7 @@ impl Room {
             .arg("--")
             .arg(ourselves)
             .arg("smoke-room")
-            .arg(&self.orders);
+            .arg(self.folder.orders());
         secret_variables().for_each(|name| {
             unshare.env_remove(name);
         });
@@ -209,19 +201,6 @@ impl Drop for Room {
             // With `unshare` the first process ends, and with that one all the others.
             let _ = child.start_kill();
         }
-        let Some(dir) = self.dir.take() else {
-            return;
-        };
-        // They may be writing to the last.
-        let path = dir.keep();
-        for _ in 0..100 {
-            match std::fs::remove_dir_all(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                _ => return,
-            }
-        }
     }
 }
 
@@ -266,10 +245,7 @@ fn written(trial: &Trial<'_>, root: PathBuf) -> Orders {
 }
 
 /// What the first process came to, if it came to anything; and whether it could begin.
-async fn verdict(
-    out: Option<impl AsyncRead + Unpin>,
-    able: &AtomicBool,
-) -> Option<(Outcome, f64)> {
+async fn verdict(out: Option<impl AsyncRead + Unpin>, able: &AtomicBool) -> Option<(Outcome, f64)> {
     let mut lines = BufReader::new(out?).lines();
     let mut verdict = None;
     while let Ok(Some(line)) = lines.next_line().await {
