@@ -203,12 +203,12 @@ fn a_command_is_run_as_the_images_user_and_sees_nothing_but_the_image() {
     }
 }
 
-/// A flake whose image has this configuration, and a busybox.
-fn configured(config: Value) -> Flake {
+/// A flake whose image has this configuration, a busybox, and another file.
+fn configured(config: Value, other: &str) -> Flake {
     let shell = example().built(SYSTEMS[1], "busybox").join("bin/busybox");
     let shell = fs::read(shell).unwrap();
     let archive = archive(&stamp())
-        .layer(&[("bin/busybox", &shell)])
+        .layer(&[("bin/busybox", &shell), (other, b"text")])
         .config("architecture", "amd64".into())
         .config("config", config);
     Flake::with_archive(&archive.build())
@@ -216,27 +216,29 @@ fn configured(config: Value) -> Flake {
 
 /// A flake whose image runs this line as root.
 fn as_root(script: &str) -> Flake {
-    configured(serde_json::json!({ "Entrypoint": ["/bin/busybox", "sh", "-c", script] }))
+    let entrypoint = ["/bin/busybox", "sh", "-c", script];
+    configured(serde_json::json!({ "Entrypoint": entrypoint }), "etc/issue")
 }
 
 #[test]
 fn an_image_that_cannot_be_started_has_failed_whoever_starts_it() {
     let podman = Podman::new();
     let start = ["/bin/busybox", "sleep", "99"];
-    for (config, why) in [
-        (serde_json::json!({}), "says of no program"),
+    let started = |key: &str, value: &str| serde_json::json!({ "Entrypoint": start, key: value });
+    for (config, other, why) in [
+        (serde_json::json!({}), "etc/issue", "says of no program"),
         (
-            serde_json::json!({ "Entrypoint": start, "WorkingDir": "/bin/busybox/x" }),
+            started("WorkingDir", "/bin/busybox/x"),
+            "etc/issue",
             "/bin/busybox",
         ),
-        (
-            serde_json::json!({ "Entrypoint": start, "User": "nobody-knows" }),
-            "nobody-knows",
-        ),
+        (started("User", "nobody-knows"), "etc/issue", "nobody-knows"),
+        (started("User", "0"), "proc", "proc"),
+        (started("User", "0"), "bin/busybox/below-a-file", "busybox"),
     ] {
         for engine in [true, false] {
             let here = Workplace::new();
-            let flake = configured(config.clone());
+            let flake = configured(config.clone(), other);
             let image = flake.image();
             let port = "--smoke-port=8080";
             let arguments = [&image, "--layout=out", port, "--smoke-timeout=3s", "--json"];
@@ -278,6 +280,7 @@ for file in sys/kernel/core_pattern sysrq-trigger irq/default_smp_affinity; do
 done
 test ! -f /proc/kcore -a ! -f /proc/timer_list
 test $(busybox cut -d' ' -f6 /proc/self/stat) != 0
+test $(busybox cut -d' ' -f7 /proc/self/stat) = 0
 test ! -e /dev/tty -a ! -t 0 -a ! -t 1 -a ! -t 2
 test ! -e /proc/self/fd/8 -a ! -e /proc/self/fd/9
 ";

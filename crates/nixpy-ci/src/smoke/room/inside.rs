@@ -64,6 +64,7 @@ fn be_able(file: &Path) -> Result<Orders, String> {
 
 /// Nothing of who has called is left to the image: no terminal that it could type into, no
 /// open file. And when the caller is gone, so is everything here.
+#[expect(clippy::exit, reason = "nothing here is to be ended in order")]
 fn be_alone() -> io::Result<()> {
     rustix::process::setsid()?;
     close_fds::set_fds_cloexec(3, &[]);
