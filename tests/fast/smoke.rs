@@ -90,9 +90,14 @@ fn an_image_that_works_is_tagged() {
 
 #[test]
 fn a_container_has_no_network_but_its_own_and_nothing_of_it_is_left() {
-    let (registry, scenario) = with(&Podman::whose_service_says(READY));
+    let (registry, scenario) = with(&Podman {
+        run: "echo \"$DEBUG\" > \"$HOME/debug\"",
+        ..Podman::whose_service_says(READY)
+    });
     let more = ["--smoke-port=9000", "--smoke-env=DEBUG=a b"];
     run(&scenario, &registry, &more).succeeded();
+    let given = std::fs::read_to_string(scenario.home().join("debug"));
+    assert_eq!(given.unwrap(), "a b\n");
     let runs = calls(&scenario, "run");
     assert_eq!(
         runs.len(),
@@ -102,7 +107,7 @@ fn a_container_has_no_network_but_its_own_and_nothing_of_it_is_left() {
     for words in [
         "--network none",
         "--detach",
-        "--env=DEBUG=a b",
+        "--env=DEBUG ",
         ":/.nixpy-ci:ro",
     ] {
         assert!(runs[1].contains(words), "{words} is not in {}", runs[1]);
@@ -310,9 +315,40 @@ fn a_run_that_changes_nothing_starts_nothing() {
     assert_eq!(calls(&scenario, "run").len(), started);
     assert!(registry.requests().len() <= 6, "{:#?}", registry.requests());
 
+    // It may have been tagged without a test.
+    let required = ["--smoke-http=/", "--smoke-required"];
+    let ended = run(&scenario, &registry, &required).succeeded();
+    assert_eq!(only(&ended).1.verdict, Verdict::Passed);
+
     let another_tag = ["--smoke-http=/", "-t", "latest", "-t", "v1"];
     let ended = run(&scenario, &registry, &another_tag).succeeded();
     assert_eq!(only(&ended).1.verdict, Verdict::Passed);
+}
+
+#[test]
+fn what_an_engine_that_runs_others_does_not_start_has_failed() {
+    let podman = Podman {
+        run: "echo 'Error: no such user' >&2; exit 125",
+        ..Podman::whose_service_says(READY)
+    };
+    let (registry, scenario) = with(&podman);
+    let ended = run(&scenario, &registry, &["--smoke-http=/"]).with_code(1);
+    let (_, tested) = only(&ended);
+    assert_eq!(tested.verdict, Verdict::Failed);
+    let seen = tested.seen.unwrap();
+    assert_eq!(seen, "it cannot be started: no such user");
+    assert_eq!(registry.tags("base-api"), [""; 0]);
+}
+
+#[test]
+fn a_command_that_writes_without_end_is_heard_at_its_end() {
+    let exec = "case \"$*\" in *smoke-probe*) echo '{\"Ok\":\"Ready\"}' ;; \
+                *) /usr/bin/head -c 9000000 /dev/zero; exit 7 ;; esac";
+    let (registry, scenario) = with(&Podman::whose_service_says(exec));
+    let more = ["--smoke-http=/", "--smoke-cmd=talk"];
+    let ended = run(&scenario, &registry, &more).with_code(1);
+    let seen = only(&ended).1.seen;
+    assert_eq!(seen.as_deref(), Some("`talk` ended with exit code 7"));
 }
 
 #[test]

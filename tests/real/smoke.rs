@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::world::example::example;
 use crate::world::flake::{Flake, archive, stamp};
-use crate::world::nixpy::{Workplace, binary};
+use crate::world::nixpy::{Workplace, binary, names_in};
 use crate::world::podman::Podman;
 use crate::world::program::{Ended, output_of, place_of, program, run, wait_for};
 use crate::world::registry::Registry;
@@ -203,16 +203,56 @@ fn a_command_is_run_as_the_images_user_and_sees_nothing_but_the_image() {
     }
 }
 
-/// A flake whose image runs this line as root.
-fn as_root(script: &str) -> Flake {
+/// A flake whose image has this configuration, a busybox, and another file.
+fn configured(config: Value, other: &str) -> Flake {
     let shell = example().built(SYSTEMS[1], "busybox").join("bin/busybox");
     let shell = fs::read(shell).unwrap();
-    let config = serde_json::json!({ "Entrypoint": ["/bin/busybox", "sh", "-c", script] });
     let archive = archive(&stamp())
-        .layer(&[("bin/busybox", &shell)])
+        .layer(&[("bin/busybox", &shell), (other, b"text")])
         .config("architecture", "amd64".into())
         .config("config", config);
     Flake::with_archive(&archive.build())
+}
+
+/// A flake whose image runs this line as root.
+fn as_root(script: &str) -> Flake {
+    let entrypoint = ["/bin/busybox", "sh", "-c", script];
+    configured(serde_json::json!({ "Entrypoint": entrypoint }), "etc/issue")
+}
+
+#[test]
+fn an_image_that_cannot_be_started_has_failed_whoever_starts_it() {
+    let podman = Podman::new();
+    let start = ["/bin/busybox", "sleep", "99"];
+    let started = |key: &str, value: &str| serde_json::json!({ "Entrypoint": start, key: value });
+    for (config, other, why) in [
+        (serde_json::json!({}), "etc/issue", "says of no program"),
+        (
+            started("WorkingDir", "/bin/busybox/x"),
+            "etc/issue",
+            "/bin/busybox",
+        ),
+        (started("User", "nobody-knows"), "etc/issue", "nobody-knows"),
+        (started("User", "0"), "proc", "proc"),
+        (started("User", "0"), "bin/busybox/below-a-file", "busybox"),
+    ] {
+        for engine in [true, false] {
+            let here = Workplace::new();
+            let flake = configured(config.clone(), other);
+            let image = flake.image();
+            let port = "--smoke-port=8080";
+            let arguments = [&image, "--layout=out", port, "--smoke-timeout=3s", "--json"];
+            let mut command = here.command(arguments);
+            match engine {
+                true => podman.offer_to(&mut command),
+                false => has_no_engine(&mut command, &here),
+            }
+            let ended = run(&mut command).ended_with(BUILD_FAILED);
+            assert_eq!(verdicts(&ended)[0].0, "failed", "{ended}");
+            assert!(ended.stderr.contains(why), "{ended}");
+        }
+    }
+    podman.has_nothing();
 }
 
 #[test]
@@ -233,17 +273,33 @@ fn an_image_that_ends_its_container_by_a_signal_has_failed() {
     assert_eq!(verdicts(&ended)[0].0, "failed", "{ended}");
 }
 
+/// Such files can be written by whoever is root on the machine: open them, write nothing.
+const CONFINED: &str = "
+for file in sys/kernel/core_pattern sysrq-trigger irq/default_smp_affinity; do
+  if ( : >> /proc/$file ); then exit 1; fi
+done
+test ! -f /proc/kcore -a ! -f /proc/timer_list
+test $(busybox cut -d' ' -f6 /proc/self/stat) != 0
+test $(busybox cut -d' ' -f7 /proc/self/stat) = 0
+test ! -e /dev/tty -a ! -t 0 -a ! -t 1 -a ! -t 2
+test ! -e /proc/self/fd/8 -a ! -e /proc/self/fd/9
+";
+
 #[test]
 fn root_in_an_image_reaches_neither_the_kernels_settings_nor_our_terminal() {
     let here = Workplace::new();
     let flake = as_root("exit 1");
-    // The first file can be written by whoever is root on the machine: open it, write nothing.
-    let script = "! ( : >> /proc/sys/kernel/core_pattern ) && test $(busybox cut -d' ' -f6 /proc/self/stat) != 0";
-    let words = ["/bin/busybox", "sh", "-euxc", script].map(|word| format!("--smoke-cmd={word}"));
+    let words = ["/bin/busybox", "sh", "-euxc", CONFINED];
+    let words = words.map(|word| format!("--smoke-cmd={word}"));
     let image = flake.image();
     let mut arguments = vec![image.as_str(), "--layout=out", "--json"];
     arguments.extend(words.iter().map(String::as_str));
-    let mut command = here.command(&arguments);
+    // Whoever calls has more open than we asked for.
+    let mut command = program("sh");
+    let opens = "exec 9<>/dev/null 8</etc/passwd; exec \"$@\"";
+    command.args(["-c", opens, "sh"]).arg(binary()).arg("run");
+    command.args(&arguments);
+    here.prepare(&mut command);
     has_no_engine(&mut command, &here);
     let ended = run(&mut command).succeeded();
     assert_eq!(verdicts(&ended)[0].0, "passed", "{ended}");
@@ -280,4 +336,36 @@ fn an_interrupt_leaves_no_container_no_process_and_no_file() {
         let left: &[&str] = if engine { &[] } else { &["programs"] };
         here.has_only(left);
     }
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_nobody_in_the_room_and_its_folder_to_the_next() {
+    let here = Workplace::new();
+    let sleep = format!("exec /bin/busybox sleep {}", 3_000_000 + std::process::id());
+    let flake = Flake::with_services(&[(SYSTEMS[1], &sleep)]);
+    let words = sleep.split_once(' ').unwrap().1;
+    let is_running = || run(program("pgrep").args(["--full", "--", words])).code == 0;
+    let start = || {
+        let port = "--smoke-timeout=30s";
+        let mut command = here.command([&flake.image(), "--layout=out", "--smoke-http=/", port]);
+        has_no_engine(&mut command, &here);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let trying = command.spawn().unwrap();
+        wait_for("the container", Duration::from_secs(60), || {
+            is_running().then_some(())
+        });
+        trying
+    };
+    let ends = |mut trying: std::process::Child, signal: &str| {
+        output_of("kill", [signal, &trying.id().to_string()]);
+        trying.wait().unwrap();
+        wait_for("the container to be gone", Duration::from_secs(10), || {
+            (!is_running()).then_some(())
+        });
+    };
+    ends(start(), "-KILL");
+    ends(start(), "-INT");
+    let left = names_in(&here.path("../tmp"));
+    let rooms = left.iter().filter(|name| name.starts_with("nixpy-smoke"));
+    assert_eq!(rooms.count(), 0, "{left:?}");
 }

@@ -42,7 +42,12 @@ fn main() -> ExitCode {
         .build();
     let code = match runtime {
         Ok(runtime) => {
-            let code = runtime.block_on(until_interrupted(dispatch(&matches)));
+            let work = dispatch(&matches);
+            let code = match matches.subcommand_name() {
+                // The first process of a container heeds no signal of those who are in it.
+                Some(name) if cli::INSIDE.contains(&name) => runtime.block_on(work),
+                _ => runtime.block_on(until_interrupted(work)),
+            };
             // A cancelled run does not wait for layers that are being made.
             runtime.shutdown_background();
             code

@@ -284,7 +284,9 @@ impl Work<'_> {
         let pushed = places.publish(&images, making, self.on_event).await?;
         let mut platforms = platforms_of(self.plan, made, &pushed);
         if let Some(smoke) = &self.inputs.smoke {
-            let unchanged = places.are_tagged(&pushed, &self.inputs.tags).await?;
+            // Tags tell what was published, not whether it was ever tried out.
+            let unchanged =
+                !smoke.required && places.are_tagged(&pushed, &self.inputs.tags).await?;
             if !unchanged && !making {
                 return Err(PublishError::WouldMake.into());
             }

@@ -30,7 +30,8 @@ pub struct Smoke {
     pub network: String,
     /// Variables of the container beside the image's own.
     pub env: BTreeMap<String, String>,
-    /// Whether an image that cannot be run here counts as failed.
+    /// Whether an image that cannot be run here counts as failed, and one that the tags point
+    /// to already is started again.
     pub required: bool,
 }
 
@@ -169,6 +170,15 @@ impl Tested {
             seen: Some(why.into()),
             cure: Some(cure.into()),
             ..Self::of(Verdict::Untested, wanted)
+        }
+    }
+
+    /// Does not do what is wanted.
+    pub fn failed(wanted: String, why: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self {
+            seen: Some(why.into()),
+            cure: Some(cure.into()),
+            ..Self::of(Verdict::Failed, wanted)
         }
     }
 

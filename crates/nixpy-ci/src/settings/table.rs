@@ -421,7 +421,8 @@ pub const SETTINGS: &[Setting] = &[
         "smoke-required",
         Group::Smoke,
         Kind::Switch,
-        "An image that cannot be run here counts as failed. Without it, it is told as untested, and tagged.",
+        "An image that cannot be run here counts as failed, and what the tags point to already is started again, since \
+         it may never have been. Without it, the first is told as untested, and tagged.",
     )
     .key("smoke.required"),
     setting(

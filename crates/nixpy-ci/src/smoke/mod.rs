@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Code;
 use crate::load::is_here;
 use crate::settings::Environment;
-use engine::Engine;
+use engine::{Engine, Refused};
 use probe::{Question, Seen};
 
 /// Lines of a container's log that are kept.
@@ -75,14 +75,20 @@ impl Starter {
     async fn start(&self, trial: Trial<'_>) -> Tested {
         let wanted = trial.smoke.wanted(trial.port);
         let mut refusals = Vec::new();
+        let mut one_was_able = false;
         for engine in &self.engines {
             match engine.try_out(&trial).await {
                 Ok((trialled, mut notes)) => {
                     refusals.append(&mut notes);
                     return told(wanted, engine.name(), trialled, refusals);
                 }
-                Err(why) => {
-                    refusals.push(format!("{} runs no containers here: {why}", engine.name()))
+                Err(Refused::All(why)) => {
+                    refusals.push(format!("{} runs no containers here: {why}", engine.name()));
+                }
+                // Another may take it.
+                Err(Refused::Image(why)) => {
+                    one_was_able = true;
+                    refusals.push(why);
                 }
             }
         }
@@ -93,6 +99,10 @@ impl Starter {
                     refusals.push("neither podman nor docker is here".to_owned());
                 }
                 refusals.push(why);
+                if one_was_able {
+                    let cure = "see that the flake makes a sound image";
+                    return Tested::failed(wanted, refusals.join("; "), cure);
+                }
                 let cure = "install podman, or run as a user who may make namespaces";
                 Tested::untested(wanted, refusals.join("; "), cure)
             }

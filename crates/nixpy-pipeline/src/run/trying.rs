@@ -86,10 +86,16 @@ impl Work<'_> {
             Err(e) => {
                 let why = format!("the image's configuration cannot be read: {e}");
                 let cure = "see that the flake makes a sound image";
-                let tested = Tested::untested(smoke.wanted(None), why, cure);
+                let tested = Tested::failed(smoke.wanted(None), why, cure);
                 return Ok((tested, Some(image)));
             }
         };
+        if smoke.service.is_some() && runtime.entrypoint.is_empty() && runtime.cmd.is_empty() {
+            let why = "the image says of no program that it is to be started";
+            let cure = "give it an Entrypoint or a Cmd, or only run a program with --smoke-cmd";
+            let wanted = smoke.wanted(smoke.port(&runtime));
+            return Ok((Tested::failed(wanted, why, cure), Some(image)));
+        }
         let trial = Trial {
             image: &image,
             platform: &job.platform,

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use nixpy_pipeline::inputs::Loader;
 use nixpy_pipeline::smoke::Trial;
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::talk::{Gone, Said, last_line, said, unique};
+use super::talk::{Gone, Said, end_of, last_line, said, unique};
 use super::{Engine, Flags, Image, OURSELVES, PATIENCE, remove};
 use crate::load::command;
 use crate::smoke::probe::{Question, Seen};
@@ -38,16 +39,14 @@ impl<'a> Container<'a> {
     pub async fn judge(&self, trial: &Trial<'_>, begun: Instant) -> Outcome {
         let question = question(trial);
         let instead = question.is_none().then_some(trial.smoke.command.as_slice());
-        match self.start(trial, instead).await {
-            Ok(None) => {}
-            Ok(Some(refused)) => return refused,
-            Err(why) => return Outcome::Cannot { why },
+        if let Err(why) = self.start(trial, instead).await {
+            return Outcome::failed(format!("it cannot be started: {why}"));
         }
         let judged = match &question {
             Some(question) => self.judge_service(trial, question, begun).await,
             None => self.judge_command_alone(trial, begun).await,
         };
-        // It runs, and does not do what was wanted: whoever is to blame, it did not pass.
+        // It does not do what was wanted: whoever is to blame, it did not pass.
         judged.unwrap_or_else(Outcome::failed)
     }
 
@@ -93,16 +92,13 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// Starts it; what the image is refused for, if it is.
-    async fn start(
-        &self,
-        trial: &Trial<'_>,
-        instead: Option<&[String]>,
-    ) -> Result<Option<Outcome>, String> {
+    /// Starts it. The engine runs others: that it does not run this one is the image's.
+    async fn start(&self, trial: &Trial<'_>, instead: Option<&[String]>) -> Result<(), String> {
         let mut run = self
             .engine
             .run(&self.name, self.flags, &trial.smoke.network)?;
-        run.arg("--detach").args(environment(&trial.smoke.env));
+        run.arg("--detach");
+        give(&mut run, &trial.smoke.env);
         if self.engine.loader == Loader::Podman {
             // Its own default may be a journal that is not here.
             run.arg("--log-driver=k8s-file");
@@ -117,13 +113,9 @@ impl<'a> Container<'a> {
             }
         }
         let said = said(&mut run, PATIENCE).await?;
-        let refused =
-            || Outcome::failed(format!("it cannot be started: {}", last_line(&said.stderr)));
         match said.code {
-            0 => Ok(None),
-            // An engine's own trouble, such as a network that is not there.
-            125 => Err(last_line(&said.stderr)),
-            _ => Ok(Some(refused())),
+            0 => Ok(()),
+            _ => Err(last_line(&said.stderr)),
         }
     }
 
@@ -175,10 +167,14 @@ impl<'a> Container<'a> {
     pub async fn log(&self) -> Vec<String> {
         let mut logs = command(self.engine.loader);
         logs.args(["logs", "--tail", "50", &self.name]);
-        let Ok((mut reader, writer)) = std::io::pipe() else {
+        // Both outputs in one pipe, so that their lines stay in order.
+        let Ok((reader, writer)) = std::io::pipe() else {
             return Vec::new();
         };
         let Ok(also) = writer.try_clone() else {
+            return Vec::new();
+        };
+        let Ok(reader) = Receiver::from_owned_fd(reader.into()) else {
             return Vec::new();
         };
         let started = logs.stdout(writer).stderr(also).spawn();
@@ -187,19 +183,34 @@ impl<'a> Container<'a> {
         let Ok(mut child) = started else {
             return Vec::new();
         };
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut text = Vec::new();
-            let _ = std::io::Read::read_to_end(&mut reader, &mut text);
-            text
-        });
-        let read = timeout(GRACE, async { (reading.await, child.wait().await) });
-        let text = read.await.ok().and_then(|(text, _)| text.ok());
+        let read = async { tokio::join!(end_of(Some(reader)), child.wait()) };
+        let text = timeout(GRACE, read).await.map(|(text, _)| text);
         last_lines(&text.unwrap_or_default())
     }
 }
 
-fn environment(variables: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
-    variables
-        .iter()
-        .map(|(name, value)| format!("--env={name}={value}"))
+/// Gives variables by name, and their values in the engine's own environment: its arguments
+/// can be read by everybody on the machine.
+fn give(run: &mut Command, variables: &BTreeMap<String, String>) {
+    for (name, value) in variables {
+        match is_heeded(name) {
+            false => run.arg(format!("--env={name}")).env(name, value),
+            true => run.arg(format!("--env={name}={value}")),
+        };
+    }
 }
+
+/// Whether engines go by a variable themselves.
+fn is_heeded(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    HEEDED
+        .split_whitespace()
+        .any(|known| match known.strip_suffix('*') {
+            Some(begin) => name.starts_with(begin),
+            None => name == known,
+        })
+        || name.ends_with("_PROXY")
+}
+
+const HEEDED: &str = "PATH HOME USER SHELL TERM TEMP TMP* LANG LC_* XDG_* LD_* GO* SSL_* SSH_* DBUS_* \
+    LISTEN_* NOTIFY_* CONTAINER* _CONTAINER* DOCKER* PODMAN* BUILDAH* STORAGE* REGISTRY* CNI_* NETAVARK*";

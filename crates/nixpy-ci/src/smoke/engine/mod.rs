@@ -5,9 +5,10 @@
 //! `exec`: it is static, so it runs in any image, and on this machine's processor whatever
 //! the image's. Container and name are gone afterwards, also after an interrupt.
 //!
-//! Whether an engine runs containers here at all is seen once, by starting this program in an
-//! image that has nothing else in it. So the image's own trouble is not mistaken for the
-//! engine's, and no image is loaded in vain.
+//! Whether an engine runs containers here at all, and in the network that is wanted, is seen
+//! once, by starting this program in an image that has nothing else in it. So the image's own
+//! trouble is not mistaken for the engine's, and no image is loaded in vain: whatever goes
+//! wrong afterwards is the image's.
 
 mod container;
 mod talk;
@@ -32,6 +33,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOADING: Duration = Duration::from_secs(600);
 /// Where this program is in a container.
 const OURSELVES: &str = "/.nixpy-ci";
+
+/// Why an image was not tried out.
+pub enum Refused {
+    /// No containers run here.
+    All(String),
+    /// They do, and this image was not taken.
+    Image(String),
+}
 
 /// podman or docker.
 pub struct Engine {
@@ -61,11 +70,13 @@ impl Engine {
     /// Starts an image and looks; with what had to be done otherwise than usual.
     ///
     /// # Errors
-    /// The engine cannot run containers here, in its words.
-    pub async fn try_out(&self, trial: &Trial<'_>) -> Result<(Trialled, Vec<String>), String> {
-        let flags = self.flags.get_or_init(|| self.what_it_takes());
-        let flags = flags.await.clone()?;
-        let image = self.load(trial).await?;
+    /// The engine cannot run containers here, or does not take the image, in its words.
+    pub async fn try_out(&self, trial: &Trial<'_>) -> Result<(Trialled, Vec<String>), Refused> {
+        // One run has one network.
+        let network = trial.smoke.network.as_str();
+        let flags = self.flags.get_or_init(|| self.what_it_takes(network));
+        let flags = flags.await.clone().map_err(Refused::All)?;
+        let image = self.load(trial).await.map_err(Refused::Image)?;
         let container = Container::new(self, &image, &flags);
         let begun = Instant::now();
         let outcome = container.judge(trial, begun).await;
@@ -88,7 +99,7 @@ impl Engine {
 
     /// Starts ourselves in a container: plainly, then with limits that this process may set,
     /// because root in a container of CI may not raise them as engines do.
-    async fn what_it_takes(&self) -> Result<Flags, String> {
+    async fn what_it_takes(&self, network: &str) -> Result<Flags, String> {
         let image = self.image("empty");
         let name = image.name.clone();
         let loading = load_archive(self.loader, move |out| {
@@ -96,7 +107,7 @@ impl Engine {
         });
         in_time(PATIENCE, loading).await?;
         let mut flags = Flags::default();
-        let mut runs = self.runs_us(&image.name, &flags).await;
+        let mut runs = self.runs_us(&image.name, &flags, network).await;
         if runs
             .as_ref()
             .is_err_and(|why| why.to_lowercase().contains("rlimit"))
@@ -108,7 +119,7 @@ impl Engine {
                 ],
                 note: Some(format!("{} was told to raise no limits", self.name())),
             };
-            runs = self.runs_us(&image.name, &flags).await;
+            runs = self.runs_us(&image.name, &flags, network).await;
         }
         image.gone.now().await;
         runs.map(|()| flags)
@@ -123,10 +134,10 @@ impl Engine {
         }
     }
 
-    async fn runs_us(&self, image: &str, flags: &Flags) -> Result<(), String> {
+    async fn runs_us(&self, image: &str, flags: &Flags, network: &str) -> Result<(), String> {
         let name = unique("try");
         let gone = Gone::later(self.loader, remove(&name));
-        let mut run = self.run(&name, flags, "none")?;
+        let mut run = self.run(&name, flags, network)?;
         run.args(["--rm", "--entrypoint", OURSELVES, image, "--version"]);
         let said = said(&mut run, PATIENCE).await;
         gone.now().await;

@@ -1,10 +1,12 @@
 //! Calling an engine: what it answers, within which time, and what has to be taken away.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nixpy_pipeline::inputs::Loader;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -14,6 +16,9 @@ use crate::load::command;
 /// For what is removed at the very end: who interrupts a run does not wait for an engine
 /// that hangs.
 const LAST_WORDS: Duration = Duration::from_secs(20);
+
+/// Of each output. A program of an image writes there too, for as long as it likes.
+const KEPT: usize = 64 << 10;
 
 /// What an engine has answered.
 pub struct Said {
@@ -75,18 +80,37 @@ pub async fn said(command: &mut Command, at_most: Duration) -> Result<Said, Stri
         format!("`{} {}`", command.get_program().display(), first.display())
     };
     let what = what();
-    match timeout(at_most, command.output()).await {
-        Ok(Ok(output)) => Ok(Said {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    let cannot = |e: io::Error| format!("{what} cannot be started: {e}");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(cannot)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let talk = async { tokio::join!(child.wait(), end_of(stdout), end_of(stderr)) };
+    match timeout(at_most, talk).await {
+        Ok((status, stdout, stderr)) => Ok(Said {
+            code: status.map_err(cannot)?.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
         }),
-        Ok(Err(e)) => Err(format!("{what} cannot be started: {e}")),
         Err(_) => Err(format!(
             "{what} did not answer within {} s",
             at_most.as_secs()
         )),
     }
+}
+
+/// The end of what is written, however much that is.
+pub async fn end_of(out: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut out) = out else {
+        return kept;
+    };
+    let mut read = vec![0; KEPT];
+    while let Ok(length @ 1..) = out.read(&mut read).await {
+        kept.extend_from_slice(&read[..length]);
+        let surplus = kept.len().saturating_sub(KEPT);
+        kept.drain(..surplus);
+    }
+    kept
 }
 
 /// A name that nobody else has.

@@ -11,33 +11,42 @@ use nixpy_oci::layout::Layout;
 use nixpy_oci::unpack::unpack;
 use nixpy_pipeline::report::told;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
-    mount_change, unmount,
+    MountPropagationFlags, UnmountFlags, mount_bind_recursive, mount_change, unmount,
 };
 use rustix::process::pivot_root;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::{Orders, Start, loopback};
+use super::{ORDERS, Orders, Said, Start, furnish, loopback};
+use crate::exit::Code;
 use crate::smoke::probe::{Question, ask};
-use crate::smoke::{Outcome, judged};
+use crate::smoke::{Outcome, answer, judged};
 
 /// Where what was the root is until nothing of it is needed any more.
 const BEFORE: &str = ".nixpy-ci-before";
 
 /// Does what the file says; what came of it, and how long the service took.
-pub async fn inside(orders: &str) -> (Outcome, f64) {
+pub async fn inside(orders: &str) -> Said {
     let prepared = prepare(Path::new(orders));
     let begun = Instant::now();
     let outcome = match prepared {
-        Ok(orders) => judge(&orders, begun).await,
-        Err(why) => Err(why),
+        Ok(orders) => judge(&orders, begun).await.unwrap_or_else(Outcome::failed),
+        Err(outcome) => outcome,
     };
-    let outcome = outcome.unwrap_or_else(|why| Outcome::Cannot { why });
-    (outcome, begun.elapsed().as_secs_f64())
+    Said::Ended(outcome, begun.elapsed().as_secs_f64())
 }
 
-fn prepare(file: &Path) -> Result<Orders, String> {
+/// What this machine cannot do is seen before the image has a say. What goes wrong
+/// afterwards is the image's.
+fn prepare(file: &Path) -> Result<Orders, Outcome> {
+    let orders = be_able(file).map_err(|why| Outcome::Cannot { why })?;
+    answer(&Said::Able);
+    fill(&orders).map_err(Outcome::failed)?;
+    Ok(orders)
+}
+
+fn be_able(file: &Path) -> Result<Orders, String> {
+    be_alone().map_err(|e| format!("the caller's terminal cannot be left: {e}"))?;
     let read = fs::read(file).map_err(|e| e.to_string())?;
     let orders: Orders = serde_json::from_slice(&read).map_err(|e| e.to_string())?;
     let root = orders.root.as_path();
@@ -49,10 +58,29 @@ fn prepare(file: &Path) -> Result<Orders, String> {
     if orders.own_network {
         loopback::up().map_err(|e| format!("the loopback cannot be brought up: {e}"))?;
     }
-    let layout = Layout::look(&orders.layout).map_err(|e| told(&e))?;
-    unpack(&layout, &orders.image, root).map_err(|e| told(&e))?;
-    move_in(root)?;
+    furnish::try_on(root).map_err(|e| format!("/proc and /dev cannot be mounted: {e}"))?;
     Ok(orders)
+}
+
+/// Nothing of who has called is left to the image: no terminal that it could type into, no
+/// open file. And when the caller is gone, so is everything here.
+#[expect(clippy::exit, reason = "nothing here is to be ended in order")]
+fn be_alone() -> io::Result<()> {
+    rustix::process::setsid()?;
+    close_fds::set_fds_cloexec(3, &[]);
+    let watch = || {
+        // Nothing is ever written to it: it ends when whoever holds the other end does.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        std::process::exit(Code::Cancelled as i32);
+    };
+    std::thread::Builder::new().spawn(watch)?;
+    Ok(())
+}
+
+fn fill(orders: &Orders) -> Result<(), String> {
+    let layout = Layout::look(&orders.layout).map_err(|e| told(&e))?;
+    unpack(&layout, &orders.image, &orders.root).map_err(|e| told(&e))?;
+    move_in(&orders.root)
 }
 
 /// Makes a folder the root, with what every container finds there.
@@ -65,65 +93,11 @@ fn move_in(root: &Path) -> Result<(), String> {
     entered.map_err(told("the image cannot be made the root"))?;
     // From here on every name is one of the image, wherever its links lead.
     let before = Path::new("/").join(BEFORE);
-    furnish(&before).map_err(told("/proc and /dev cannot be mounted"))?;
+    furnish::furnish(&before).map_err(told("/proc and /dev cannot be mounted over the image's"))?;
     let left = unmount(&before, UnmountFlags::DETACH);
     left.map_err(|e| told("the machine's files cannot be hidden")(e.into()))?;
     let _ = fs::remove_dir(&before);
-    name_ourselves().map_err(told("/etc/hosts cannot be written"))
-}
-
-fn furnish(before: &Path) -> io::Result<()> {
-    let plain = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    for place in ["/proc", "/dev", "/sys"] {
-        if !Path::new(place).is_dir() {
-            fs::create_dir(place)?;
-        }
-    }
-    mount("proc", "/proc", "proc", plain, None)?;
-    // Programs that read it can do without.
-    let _ = mount("sysfs", "/sys", "sysfs", plain | MountFlags::RDONLY, None);
-    let mode = Some(c"mode=0755");
-    mount(
-        "tmpfs",
-        "/dev",
-        "tmpfs",
-        MountFlags::NOSUID | MountFlags::NOEXEC,
-        mode,
-    )?;
-    for device in ["null", "zero", "full", "random", "urandom", "tty"] {
-        let place = Path::new("/dev").join(device);
-        fs::write(&place, "")?;
-        mount_bind(before.join("dev").join(device), &place)?;
-    }
-    fs::create_dir("/dev/shm")?;
-    mount("tmpfs", "/dev/shm", "tmpfs", plain, Some(c"mode=1777"))?;
-    for (name, target) in [
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-    ] {
-        std::os::unix::fs::symlink(target, Path::new("/dev").join(name))?;
-    }
-    Ok(())
-}
-
-/// The files that docker and podman put over the image's own.
-fn name_ourselves() -> io::Result<()> {
-    if !Path::new("/etc").is_dir() {
-        fs::create_dir("/etc")?;
-    }
-    for (name, text) in [
-        ("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost\n"),
-        ("/etc/hostname", "smoke\n"),
-        ("/etc/resolv.conf", ""),
-    ] {
-        match fs::remove_file(name) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => fs::write(name, text)?,
-        }
-    }
-    Ok(())
+    furnish::name_ourselves().map_err(told("/etc/hosts cannot be written"))
 }
 
 async fn judge(orders: &Orders, begun: Instant) -> Result<Outcome, String> {
@@ -186,8 +160,9 @@ fn start(start: &Start) -> Result<Child, String> {
     let orders = serde_json::to_string(start).map_err(|e| e.to_string())?;
     let log = std::io::stderr().as_fd().try_clone_to_owned();
     Command::new("/proc/self/exe")
-        .arg("smoke-enter")
-        .arg(orders)
+        .args(["smoke-enter", ORDERS])
+        // Arguments can be read by everybody on the machine.
+        .env(ORDERS, orders)
         .stdin(Stdio::null())
         .stdout(log.map_err(|e| e.to_string())?)
         .spawn()

@@ -9,18 +9,20 @@
 //! the kernel lets them, and a further one where the image runs as somebody else.
 
 mod enter;
+mod folder;
+mod furnish;
 mod inside;
 mod loopback;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nixpy_oci::image::Pushed;
 use nixpy_pipeline::smoke::Trial;
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -28,10 +30,13 @@ use tokio::time::timeout;
 use super::probe::Question;
 use super::{GRACE, LAST_LINES, Outcome, Trialled, last_lines, question};
 use crate::settings::table::secret_variables;
+use folder::Folder;
 
 pub use enter::enter;
 pub use inside::inside;
 
+/// The variable of a program that is started in the image, before it becomes that.
+const ORDERS: &str = "NIXPY_SMOKE_ORDERS";
 /// Large images have to be written first.
 const UNPACKING: Duration = Duration::from_secs(600);
 
@@ -59,6 +64,15 @@ struct Start {
     env: Vec<String>,
     directory: String,
     user: String,
+}
+
+/// What the first process says, in lines of its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Said {
+    /// Images can be tried out here. Whatever comes after this is the image's.
+    Able,
+    /// The verdict, and how long the service took.
+    Ended(Outcome, f64),
 }
 
 /// Which namespaces.
@@ -98,26 +112,17 @@ pub async fn try_out(trial: &Trial<'_>, temp_dir: &Path) -> Result<Trialled, Str
 
 /// A folder, and who is in it.
 struct Room {
-    dir: Option<TempDir>,
-    orders: PathBuf,
+    folder: Folder,
     child: Option<Child>,
 }
 
 impl Room {
     fn make(trial: &Trial<'_>, temp_dir: &Path) -> Result<Self, String> {
-        let told = |e: std::io::Error| format!("cannot unpack the image: {e}");
-        let dir = tempfile::Builder::new()
-            .prefix("nixpy-smoke-")
-            .tempdir_in(temp_dir);
-        let dir = dir.map_err(told)?;
-        let root = dir.path().join("root");
-        std::fs::create_dir(&root).map_err(told)?;
-        let orders = dir.path().join("orders");
-        let text = serde_json::to_vec(&written(trial, root)).map_err(|e| told(e.into()))?;
-        std::fs::write(&orders, text).map_err(told)?;
+        let orders = |root| serde_json::to_vec(&written(trial, root)).unwrap_or_default();
+        let folder = Folder::make(temp_dir, orders)
+            .map_err(|e| format!("there is no folder for the image: {e}"))?;
         Ok(Self {
-            dir: Some(dir),
-            orders,
+            folder,
             child: None,
         })
     }
@@ -143,38 +148,44 @@ impl Room {
             .arg("--")
             .arg(ourselves)
             .arg("smoke-room")
-            .arg(&self.orders);
+            .arg(self.folder.orders());
         secret_variables().for_each(|name| {
             unshare.env_remove(name);
         });
         let begun = Instant::now();
         let child = unshare
-            .stdin(Stdio::null())
+            // What is started there ends when this is closed, however we end.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| format!("unshare, of util-linux, cannot be started: {e}"))?;
         let child = self.child.insert(child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let talk = async {
-            let answer = async {
-                let mut text = String::new();
-                if let Some(mut stdout) = stdout {
-                    let _ = stdout.read_to_string(&mut text).await;
-                }
-                text
-            };
-            tokio::join!(answer, last_of(stderr))
-        };
+        let able = AtomicBool::new(false);
+        let talk = async { tokio::join!(verdict(stdout, &able), last_of(stderr)) };
         let at_most = UNPACKING + trial.timeout + GRACE;
-        let (answer, log) = timeout(at_most, talk)
-            .await
-            .map_err(|_| format!("nothing came of it within {} s", at_most.as_secs()))?;
-        let answer = serde_json::from_str::<(Outcome, f64)>(answer.trim());
-        let (outcome, seconds) = answer.unwrap_or_else(|_| {
-            let why = log.last().map_or("unshare said nothing", String::as_str);
-            let why = why.to_owned();
-            (Outcome::Cannot { why }, begun.elapsed().as_secs_f64())
+        let talked = timeout(at_most, talk).await;
+        let able = able.into_inner();
+        let (verdict, log) = match talked {
+            Ok(talked) => talked,
+            Err(_) => {
+                let why = format!("nothing came of it within {} s", at_most.as_secs());
+                let seconds = begun.elapsed().as_secs_f64();
+                let verdict = able.then(|| (Outcome::failed(&why), seconds));
+                (Some(verdict.ok_or(why)?), Vec::new())
+            }
+        };
+        let (outcome, seconds) = verdict.unwrap_or_else(|| {
+            let outcome = match able {
+                true => Outcome::failed("its container ended before it could be judged"),
+                false => {
+                    let why = log.last().map_or("unshare said nothing", String::as_str);
+                    let why = why.to_owned();
+                    Outcome::Cannot { why }
+                }
+            };
+            (outcome, begun.elapsed().as_secs_f64())
         });
         Ok(Trialled {
             outcome,
@@ -189,19 +200,6 @@ impl Drop for Room {
         if let Some(child) = &mut self.child {
             // With `unshare` the first process ends, and with that one all the others.
             let _ = child.start_kill();
-        }
-        let Some(dir) = self.dir.take() else {
-            return;
-        };
-        // They may be writing to the last.
-        let path = dir.keep();
-        for _ in 0..100 {
-            match std::fs::remove_dir_all(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                _ => return,
-            }
         }
     }
 }
@@ -244,6 +242,20 @@ fn written(trial: &Trial<'_>, root: PathBuf) -> Orders {
         question,
         timeout: trial.timeout,
     }
+}
+
+/// What the first process came to, if it came to anything; and whether it could begin.
+async fn verdict(out: Option<impl AsyncRead + Unpin>, able: &AtomicBool) -> Option<(Outcome, f64)> {
+    let mut lines = BufReader::new(out?).lines();
+    let mut verdict = None;
+    while let Ok(Some(line)) = lines.next_line().await {
+        match serde_json::from_str(&line) {
+            Ok(Said::Able) => able.store(true, Ordering::Relaxed),
+            Ok(Said::Ended(outcome, seconds)) => verdict = Some((outcome, seconds)),
+            Err(_) => {}
+        }
+    }
+    verdict
 }
 
 /// The last lines of what is written, however much that is.
