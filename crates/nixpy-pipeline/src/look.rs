@@ -150,20 +150,30 @@ async fn ask(
     if builders.is_empty() {
         return Ok(None);
     }
-    let is_wanted = |builder: &Builder| open.iter().any(|system| builder.builds(system));
+    let is_wanted = |builder: &Builder| open.iter().any(|system| builder.is_for(system));
     let answers = builders.probe(nix, is_wanted).await;
     Ok(Some(Asked { builders, answers }))
 }
 
 fn known((builder, answer): &Answer) -> KnownBuilder {
+    let trouble = answer.as_ref().err().map(|trouble| Obstacle {
+        why: trouble.to_string(),
+        cure: trouble.cure(),
+    });
     KnownBuilder {
         name: builder.name(),
         systems: builder.systems(),
-        trouble: answer.as_ref().err().map(|trouble| Obstacle {
-            why: trouble.to_string(),
-            cure: trouble.cure(),
-        }),
+        trouble: trouble.or_else(|| insists(builder)),
     }
+}
+
+/// What it wants of everything that is built there, and nothing that is planned is sure to have.
+fn insists(builder: &Builder) -> Option<Obstacle> {
+    let mandatory: Vec<&str> = builder.mandatory.iter().map(String::as_str).collect();
+    (!mandatory.is_empty()).then(|| Obstacle {
+        why: format!("it builds only what requires {}", mandatory.join(", ")),
+        cure: Some("leave the seventh field of its line empty".to_owned()),
+    })
 }
 
 /// The outputs that are here, and the others. What is here is nothing to other machines.

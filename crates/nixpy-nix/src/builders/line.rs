@@ -66,12 +66,25 @@ impl Builder {
         }
     }
 
-    /// Whether it builds for this system.
-    pub fn builds(&self, system: &System) -> bool {
+    /// Whether it is of this system, whatever it wants to build.
+    pub fn is_for(&self, system: &System) -> bool {
         match self.systems.is_empty() {
             true => *system == System::host(),
             false => self.systems.contains(system),
         }
+    }
+
+    /// Whether it builds what is for this system and requires nothing else.
+    pub fn builds(&self, system: &System) -> bool {
+        self.takes(system, &[])
+    }
+
+    /// Whether it builds what is for this system and requires these features.
+    pub fn takes(&self, system: &System, features: &[String]) -> bool {
+        let has =
+            |feature: &String| self.features.contains(feature) || self.mandatory.contains(feature);
+        let is_required = |feature: &String| features.contains(feature);
+        self.is_for(system) && features.iter().all(has) && self.mandatory.iter().all(is_required)
     }
 
     /// What people call it: `ssh-ng://root@arm.example.org:2222`.

@@ -61,7 +61,7 @@ async fn one(
             return about.trouble(what, cure);
         }
     };
-    let useful = wanted.iter().find(|system| builder.builds(system)).cloned();
+    let useful = wanted.iter().find(|system| builder.is_for(system)).cloned();
     let Some(system) = useful.or_else(|| builder.systems().into_iter().next()) else {
         return about.not_checked("its systems are not known here");
     };
