@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::{Address, Scheme, SshAddress};
+pub use host_key::is_known_host;
 pub use key::{SshKey, SshKeyError};
 pub use line::{Builder, LineError};
 pub use trouble::{HostKey, Trouble, TroubleKind};
