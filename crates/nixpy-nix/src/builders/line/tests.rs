@@ -118,6 +118,24 @@ fn every_wrong_line_is_told_with_its_word() {
 }
 
 #[test]
+fn of_nixs_own_lines_a_wrong_one_costs_itself_and_what_nix_takes_is_taken() {
+    let text = "a aarch64-linux,builtin,wasm32 /k 4 2 - - - ninth\nb aarch64-linux - 1 0\n@/secret\n\
+                c builtin\nd x86_64-linux - many\ne riscv64-linux";
+    let refuse = |_: &Path| Err(Error::from(ErrorKind::PermissionDenied));
+    let (builders, errors) = Builder::parse_configured(text, &refuse);
+    let lines: Vec<_> = builders.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "ssh://a aarch64-linux /k 4 2 - - -",
+            "ssh://e riscv64-linux - 1 1 - - -"
+        ]
+    );
+    let lines: Vec<usize> = errors.iter().map(|error| error.line).collect();
+    assert_eq!(lines, [2, 3, 4, 5]);
+}
+
+#[test]
 fn what_is_printed_reads_the_same() {
     for line in [
         "ssh-ng://root@arm:2222?compress=true aarch64-linux /k 4 2.5 a,kvm b -",
