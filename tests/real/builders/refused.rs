@@ -113,3 +113,19 @@ fn a_machine_that_insists_on_a_feature_leaves_the_rest_to_emulation() {
     let ended = setting.run(&Workplace::new(), &flake).succeeded();
     assert_eq!(machine(&ended), None, "{ended}");
 }
+
+#[test]
+fn a_machine_that_has_to_be_woken_is_waited_for_where_nothing_else_builds() {
+    let key = Key::new();
+    let builder = Builder::start(&key);
+    let mut setting = Setting::with(&key, &[&builder]);
+    for emulates in [false, true] {
+        setting.emulates = emulates;
+        builder.sleep(Duration::from_secs(12));
+        let flake = Flake::for_systems(&[ARM], BUILD);
+        let ended = setting.run(&Workplace::new(), &flake).succeeded();
+        let waited = machine(&ended).is_some();
+        assert_eq!(waited, !emulates, "{ended}");
+        assert_eq!(troubles(&ended).is_empty(), waited, "{ended}");
+    }
+}
