@@ -23,8 +23,8 @@ use super::{Address, SshAddress};
 const PREFIX: &str = "nixpy-ci-ssh-";
 const LOCK: &str = "lock";
 
-/// A machine that is off is noticed before our own patience ends, so that ssh says why; a
-/// link that is dead, after three unanswered questions, in some 20 seconds.
+/// A machine that is off is noticed in seconds (a probe says itself in how many); a link
+/// that is dead, after three unanswered questions, in some 20.
 const PATIENCE: &str = "  ConnectTimeout 6\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n";
 
 /// The folder; dropping it removes it.
