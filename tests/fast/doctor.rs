@@ -241,6 +241,23 @@ fn a_git_that_refuses_is_quoted() {
 }
 
 #[test]
+fn a_pipe_that_nobody_writes_into_is_no_lock_and_is_not_waited_for() {
+    let project = "[project]\nname = 'base-api'\ndependencies = ['fastapi']\n";
+    let scenario = healthy(Version::Nix2_26).file("pyproject.toml", project);
+    let pipe = scenario.checkout().join("uv.lock");
+    let made = std::process::Command::new("mkfifo").arg(pipe).status();
+    assert!(made.unwrap().success());
+    let (found, ended) = diagnosis(&scenario, &[]);
+    assert!(found.seconds < 10.0, "{ended}");
+    assert!(
+        found.checks.iter().all(|check| check.name != "lock"),
+        "{ended}"
+    );
+    let ended = scenario.run([]).ended().succeeded();
+    ended.says("uv.lock says nothing about layers: it is not a regular file");
+}
+
+#[test]
 fn a_lock_that_lacks_a_requirement_is_trouble_with_the_files() {
     let lock = "[[package]]\nname = 'fastapi'\nversion = '0.115.0'\n";
     let project = "[project]\nname = 'base-api'\ndependencies = ['fastapi', 'SQLAlchemy>=2']\n";

@@ -15,7 +15,7 @@ fn an_interrupt_ends_the_builders_too_and_moves_no_tag() {
     let sleep = format!("sleep {}", 2_000_000_000_u32 + std::process::id());
     let flake = Flake::built_by(&sleep);
     let repository = format!("{}/acme/api", registry.host());
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let mut command = here.command([&flake.image(), "--repository", &repository]);
         let build = command
             .stdout(Stdio::null())

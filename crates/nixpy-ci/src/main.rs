@@ -108,11 +108,31 @@ async fn until_interrupted(work: impl Future<Output = Code>) -> Code {
     let Ok(mut terminated) = signal(SignalKind::terminate()) else {
         return work.await;
     };
+    let hung_up = async {
+        match hangup() {
+            Some(mut hung_up) => hung_up.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         code = work => code,
         _ = tokio::signal::ctrl_c() => Code::Cancelled,
         _ = terminated.recv() => Code::Cancelled,
+        _ = hung_up => Code::Cancelled,
     }
+}
+
+/// Told when the terminal goes away; `None` for who is to outlive it, as under `nohup`.
+fn hangup() -> Option<tokio::signal::unix::Signal> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let kind = SignalKind::hangup();
+    let is_ignored = ignored.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1);
+    (!is_ignored).then(|| signal(kind).ok()).flatten()
 }
 
 /// The result, on standard output. A reader that has gone away is no failure.

@@ -13,10 +13,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use jiff::Timestamp;
 use nixpy_nix::FlakeRef;
+use rustix::fs::OFlags;
 use serde::Deserialize;
 use toml::Value;
 
@@ -74,13 +77,9 @@ impl LockFile {
             return (None, None);
         };
         for name in NAMES {
-            let Ok(file) = File::open(directory.join(name)) else {
-                continue;
-            };
-            let mut text = String::new();
-            let read = file.take(MAX_SIZE as u64 + 1).read_to_string(&mut text);
-            let parsed = match read {
-                Ok(_) => Self::parse(&text).map_err(|e| e.to_string()),
+            let parsed = match read(&directory.join(name)) {
+                Ok(text) => Self::parse(&text).map_err(|e| e.to_string()),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => Err(e.to_string()),
             };
             return match parsed {
@@ -146,6 +145,20 @@ impl LockFile {
         let hours = (self.newest?.as_second() - released.as_second()) / 3600;
         u32::try_from(hours / 24).ok()
     }
+}
+
+/// A file's text, or the first of one that is too large to be a lock file. What is no file
+/// is not waited for: a pipe may have nobody who writes.
+pub(crate) fn read(path: &Path) -> io::Result<String> {
+    let at_once = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut options = File::options();
+    let file = options.read(true).custom_flags(at_once).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut text = String::new();
+    file.take(MAX_SIZE as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 impl ProjectName {

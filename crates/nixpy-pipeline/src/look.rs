@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nixpy_nix::abilities::{Abilities, Builds, Emulation as Found};
-use nixpy_nix::builders::{Answer, Builder, Builders, BuildersError};
+use nixpy_nix::builders::{Answer, Builder, Builders, BuildersError, TroubleKind};
 use nixpy_nix::cache::Caches;
 use nixpy_nix::evaluate::Offer;
 use nixpy_nix::machine::{Environment, Root, foreign_programs};
@@ -22,6 +22,11 @@ use crate::plan::{Emulation, Host, KnownBuilder, Obstacle};
 
 /// For all caches together. To know saves time, and Nix asks them again in any case.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// For a builder to say hello. One that needs longer is not going to be quick.
+const FOR_A_BUILDER: Duration = Duration::from_secs(8);
+/// For one that nothing else stands in for: it may have to be woken first.
+const FOR_THE_ONLY_BUILDER: Duration = Duration::from_secs(30);
 
 /// Nix's option for systems that a machine takes beside its own.
 const PLATFORMS: &str = "extra-platforms";
@@ -133,18 +138,20 @@ pub async fn look(
         .iter()
         .filter(|it| !host.at_hand.contains(&it.output));
     let open: BTreeSet<&System> = open.map(|missing| &missing.builds).collect();
-    let asked = ask(nix, inputs, abilities, &open).await?;
+    let asked = ask(nix, inputs, abilities, &open, &host).await?;
     let answers = asked.iter().flat_map(|asked| &asked.answers);
     host.builders = answers.map(known).collect();
     Ok(Seen { host, asked })
 }
 
-/// Asks the builders that build for one of these systems.
+/// Asks the builders that build for one of these systems; twice where nothing is known
+/// that would build for it otherwise.
 async fn ask(
     nix: &Nix,
     inputs: &Inputs,
     abilities: &Abilities,
     open: &BTreeSet<&System>,
+    host: &Host,
 ) -> Result<Option<Asked>, BuildersError> {
     if open.is_empty() {
         return Ok(None);
@@ -153,20 +160,60 @@ async fn ask(
     if builders.is_empty() {
         return Ok(None);
     }
-    let is_wanted = |builder: &Builder| open.iter().any(|system| builder.builds(system));
-    let answers = builders.probe(nix, is_wanted).await;
+    let is_wanted = |builder: &Builder| open.iter().any(|system| builder.is_for(system));
+    let mut answers = builders.probe(nix, FOR_A_BUILDER, is_wanted).await;
+    let has_builder = |system: &System| {
+        let mut sound = answers.iter().filter(|(_, answer)| answer.is_ok());
+        sound.any(|(builder, _)| builder.builds(system))
+    };
+    let stuck: Vec<&System> = open
+        .iter()
+        .copied()
+        .filter(|system| !builds_here(host, system) && !has_builder(system))
+        .collect();
+    let is_late = |builder: &Builder| {
+        let late = |(known, answer): &Answer| {
+            known == builder && matches!(answer, Err(it) if it.kind == TroubleKind::TimedOut)
+        };
+        stuck.iter().any(|system| builder.builds(system)) && answers.iter().any(late)
+    };
+    let left = FOR_THE_ONLY_BUILDER - FOR_A_BUILDER;
+    for (builder, answer) in builders.probe(nix, left, is_late).await {
+        let mut known = answers.iter_mut();
+        if let Some(known) = known.find(|(known, _)| *known == builder) {
+            known.1 = answer;
+        }
+    }
     Ok(Some(Asked { builders, answers }))
 }
 
+/// Whether this machine builds for it, if need be by emulation.
+fn builds_here(host: &Host, system: &System) -> bool {
+    let emulation = host.emulation.get(system);
+    host.is_opaque
+        || host.runs(system)
+        || emulation.is_some_and(|it| !matches!(it, Emulation::Closed { .. }))
+}
+
 fn known((builder, answer): &Answer) -> KnownBuilder {
+    let trouble = answer.as_ref().err().map(|trouble| Obstacle {
+        why: trouble.to_string(),
+        cure: trouble.cure(),
+    });
     KnownBuilder {
         name: builder.name(),
         systems: builder.systems(),
-        trouble: answer.as_ref().err().map(|trouble| Obstacle {
-            why: trouble.to_string(),
-            cure: trouble.cure(),
-        }),
+        trouble: trouble.or_else(|| insists(builder)),
     }
+}
+
+/// What it wants of everything that is built there, and nothing that is planned is sure to have.
+fn insists(builder: &Builder) -> Option<Obstacle> {
+    let mandatory: Vec<&str> = builder.mandatory.iter().map(String::as_str).collect();
+    (!mandatory.is_empty()).then(|| Obstacle {
+        why: format!("it builds only what requires {}", mandatory.join(", ")),
+        cure: Some("leave the seventh field of its line empty".to_owned()),
+    })
 }
 
 /// The outputs that are here, and those of the others that may have to be built. What is

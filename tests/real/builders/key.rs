@@ -95,7 +95,12 @@ fn an_interrupt_leaves_no_key_behind_and_the_next_run_sweeps_what_a_kill_left() 
     let mut setting = Setting::with(&key, &[&builder]);
     // Nix itself outlives a program that is killed, and goes on occupying one.
     setting.lines[0] += " - 4";
-    for (signal, is_left) in [("-TERM", false), ("-INT", false), ("-KILL", true)] {
+    for (signal, is_left) in [
+        ("-TERM", false),
+        ("-INT", false),
+        ("-HUP", false),
+        ("-KILL", true),
+    ] {
         let interrupt = |id: u32| {
             output_of("kill", [signal, &id.to_string()]);
         };

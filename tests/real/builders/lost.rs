@@ -60,6 +60,10 @@ fn a_build_whose_only_machine_is_gone_is_emulated() {
     let ended = ended.succeeded();
     assert_eq!(machine(&ended), None, "{ended}");
     assert_eq!(troubles(&ended).len(), 1, "{ended}");
+    drop(slow);
+    wait_for("its build to be gone", Duration::from_secs(10), || {
+        (run(program("pgrep").args(["--full", "--", &sleep])).code == 1).then_some(())
+    });
 }
 
 #[test]

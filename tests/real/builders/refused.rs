@@ -79,3 +79,53 @@ fn a_machine_that_is_down_is_told_and_what_it_would_build_is_emulated_where_that
     assert_eq!(machine(&ended), None);
     assert_eq!(troubles(&ended).len(), 1, "{ended}");
 }
+
+#[test]
+fn what_requires_a_feature_that_no_machine_has_is_emulated_where_that_can_be() {
+    let key = Key::new();
+    let builder = Builder::start(&key);
+    let mut setting = Setting::with(&key, &[&builder]);
+    let flake = Flake::requiring("big-parallel", ARM, BUILD);
+    let ended = setting
+        .run(&Workplace::new(), &flake)
+        .ended_with(MACHINE_CANNOT);
+    let told = "nothing here can build for aarch64-linux with the features big-parallel";
+    assert!(ended.stderr.contains(told), "{ended}");
+    setting.emulates = true;
+    let ended = setting.run(&Workplace::new(), &flake).succeeded();
+    assert_eq!(machine(&ended), None, "{ended}");
+    assert!(troubles(&ended).is_empty(), "{ended}");
+}
+
+#[test]
+fn a_machine_that_insists_on_a_feature_leaves_the_rest_to_emulation() {
+    let key = Key::new();
+    let builder = Builder::start(&key);
+    let mut setting = Setting::with(&key, &[&builder]);
+    setting.lines[0] += " - 1 1 - kvm";
+    let flake = Flake::for_systems(&[ARM], BUILD);
+    let ended = setting
+        .run(&Workplace::new(), &flake)
+        .ended_with(MACHINE_CANNOT);
+    let told = "it builds only what requires kvm";
+    assert!(ended.stderr.contains(told), "{ended}");
+    setting.emulates = true;
+    let ended = setting.run(&Workplace::new(), &flake).succeeded();
+    assert_eq!(machine(&ended), None, "{ended}");
+}
+
+#[test]
+fn a_machine_that_has_to_be_woken_is_waited_for_where_nothing_else_builds() {
+    let key = Key::new();
+    let builder = Builder::start(&key);
+    let mut setting = Setting::with(&key, &[&builder]);
+    for emulates in [false, true] {
+        setting.emulates = emulates;
+        builder.sleep(Duration::from_secs(12));
+        let flake = Flake::for_systems(&[ARM], BUILD);
+        let ended = setting.run(&Workplace::new(), &flake).succeeded();
+        let waited = machine(&ended).is_some();
+        assert_eq!(waited, !emulates, "{ended}");
+        assert_eq!(troubles(&ended).is_empty(), waited, "{ended}");
+    }
+}

@@ -56,7 +56,7 @@ pub struct Builder {
     process: Child,
 }
 
-/// In a mount namespace of its own: its store, and a place for what sshd wants.
+/// In namespaces of its own for mounts and processes: its store, and a place for what sshd wants.
 const START: &str = r#"
 mount --bind "$0/nix" /nix
 if [ -e "$0/small" ]; then mount -t tmpfs -o size=24m tmpfs /nix; fi
@@ -142,7 +142,10 @@ impl Builder {
                 "exec",
                 &name,
                 "unshare",
-                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
                 "--propagation",
                 "private",
             ])
@@ -217,15 +220,34 @@ impl Builder {
         }
     }
 
+    /// It takes connections, and says nothing for so long.
+    pub fn sleep(&self, time: Duration) {
+        let is_sshd = |id: &String| {
+            let name = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+            name.trim() == "sshd"
+        };
+        let sshd: Vec<String> = self.processes().into_iter().filter(is_sshd).collect();
+        output_of("kill", ["-STOP"].into_iter().chain(ids(&sshd)));
+        std::thread::spawn(move || {
+            std::thread::sleep(time);
+            run(program("kill").arg("-CONT").args(sshd));
+        });
+    }
+
     fn processes(&self) -> Vec<String> {
         let listed = output_of("ip", ["netns", "pids", &self.name]);
         listed.lines().map(str::to_owned).collect()
     }
 }
 
+fn ids(processes: &[String]) -> impl Iterator<Item = &str> {
+    processes.iter().map(String::as_str)
+}
+
 impl Drop for Builder {
     fn drop(&mut self) {
-        // Builds are in networks of their own, and end with the Nix that started them.
+        // Builds are in networks of their own, and may outlive the Nix that started them;
+        // nothing outlives the first process of their world.
         let mut kill = program("kill");
         kill.arg("-KILL").args(self.processes());
         run(&mut kill);

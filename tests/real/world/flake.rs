@@ -67,6 +67,16 @@ impl Flake {
         flake
     }
 
+    /// Whose image can only be built by a machine that has this feature.
+    pub fn requiring(feature: &str, system: &str, script: &str) -> Self {
+        let flake = Self::for_systems(&[system], script);
+        let file = flake.dir.path().join("flake.nix");
+        let text = fs::read_to_string(&file).unwrap();
+        let required = format!("requiredSystemFeatures = [ \"{feature}\" ]; name =");
+        fs::write(file, text.replace("name =", &required)).unwrap();
+        flake
+    }
+
     /// Whose image is this archive.
     pub fn with_archive(bytes: &[u8]) -> Self {
         let flake = Self::built_by("cat $archive > $out");

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use nixpy_nix::builders::{Address, Builder, BuilderSettings, SshKey, tell_apart};
+use nixpy_nix::builders::{Address, Builder, BuilderSettings, SshKey, is_known_host, tell_apart};
 
 use super::image::time;
 use super::resolve::{Reader, Surroundings};
@@ -60,16 +60,9 @@ impl Reader<'_> {
     }
 }
 
-/// Names, a kind of key, and the key.
+/// Names, a kind of key, and the key; or a comment, as `ssh-keyscan` writes them.
 fn known_host(line: &str) -> Result<String, String> {
-    let words = line
-        .split_whitespace()
-        .skip_while(|word| word.starts_with('@'));
-    let kind = words.clone().nth(1).unwrap_or_default();
-    let is_kind = ["ssh-", "ecdsa-", "sk-"]
-        .iter()
-        .any(|start| kind.starts_with(start));
-    match line.starts_with('#') || (is_kind && words.count() >= 3) {
+    match line.starts_with('#') || is_known_host(line) {
         true => Ok(line.to_owned()),
         false => Err(format!(
             "{line:?} is not a line of a known_hosts file: write what `ssh-keyscan` prints, \

@@ -35,8 +35,8 @@ impl<F: FnMut(BuildEvent<'_>)> Hearing<F> {
     /// Old daemons take no builders from users they do not trust, and say nothing.
     pub(super) fn overlooked(&mut self) {
         for failure in self.watch.failures() {
-            if let FailureReason::NoBuilder { system, .. } = &failure.reason
-                && let Some(trouble) = self.machines.overlooked(system)
+            if let FailureReason::NoBuilder { system, features } = &failure.reason
+                && let Some(trouble) = self.machines.overlooked(system, features)
             {
                 (self.on_event)(BuildEvent::Fallen(&trouble));
                 self.troubles.push(trouble);

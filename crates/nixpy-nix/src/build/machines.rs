@@ -12,6 +12,7 @@ use crate::builders::{Builder, Trouble, TroubleKind};
 use crate::log::failures::{self, FailureReason};
 use crate::log::{Activity, Level, LogEvent, Message};
 use crate::store_path::StorePath;
+use crate::system::System;
 
 /// Messages that may belong to the failure that comes after them.
 const REMEMBERED: usize = 12;
@@ -132,11 +133,13 @@ impl Machines {
 
     /// What is wrong if Nix finds nobody to build for a system, and has not even asked the
     /// machines that would: it has not heard of them.
-    pub(super) fn overlooked(&mut self, system: &str) -> Option<BuilderTrouble> {
-        let builds = |machine: &Machine| {
-            let systems = machine.builder.systems();
-            systems.iter().any(|known| known.as_str() == system)
-        };
+    pub(super) fn overlooked(
+        &mut self,
+        system: &str,
+        features: &[String],
+    ) -> Option<BuilderTrouble> {
+        let system: System = system.parse().ok()?;
+        let builds = |machine: &Machine| machine.builder.takes(&system, features);
         match !self.any && self.machines.iter().any(builds) {
             true => self.none_allowed(""),
             false => None,

@@ -18,7 +18,7 @@ pub struct Means {
     pub say: bool,
     /// What may be emulated here where no builder is left for it.
     pub emulate: Vec<System>,
-    /// What is, because none is.
+    /// What is, because none is, or none that has what is required.
     pub emulating: BTreeSet<System>,
     /// What builders build for, also those that cannot be used.
     pub remote: BTreeSet<System>,
@@ -30,6 +30,15 @@ pub struct Means {
     pub silence: Duration,
     /// Whether a daemon connects to builders.
     pub through_daemon: bool,
+}
+
+/// What Nix found nobody to build.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unbuilt<'a> {
+    /// What it is for.
+    pub(super) system: &'a str,
+    /// What it requires.
+    pub(super) features: &'a [String],
 }
 
 impl Means {
@@ -54,16 +63,36 @@ impl Means {
         }
     }
 
-    /// Systems for which no builder is left are emulated from now on, where that is
-    /// allowed; whether there are any that were not before.
-    pub(crate) fn fall_back(&mut self) -> bool {
+    /// Systems for which no builder is left, or none that takes what nobody built, are
+    /// emulated from now on, where that is allowed; whether there are any that were not
+    /// before.
+    pub(super) fn fall_back(&mut self, unbuilt: &[Unbuilt<'_>]) -> bool {
+        let is_left_over = |system: &System| {
+            let mut unbuilt = unbuilt.iter().filter(|it| it.system == system.as_str());
+            unbuilt.any(|it| !self.has_builder(it))
+        };
         let falls_back = |system: &&System| {
-            !self.builders.iter().any(|builder| builder.builds(system))
-                && !self.emulating.contains(*system)
+            let has_builder = self.builders.iter().any(|builder| builder.builds(system));
+            (!has_builder || is_left_over(system)) && !self.emulating.contains(*system)
         };
         let fallen: Vec<System> = self.emulate.iter().filter(falls_back).cloned().collect();
         self.emulating.extend(fallen.iter().cloned());
         !fallen.is_empty()
+    }
+
+    /// Whether a builder is left that takes it.
+    fn has_builder(&self, unbuilt: &Unbuilt<'_>) -> bool {
+        let Ok(system) = unbuilt.system.parse() else {
+            return false;
+        };
+        let mut builders = self.builders.iter();
+        builders.any(|builder| builder.takes(&system, unbuilt.features))
+    }
+
+    /// Whether it may be built after all: by a builder, or here, where it is emulated.
+    pub(super) fn may_build(&self, unbuilt: &Unbuilt<'_>) -> bool {
+        let mut emulating = self.emulating.iter();
+        emulating.any(|system| system.as_str() == unbuilt.system) || self.has_builder(unbuilt)
     }
 
     /// Nothing is sent to this builder any more; whether anything was before.
@@ -162,21 +191,21 @@ mod tests {
     #[test]
     fn it_is_emulated_when_no_builder_is_left_and_that_is_allowed() {
         let mut means = means();
-        assert!(!means.fall_back(), "a builder is left");
+        assert!(!means.fall_back(&[]), "a builder is left");
         assert!(means.drop_builder("ssh://arm"));
         assert!(!means.drop_builder("ssh://arm"));
         let mut forbidden = Means {
             emulate: Vec::new(),
             ..means.clone()
         };
-        assert!(!forbidden.fall_back());
+        assert!(!forbidden.fall_back(&[]));
         let mut untold = Means {
             platforms: Vec::new(),
             ..means.clone()
         };
-        assert!(untold.fall_back());
+        assert!(untold.fall_back(&[]));
         assert_eq!(platforms(&untold).as_deref(), Some("aarch64-linux"));
-        assert!(means.fall_back() && !means.fall_back());
+        assert!(means.fall_back(&[]) && !means.fall_back(&[]));
         assert!(platforms(&means).is_none_or(|left| left.contains("aarch64-linux")));
         assert!(platforms(&forbidden).is_some_and(|left| !left.contains("aarch64-linux")));
     }

@@ -2,13 +2,15 @@
 //!
 //! Nearly always there is one round. Another follows when a builder has failed, or this
 //! Nix gave up everything because of one system: what is still missing is built again, by
-//! the builders that are left, or under emulation where none is left and that is allowed.
+//! the builders that are left, or under emulation where none is left, or none that has the
+//! features that are required, and that is allowed.
 //! What failed by itself is not tried again. Every further round has a builder less, a
 //! system more that is emulated, or fewer requests than the one before, so there is a last.
 
 use std::collections::BTreeSet;
 
 use super::attribution::BuildFailure;
+use super::means::Unbuilt;
 use super::{BuildRequest, Means};
 use crate::builders::Address;
 use crate::log::failures::FailureReason;
@@ -50,7 +52,11 @@ impl Round<'_> {
         for name in self.fallen {
             has_dropped |= means.drop_builder(name);
         }
-        let has_changed = means.fall_back() || has_dropped;
+        let culprits = self.failed.iter().flat_map(|(_, it)| &it.culprits);
+        let unbuilt: Vec<Unbuilt<'_>> = culprits
+            .filter_map(|culprit| nobody_for(&culprit.reason))
+            .collect();
+        let has_changed = means.fall_back(&unbuilt) || has_dropped;
         let has_fallen = |machine: &str| {
             let mut fallen = self
                 .fallen
@@ -69,16 +75,11 @@ impl Round<'_> {
                     FailureReason::Unreported => {
                         has_dropped && culprit.machine.as_deref().is_some_and(has_fallen)
                     }
-                    // Whoever could have built it failed before it came to that.
-                    FailureReason::NoBuilder { system, .. } => {
-                        let is_left = |known: &crate::System| known.as_str() == system;
-                        let mut builders = means.builders.iter();
-                        let is_emulated = means.emulating.iter().any(is_left);
-                        has_changed
-                            && (is_emulated
-                                || builders.any(|builder| builder.systems().iter().any(is_left)))
+                    // Whoever could have built it failed before it came to that, or lacks
+                    // what it requires.
+                    reason => {
+                        has_changed && nobody_for(reason).is_some_and(|it| means.may_build(&it))
                     }
-                    _ => false,
                 })
         };
         let (again, failed): (Vec<_>, Vec<_>) =
@@ -95,6 +96,14 @@ impl Round<'_> {
             means,
             failed,
         }
+    }
+}
+
+/// What nobody was found for.
+fn nobody_for(reason: &FailureReason) -> Option<Unbuilt<'_>> {
+    match reason {
+        FailureReason::NoBuilder { system, features } => Some(Unbuilt { system, features }),
+        _ => None,
     }
 }
 

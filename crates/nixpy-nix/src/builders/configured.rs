@@ -28,11 +28,10 @@ impl Configuration {
     pub(super) fn of(abilities: &Abilities) -> Self {
         let read = |path: &Path| std::fs::read_to_string(path);
         // What Nix cannot read either is Nix's to complain about.
-        let builders = Builder::parse_all(&abilities.settings.builders, &read);
-        let builders = builders.unwrap_or_else(|errors| {
-            tracing::debug!(?errors, "Nix's builders cannot be read");
-            Vec::new()
-        });
+        let (builders, errors) = Builder::parse_configured(&abilities.settings.builders, &read);
+        if !errors.is_empty() {
+            tracing::debug!(?errors, "some of Nix's builders cannot be read");
+        }
         Self {
             builders,
             platforms: abilities.extra_platforms.clone(),

@@ -3,7 +3,7 @@
 //! Both are asked of OpenSSH's own programs, which know hashed names, patterns, ports,
 //! aliases and jump hosts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -71,22 +71,59 @@ pub(super) async fn shown(address: &SshAddress, ssh: &Ssh, nix: &Nix, said: &[St
     command.kill_on_drop(true);
     // It is refused, as it should be; what counts is what it noted before.
     let _ = tokio::time::timeout(PATIENCE, command.output()).await;
+    let files = known_hosts_files(address, ssh, nix).await;
     HostKey {
         offered: first_line(&file),
-        expected: said.iter().find_map(|line| expected(line)),
+        expected: said.iter().find_map(|line| expected(line, &files)),
     }
 }
 
+/// Where ssh looks for the machine's key, by its own account.
+async fn known_hosts_files(address: &SshAddress, ssh: &Ssh, nix: &Nix) -> Vec<PathBuf> {
+    let mut command = nix.other_program("ssh");
+    command.arg("-G").arg("-F").arg(ssh.configuration());
+    command.args(["--", &address.host]);
+    let told = output(&mut command).await.unwrap_or_default();
+    let files = told.lines().filter_map(|line| {
+        let line = line.strip_prefix("user").or(line.strip_prefix("global"))?;
+        line.strip_prefix("knownhostsfile ")
+    });
+    files
+        .flat_map(str::split_whitespace)
+        .map(PathBuf::from)
+        .collect()
+}
+
 /// `Offending ED25519 key in /root/.ssh/known_hosts:3`
-fn expected(said: &str) -> Option<String> {
+///
+/// The machine can say such things as well, as its greeting: so no other file is believed
+/// than one that holds host keys, and of that no line that is none.
+fn expected(said: &str, files: &[PathBuf]) -> Option<String> {
     let (_, place) = said
         .trim()
         .strip_prefix("Offending ")?
         .split_once(" key in ")?;
     let (file, number) = place.rsplit_once(':')?;
     let number: usize = number.parse().ok()?;
+    let file = files.iter().find(|known| known.as_os_str() == file)?;
     let text = std::fs::read_to_string(file).ok()?;
-    text.lines().nth(number.checked_sub(1)?).map(str::to_owned)
+    let line = text.lines().nth(number.checked_sub(1)?)?.trim();
+    is_known_host(line).then(|| line.to_owned())
+}
+
+/// Whether a line of a known_hosts file names a machine and its key.
+pub fn is_known_host(line: &str) -> bool {
+    let mut words = line
+        .split_whitespace()
+        .skip_while(|word| word.starts_with('@'));
+    let (Some(_), Some(kind), Some(key)) = (words.next(), words.next(), words.next()) else {
+        return false;
+    };
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    let kinds = ["ssh-", "ecdsa-", "sk-"];
+    kinds.iter().any(|start| kind.starts_with(start))
+        && key.chars().all(is_base64)
+        && !line.starts_with('#')
 }
 
 fn first_line(file: &Path) -> Option<String> {
@@ -104,4 +141,33 @@ async fn output(command: &mut Command) -> Option<String> {
         .ok()?
         .ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_cannot_have_us_tell_what_is_in_other_files() {
+        let place = tempfile::tempdir().unwrap();
+        let file = |name: &str| place.path().join(name);
+        let key = "arm ssh-ed25519 AAAA";
+        std::fs::write(file("known_hosts"), format!("# mine\n{key}\npassword: x\n")).unwrap();
+        std::fs::write(file("secret"), format!("{key}\n")).unwrap();
+        let said = |place: &str| {
+            let said = format!("Offending ED25519 key in {}/{place}", file("").display());
+            expected(&said.replace("//", "/"), &[file("known_hosts")])
+        };
+        assert_eq!(said("known_hosts:2").as_deref(), Some(key));
+        for place in [
+            "known_hosts:1",
+            "known_hosts:3",
+            "known_hosts:9",
+            "secret:1",
+        ] {
+            assert_eq!(said(place), None, "{place}");
+        }
+        assert_eq!(said("x/../secret:1"), None);
+    }
 }

@@ -66,12 +66,25 @@ impl Builder {
         }
     }
 
-    /// Whether it builds for this system.
-    pub fn builds(&self, system: &System) -> bool {
+    /// Whether it is of this system, whatever it wants to build.
+    pub fn is_for(&self, system: &System) -> bool {
         match self.systems.is_empty() {
             true => *system == System::host(),
             false => self.systems.contains(system),
         }
+    }
+
+    /// Whether it builds what is for this system and requires nothing else.
+    pub fn builds(&self, system: &System) -> bool {
+        self.takes(system, &[])
+    }
+
+    /// Whether it builds what is for this system and requires these features.
+    pub fn takes(&self, system: &System, features: &[String]) -> bool {
+        let has =
+            |feature: &String| self.features.contains(feature) || self.mandatory.contains(feature);
+        let is_required = |feature: &String| features.contains(feature);
+        self.is_for(system) && features.iter().all(has) && self.mandatory.iter().all(is_required)
     }
 
     /// What people call it: `ssh-ng://root@arm.example.org:2222`.
@@ -87,26 +100,52 @@ impl Builder {
         text: &str,
         read: &dyn Fn(&Path) -> std::io::Result<String>,
     ) -> Result<Vec<Self>, Vec<LineError>> {
-        let mut reader = Reader {
-            read,
-            builders: Vec::new(),
-            problems: Vec::new(),
-        };
-        reader.lines(text, 0);
+        let reader = Reader::of(text, read, Rigour::Ours);
         match reader.problems.is_empty() {
             true => Ok(reader.builders),
             false => Err(reader.problems),
         }
     }
+
+    /// Reads what Nix is configured to use, as Nix does: systems that are none of ours and
+    /// fields beyond the last are passed over. What is wrong with a line costs that line.
+    pub(super) fn parse_configured(
+        text: &str,
+        read: &dyn Fn(&Path) -> std::io::Result<String>,
+    ) -> (Vec<Self>, Vec<LineError>) {
+        let reader = Reader::of(text, read, Rigour::Nixs);
+        (reader.builders, reader.problems)
+    }
+}
+
+/// Whose lines are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rigour {
+    /// Of our settings: what makes no sense is told.
+    Ours,
+    /// Of Nix's: what Nix takes is taken.
+    Nixs,
 }
 
 struct Reader<'a> {
     read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+    rigour: Rigour,
     builders: Vec<Builder>,
     problems: Vec<LineError>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn of(text: &str, read: &'a dyn Fn(&Path) -> std::io::Result<String>, rigour: Rigour) -> Self {
+        let mut reader = Self {
+            read,
+            rigour,
+            builders: Vec::new(),
+            problems: Vec::new(),
+        };
+        reader.lines(text, 0);
+        reader
+    }
+
     fn lines(&mut self, text: &str, depth: usize) {
         for (index, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
@@ -134,7 +173,7 @@ impl Reader<'_> {
                 Err(error) => return Err(wrong(part, &format!("cannot be read: {error}"))),
             }
         } else if !part.is_empty() {
-            self.builders.push(builder(part)?);
+            self.builders.push(builder(part, self.rigour)?);
         }
         Ok(())
     }
@@ -147,9 +186,9 @@ fn wrong(word: &str, problem: &str) -> Wrong {
     (word.to_owned(), problem.to_owned())
 }
 
-fn builder(line: &str) -> Result<Builder, Wrong> {
+fn builder(line: &str, rigour: Rigour) -> Result<Builder, Wrong> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    if let Some(word) = words.get(8) {
+    if let (Some(word), Rigour::Ours) = (words.get(8), rigour) {
         let problem = "a builder has eight fields at most: address, systems, key file, jobs, speed, \
                        features, mandatory features, host key";
         return Err(wrong(word, problem));
@@ -164,8 +203,17 @@ fn builder(line: &str) -> Result<Builder, Wrong> {
         .map_err(|problem: String| wrong(address, &problem))?;
     let mut systems = BTreeSet::new();
     for word in list(field(1)) {
-        let system = System::from_str(word).map_err(|error| wrong(word, &error.to_string()))?;
-        systems.insert(system);
+        match (System::from_str(word), rigour) {
+            (Ok(system), _) => {
+                systems.insert(system);
+            }
+            (Err(error), Rigour::Ours) => return Err(wrong(word, &error.to_string())),
+            // `builtin`, and what only Nix has heard of.
+            (Err(_), Rigour::Nixs) => {}
+        }
+    }
+    if let (true, Some(word)) = (systems.is_empty(), list(field(1)).next()) {
+        return Err(wrong(word, "none of its systems is known"));
     }
     Ok(Builder {
         address,

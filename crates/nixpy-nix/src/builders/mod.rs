@@ -18,10 +18,12 @@ mod probe;
 mod ssh;
 mod trouble;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::{Address, Scheme, SshAddress};
+pub use host_key::is_known_host;
 pub use key::{SshKey, SshKeyError};
 pub use line::{Builder, LineError};
 pub use trouble::{HostKey, Trouble, TroubleKind};
@@ -192,10 +194,20 @@ impl Builders {
         self.all.is_empty()
     }
 
-    /// Those that build for a system.
+    /// Those that build what is for a system and requires nothing else.
     pub fn for_system(&self, system: &System) -> Vec<&Builder> {
         self.all()
             .filter(|builder| builder.builds(system))
+            .collect()
+    }
+
+    /// What is built elsewhere, if it requires nothing that only some builders have.
+    fn remote(&self) -> BTreeSet<System> {
+        let all = self
+            .all()
+            .flat_map(|builder| builder.systems().into_iter().map(move |it| (builder, it)));
+        all.filter(|(builder, system)| builder.builds(system))
+            .map(|(_, system)| system)
             .collect()
     }
 
@@ -224,7 +236,7 @@ impl Builders {
     pub fn means(&self, probed: &[Answer], not_for: &[System], emulate: Vec<System>) -> Means {
         let is_sound = |known: &&Known| {
             let result = probed.iter().find(|(builder, _)| *builder == known.builder);
-            let is_avoided = not_for.iter().any(|system| known.builder.builds(system));
+            let is_avoided = not_for.iter().any(|system| known.builder.is_for(system));
             result.is_none_or(|(_, result)| result.is_ok()) && !is_avoided
         };
         let sound = self.all.iter().filter(is_sound);
@@ -238,7 +250,7 @@ impl Builders {
                 .iter()
                 .filter_map(|known| known.line.clone().ok())
                 .collect(),
-            remote: self.all().flat_map(Builder::systems).collect(),
+            remote: self.remote(),
             use_substitutes: self.use_substitutes,
             silence: self.silence,
             through_daemon: self.configuration.through_daemon,

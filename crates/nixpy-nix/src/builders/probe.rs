@@ -10,30 +10,40 @@ use super::{Address, Answer, Builder, Builders, Known, Origin, host_key};
 use crate::program::Nix;
 use crate::run::run;
 
-/// For one builder. One that needs longer to say hello is not going to be quick.
-pub const PATIENCE: Duration = Duration::from_secs(8);
+/// How much sooner than we ssh gives up, so that it says why.
+const AHEAD: Duration = Duration::from_secs(2);
 
 impl Builders {
-    /// Asks each that is wanted; in the order of [`Builders::all`]. It takes no longer than
-    /// the slowest.
-    pub async fn probe(&self, nix: &Nix, is_wanted: impl Fn(&Builder) -> bool) -> Vec<Answer> {
+    /// Asks each that is wanted, and waits so long; in the order of [`Builders::all`]. It
+    /// takes no longer than the slowest.
+    pub async fn probe(
+        &self,
+        nix: &Nix,
+        patience: Duration,
+        is_wanted: impl Fn(&Builder) -> bool,
+    ) -> Vec<Answer> {
+        let to_connect = patience.saturating_sub(AHEAD).as_secs().max(1);
         let nix = match &self.ssh {
             // Nobody is there to be asked for a passphrase; and this is our own connection,
             // also where a daemon makes those that build.
-            Some(ssh) => nix
-                .clone()
-                .with_variable("NIX_SSHOPTS", format!("{} -oBatchMode=yes", ssh.options())),
+            Some(ssh) => nix.clone().with_variable(
+                "NIX_SSHOPTS",
+                format!(
+                    "{} -oBatchMode=yes -oConnectTimeout={to_connect}",
+                    ssh.options()
+                ),
+            ),
             None => nix.clone(),
         };
         let wanted = self.all.iter().filter(|known| is_wanted(&known.builder));
         let asked = wanted.map(|known| async {
-            let answer = self.ask(&nix, known).await;
+            let answer = self.ask(&nix, known, patience).await;
             (known.builder.clone(), answer)
         });
         join_all(asked).await
     }
 
-    async fn ask(&self, nix: &Nix, known: &Known) -> Result<(), Trouble> {
+    async fn ask(&self, nix: &Nix, known: &Known, patience: Duration) -> Result<(), Trouble> {
         known.line.clone()?;
         // A daemon's own builders are opened by keys that we may not read.
         if known.origin == Origin::Configured && self.configuration.through_daemon {
@@ -44,11 +54,11 @@ impl Builders {
         arguments.extend(["--store".to_owned(), uri]);
         let mut ignored = |_| {};
         let called = run(nix, &arguments, &mut ignored);
-        let ended = match tokio::time::timeout(PATIENCE, called).await {
+        let ended = match tokio::time::timeout(patience, called).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(error)) => return Err(Trouble::new(TroubleKind::Other, error.to_string())),
             Err(_) => {
-                let words = format!("no answer within {} seconds", PATIENCE.as_secs());
+                let words = format!("no answer within {} seconds", patience.as_secs());
                 return Err(Trouble::new(TroubleKind::TimedOut, words));
             }
         };

@@ -23,8 +23,8 @@ use super::{Address, SshAddress};
 const PREFIX: &str = "nixpy-ci-ssh-";
 const LOCK: &str = "lock";
 
-/// A machine that is off is noticed before our own patience ends, so that ssh says why; a
-/// link that is dead, after three unanswered questions, in some 20 seconds.
+/// A machine that is off is noticed in seconds (a probe says itself in how many); a link
+/// that is dead, after three unanswered questions, in some 20.
 const PATIENCE: &str = "  ConnectTimeout 6\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n";
 
 /// The folder; dropping it removes it.
@@ -186,7 +186,12 @@ fn configuration(
     match own {
         Some("none") => {}
         Some(file) => {
-            let _ = writeln!(text, "Match all\nInclude {file}");
+            // ssh looks for what it includes in ~/.ssh, and for what -F names here.
+            let place = match file.starts_with('~') {
+                true => PathBuf::from(file),
+                false => std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file)),
+            };
+            let _ = writeln!(text, "Match all\nInclude {}", place.display());
         }
         None => text
             .push_str("Match all\nInclude ~/.ssh/config\nMatch all\nInclude /etc/ssh/ssh_config\n"),
@@ -313,6 +318,18 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_configuration_of_the_environment_is_where_ssh_would_have_looked_for_it() {
+        let included = |options: &str| {
+            let (own, _) = split(options);
+            configuration(&[], None, None, own.as_deref())
+        };
+        let here = std::env::current_dir().unwrap();
+        let wanted = format!("Include {}/conf/mine\n", here.display());
+        assert!(included("-F conf/mine").contains(&wanted));
+        assert!(included("-F ~/mine").contains("Include ~/mine\n"));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use nixpy_nix::builders::{Answer, Builders, Trouble};
 use nixpy_nix::prove::{ProofError, Where, prove};
 use nixpy_nix::{Abilities, Nix, System};
 
-use super::Patient;
 use super::check::{Check, Concern, about, seconds};
+use super::{PATIENCE, Patient};
 use crate::report::told;
 
 pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
@@ -26,7 +26,8 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
             return vec![about.trouble(told(&error), "Nothing is built elsewhere until then")];
         }
     };
-    let (wanted, answers) = tokio::join!(patient.systems(), builders.probe(patient.nix, |_| true));
+    let answers = builders.probe(patient.nix, PATIENCE, |_| true);
+    let (wanted, answers) = tokio::join!(patient.systems(), answers);
     let nix = builders.nix(patient.nix);
     let checks = answers
         .iter()
@@ -61,7 +62,7 @@ async fn one(
             return about.trouble(what, cure);
         }
     };
-    let useful = wanted.iter().find(|system| builder.builds(system)).cloned();
+    let useful = wanted.iter().find(|system| builder.is_for(system)).cloned();
     let Some(system) = useful.or_else(|| builder.systems().into_iter().next()) else {
         return about.not_checked("its systems are not known here");
     };

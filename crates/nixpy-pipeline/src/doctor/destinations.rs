@@ -5,9 +5,9 @@ use std::path::Path;
 use futures_util::future::join_all;
 use rustix::fs::{Access, access};
 
-use super::check::{Check, Concern, about};
+use super::check::{About, Check, Concern, about};
 use super::disk::nearest;
-use super::{Patient, State};
+use super::{Patient, State, aside};
 use crate::inputs::Target;
 use crate::publish::may_push;
 use crate::report::told;
@@ -19,7 +19,11 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
 
 async fn one(patient: &Patient<'_>, target: &Target) -> Check {
     match target {
-        Target::Layout(path) => layout(path),
+        Target::Layout(path) => {
+            let asked = path.clone();
+            let found = aside(patient.patience(), move || layout(&asked)).await;
+            found.unwrap_or_else(|late| about_layout(path).not_checked(late))
+        }
         Target::Registry { repository, .. } => {
             let about = about("destination", repository, Concern::Remote);
             match patient.within(may_push(target)).await {
@@ -35,12 +39,13 @@ async fn one(patient: &Patient<'_>, target: &Target) -> Check {
     }
 }
 
+fn about_layout(path: &Path) -> About {
+    let subject = format!("oci:{}", path.display());
+    about("destination", subject, Concern::Machine)
+}
+
 fn layout(path: &Path) -> Check {
-    let about = about(
-        "destination",
-        format!("oci:{}", path.display()),
-        Concern::Machine,
-    );
+    let about = about_layout(path);
     let there = nearest(path);
     match access(there, Access::WRITE_OK) {
         Ok(()) if there == path && !there.is_dir() => {

@@ -2,9 +2,12 @@
 //! layout.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use rustix::fs::statvfs;
 
+use super::aside;
 use super::check::{About, Check, Concern, about};
 use crate::inputs::{Inputs, Target};
 
@@ -13,7 +16,7 @@ const SCARCE: u64 = 5_000_000_000;
 /// Less than this, and it will not.
 const TOO_LITTLE: u64 = 1_000_000_000;
 
-pub(super) fn check(inputs: &Inputs) -> Vec<Check> {
+pub(super) async fn check(inputs: &Inputs, patience: Duration) -> Vec<Check> {
     let mut places = vec![
         (PathBuf::from("/nix/store"), "nix store gc"),
         (
@@ -29,14 +32,20 @@ pub(super) fn check(inputs: &Inputs) -> Vec<Check> {
         Target::Registry { .. } => None,
     });
     places.extend(layouts);
-    places
-        .iter()
-        .map(|(place, cure)| one(place, cure))
-        .collect()
+    let checks = places.into_iter().map(async |(place, cure)| {
+        let asked = place.clone();
+        let found = aside(patience, move || one(&asked, cure)).await;
+        found.unwrap_or_else(|late| room(&place).not_checked(late))
+    });
+    join_all(checks).await
+}
+
+fn room(place: &Path) -> About {
+    about("room", place.display(), Concern::Machine)
 }
 
 fn one(place: &Path, cure: &str) -> Check {
-    let about = about("room", place.display(), Concern::Machine);
+    let about = room(place);
     match statvfs(nearest(place)) {
         Ok(there) => judged(&about, there.f_bavail.saturating_mul(there.f_frsize), cure),
         Err(error) => about.not_checked(error.to_string()),

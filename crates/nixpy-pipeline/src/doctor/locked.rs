@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use toml::{Table, Value};
 
+use super::aside;
 use super::check::{Check, Concern, about};
 use crate::inputs::Inputs;
-use crate::lockfile::{LockFile, MAX_SIZE, ProjectName};
+use crate::lockfile::{self, LockFile, MAX_SIZE, ProjectName};
 
 /// Lock files, and what renews them.
 const LOCKS: [(&str, &str); 4] = [
@@ -21,8 +23,15 @@ const LOCKS: [(&str, &str); 4] = [
     ("pylock.toml", "Lock the project again"),
 ];
 
-pub(super) fn check(inputs: &Inputs) -> Option<Check> {
-    let folder = inputs.flake.local_dir()?;
+pub(super) async fn check(inputs: &Inputs, patience: Duration) -> Option<Check> {
+    let folder = inputs.flake.local_dir()?.to_owned();
+    match aside(patience, move || look(&folder)).await {
+        Ok(check) => check,
+        Err(late) => Some(about("lock", "", Concern::Inputs).not_checked(late)),
+    }
+}
+
+fn look(folder: &Path) -> Option<Check> {
     let project = read(&folder.join("pyproject.toml"))?;
     let mut locks = LOCKS.iter();
     let (name, text, cure) =
@@ -60,9 +69,8 @@ pub(super) fn check(inputs: &Inputs) -> Option<Check> {
 }
 
 fn read(file: &Path) -> Option<String> {
-    let size = file.metadata().ok()?.len();
-    let text = std::fs::read_to_string(file).ok()?;
-    (size <= MAX_SIZE as u64).then_some(text)
+    let text = lockfile::read(file).ok()?;
+    (text.len() <= MAX_SIZE).then_some(text)
 }
 
 /// What a project requires under all circumstances.

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 use nixpy_nix::machine::Environment;
 use nixpy_nix::{Abilities, Nix, NixError, System};
 use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 use check::concern_of;
 pub use check::{Check, Concern, Diagnosis, State};
@@ -66,31 +67,53 @@ pub async fn diagnose(
                 abilities: OnceCell::new(),
                 offered: OnceCell::new(),
             };
-            let (nix, systems, builders, caches, flake, places, room) = tokio::join!(
+            let (nix, systems, builders, caches, flake, places, room, lock) = tokio::join!(
                 nix::check(&patient),
                 systems::check(&patient),
                 builders::check(&patient),
                 caches::check(&patient),
                 flake::check(&patient),
                 destinations::check(&patient),
-                async { disk::check(inputs) },
+                disk::check(inputs, PATIENCE),
+                locked::check(inputs, PATIENCE),
             );
             for found in [nix, flake, systems, builders, caches, places, room] {
                 checks.extend(found);
             }
+            checks.extend(lock);
         }
         Err(error) => {
             checks.push(nix::missing(&error));
-            checks.extend(disk::check(inputs));
+            let (room, lock) = tokio::join!(
+                disk::check(inputs, PATIENCE),
+                locked::check(inputs, PATIENCE),
+            );
+            checks.extend(room);
+            checks.extend(lock);
         }
     }
-    checks.extend(locked::check(inputs));
     Diagnosis {
         version: 1,
         flake: inputs.flake.to_string(),
         checks,
         seconds: begun.elapsed().as_secs_f64(),
     }
+}
+
+/// What a look at files gives in time. A disk behind a network may never answer, and is not
+/// to hold up the rest, nor a signal.
+async fn aside<T: Send + 'static>(
+    patience: Duration,
+    look: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    match tokio::time::timeout(patience, spawn_blocking(look)).await {
+        Ok(seen) => seen.map_err(|error| error.to_string()),
+        Err(_) => Err(late(patience)),
+    }
+}
+
+fn late(patience: Duration) -> String {
+    format!("no answer in {} s", patience.as_secs_f64().round())
 }
 
 /// Whom it is about, and what several checks want to know of him, asked once.
@@ -123,7 +146,7 @@ impl Patient<'_> {
     async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, String> {
         let patience = self.patience();
         let done = tokio::time::timeout(patience, work).await;
-        done.map_err(|_| format!("no answer in {} s", patience.as_secs_f64().round()))
+        done.map_err(|_| late(patience))
     }
 
     async fn abilities(&self) -> Result<&Abilities, &Reason> {
@@ -143,9 +166,8 @@ impl Patient<'_> {
                     None => ask_only(self.nix, self.inputs).await,
                 }
             };
-            let late = format!("no answer in {} s", FOR_THE_FLAKE.as_secs());
             let answer = tokio::time::timeout(FOR_THE_FLAKE, answer).await;
-            Reason::or(answer.map_err(|_| late))
+            Reason::or(answer.map_err(|_| late(FOR_THE_FLAKE)))
         };
         self.offered.get_or_init(ask).await.as_ref()
     }

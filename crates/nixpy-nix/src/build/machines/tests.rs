@@ -190,12 +190,12 @@ fn a_daemon_that_takes_no_builders_is_told() {
 fn one_that_nix_has_not_even_asked_is_one_it_has_not_heard_of() {
     let now = Instant::now();
     let mut machines = machines(now);
-    assert_eq!(machines.overlooked("riscv64-linux"), None);
-    let told = machines.overlooked("aarch64-linux").unwrap();
+    assert_eq!(machines.overlooked("riscv64-linux", &[]), None);
+    let told = machines.overlooked("aarch64-linux", &[]).unwrap();
     assert_eq!(told.trouble.kind, TroubleKind::NotAllowed);
     assert_eq!(machines.fallen().len(), 2);
     let (mut machines, _) = troubles(&begun());
-    assert_eq!(machines.overlooked("aarch64-linux"), None);
+    assert_eq!(machines.overlooked("aarch64-linux", &[]), None);
 }
 
 #[test]

@@ -74,9 +74,13 @@ fn after(
 }
 
 fn no_builder() -> FailureReason {
+    no_builder_with(&[])
+}
+
+fn no_builder_with(features: &[&str]) -> FailureReason {
     FailureReason::NoBuilder {
         system: "aarch64-linux".to_owned(),
-        features: Vec::new(),
+        features: features.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
 
@@ -101,6 +105,46 @@ fn when_none_is_left_it_is_emulated_where_that_is_allowed() {
     let next = after(lost(), &[ONE, TWO], &[], means(&[]));
     assert!(next.again.is_empty());
     assert_eq!(next.failed, lost());
+}
+
+#[test]
+fn what_requires_a_feature_that_no_builder_has_is_emulated_where_that_is_allowed() {
+    let large = || vec![failure("large", &[no_builder_with(&["big-parallel"])])];
+    let next = after(large(), &[], &[], means(&["aarch64-linux"]));
+    assert_eq!(next.again, [request("large")]);
+    assert_eq!(next.means.builders.len(), 2, "they build what they can");
+    assert_eq!(next.means.emulating.len(), 1);
+    // Emulated, and required in vain again.
+    let next = after(large(), &[], &[], next.means);
+    assert!(next.again.is_empty() && next.failed == large());
+
+    let next = after(large(), &[], &[], means(&[]));
+    assert!(next.again.is_empty() && next.failed == large());
+}
+
+#[test]
+fn a_builder_that_has_the_feature_is_one_that_is_left() {
+    let large = || vec![failure("large", &[no_builder_with(&["big-parallel"])])];
+    let mut means = means(&["aarch64-linux"]);
+    means.builders[1].features.insert("big-parallel".to_owned());
+    let next = after(large(), &[ONE], &[], means.clone());
+    assert_eq!(next.again, [request("large")]);
+    assert!(next.means.emulating.is_empty());
+    let next = after(large(), &[TWO], &[], means);
+    assert_eq!(next.again, [request("large")]);
+    assert_eq!(next.means.emulating.len(), 1);
+}
+
+#[test]
+fn a_builder_that_insists_on_a_feature_does_not_keep_the_rest_from_being_emulated() {
+    let mut means = means(&["aarch64-linux"]);
+    for builder in &mut means.builders {
+        builder.mandatory.insert("kvm".to_owned());
+    }
+    let plain = failure("plain", &[no_builder()]);
+    let next = after(vec![plain], &[], &[], means);
+    assert_eq!(next.again, [request("plain")]);
+    assert_eq!(next.means.emulating.len(), 1);
 }
 
 #[test]

@@ -64,6 +64,20 @@ fn what_is_left_out_or_a_dash_has_nixs_defaults() {
 }
 
 #[test]
+fn a_builder_takes_what_requires_all_that_it_insists_on_and_nothing_that_it_lacks() {
+    let builder = one("arm aarch64-linux - 1 1 big-parallel kvm");
+    let system: System = "aarch64-linux".parse().unwrap();
+    let takes = |features: &[&str]| {
+        let features: Vec<String> = features.iter().map(|name| (*name).to_owned()).collect();
+        builder.takes(&system, &features)
+    };
+    assert!(takes(&["kvm"]) && takes(&["big-parallel", "kvm"]));
+    assert!(!takes(&["big-parallel"]) && !takes(&["kvm", "nixos-test"]));
+    assert!(builder.is_for(&system) && !builder.builds(&system));
+    assert!(one("arm aarch64-linux - 1 1 big-parallel").builds(&system));
+}
+
+#[test]
 fn lines_end_at_the_end_or_a_semicolon_and_comments_are_passed_over() {
     let text = "# all of them\n\na x86_64-linux ; b aarch64-linux # quick\n;c\n";
     let names: Vec<_> = parse(text).unwrap().iter().map(Builder::name).collect();
@@ -101,6 +115,24 @@ fn every_wrong_line_is_told_with_its_word() {
         (10, "-oProxyCommand=x"),
     ];
     assert_eq!(told, expected.map(|(line, word)| (line, word.to_owned())));
+}
+
+#[test]
+fn of_nixs_own_lines_a_wrong_one_costs_itself_and_what_nix_takes_is_taken() {
+    let text = "a aarch64-linux,builtin,wasm32 /k 4 2 - - - ninth\nb aarch64-linux - 1 0\n@/secret\n\
+                c builtin\nd x86_64-linux - many\ne riscv64-linux";
+    let refuse = |_: &Path| Err(Error::from(ErrorKind::PermissionDenied));
+    let (builders, errors) = Builder::parse_configured(text, &refuse);
+    let lines: Vec<_> = builders.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "ssh://a aarch64-linux /k 4 2 - - -",
+            "ssh://e riscv64-linux - 1 1 - - -"
+        ]
+    );
+    let lines: Vec<usize> = errors.iter().map(|error| error.line).collect();
+    assert_eq!(lines, [2, 3, 4, 5]);
 }
 
 #[test]
