@@ -17,6 +17,12 @@ use crate::settings::table::secret_variables;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It is not there.
+    #[error("there is no {program} in the PATH to load the image; install it, or leave --load out")]
+    Missing {
+        /// docker or podman.
+        program: &'static str,
+    },
+    /// It does not start.
     #[error("cannot start {program} to load the image; install it, or leave --load out")]
     Start {
         /// docker or podman.
@@ -39,10 +45,7 @@ pub fn find(loader: Loader, environment: &Environment) -> Result<(), LoadError> 
     let program = loader.program();
     match is_here(program, environment) {
         true => Ok(()),
-        false => Err(LoadError::Start {
-            program,
-            source: io::ErrorKind::NotFound.into(),
-        }),
+        false => Err(LoadError::Missing { program }),
     }
 }
 

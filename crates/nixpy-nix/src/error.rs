@@ -71,7 +71,9 @@ pub enum NixErrorKind {
         transient: bool,
     },
     /// The Nix daemon or the store is not there, or not for this user.
-    #[error("{0}; check that the Nix daemon runs and that this user may use it and its store")]
+    #[error(
+        "{0}; check that the Nix daemon runs and that this user may use it and its store, or run `nixpy-ci setup`"
+    )]
     Store(String),
     /// These paths are not in the store.
     #[error("not in the store: {}", list(.0))]

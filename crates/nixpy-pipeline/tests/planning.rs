@@ -286,6 +286,17 @@ fn what_is_built_already_is_taken_whatever_way_was_asked_for() {
 }
 
 #[test]
+fn settings_that_an_image_does_not_heed_are_told() {
+    let host = on("x86_64-linux", &["aarch64-linux"]);
+    let mut wanted = inputs(&[]);
+    wanted.image.ports = vec!["8000/tcp".to_owned()];
+    let notes = |offered: Offered| plan(&wanted, &offered, &host).unwrap().notes;
+    let described = notes(both("stream-api", Some("api")));
+    assert!(described[0].contains("for plain packages"), "{described:?}");
+    assert!(notes(both("api", None)).is_empty());
+}
+
+#[test]
 fn a_plain_package_is_not_for_a_platform_by_its_name_alone() {
     let host = on("x86_64-linux", &[]);
     let own = Some(offer("api", None));

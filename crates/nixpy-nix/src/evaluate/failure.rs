@@ -97,19 +97,21 @@ fn fetch(complaint: &str) -> Option<NixErrorKind> {
 }
 
 pub(crate) fn store(complaint: &str) -> Option<NixErrorKind> {
-    const WORDS: [&str; 7] = [
+    const WORDS: [&str; 8] = [
         "cannot connect to socket",
         "cannot connect to daemon",
         "opening lock file",
         "big-lock",
         "creating directory '/nix",
         "could not set permissions on '/nix",
+        "specified in 'build-users-group' does not exist",
         "not a trusted user",
     ];
     let line = complaint
         .lines()
         .map(str::trim)
         .find(|line| WORDS.iter().any(|word| line.contains(word)))?;
+    let line = line.trim_start_matches("warning: ");
     Some(NixErrorKind::Store(line.to_owned()))
 }
 

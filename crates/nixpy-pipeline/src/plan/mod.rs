@@ -12,7 +12,7 @@ use nixpy_nix::{StorePath, System};
 use nixpy_oci::platform::Platform;
 use serde::{Deserialize, Serialize};
 
-use crate::inputs::{Inputs, Target};
+use crate::inputs::{ImageSettings, Inputs, Target};
 use crate::offer::Offered;
 use crate::platform::platform_of;
 
@@ -212,7 +212,8 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
     let unknown = unknown.map(|system| {
         format!("a strategy is set for {system}, for which the flake offers nothing")
     });
-    let notes = offered.note.iter().cloned().chain(unknown).collect();
+    let notes = offered.note.iter().cloned().chain(unknown);
+    let notes = notes.chain(unheeded(inputs, &jobs)).collect();
     let destinations: Vec<String> = inputs.targets.iter().map(Target::name).collect();
     Ok(Plan {
         version: 1,
@@ -225,6 +226,19 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
             false => inputs.tags.iter().map(ToString::to_string).collect(),
         },
         notes,
+    })
+}
+
+/// That images which say everything themselves take nothing from settings.
+fn unheeded(inputs: &Inputs, jobs: &[Job]) -> Option<String> {
+    let describes_itself = |job: &&Job| job.form != Form::Closure;
+    let job = jobs.iter().find(describes_itself)?;
+    (inputs.image != ImageSettings::default()).then(|| {
+        format!(
+            "what is set of the image (ports, environment, entrypoint …) is for plain packages, and \
+             {} says it of itself; name the package, as in .#app",
+            job.offered_as()
+        )
     })
 }
 
