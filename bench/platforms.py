@@ -47,26 +47,31 @@ def unbuilt(shop: Workshop) -> str:
 
 
 def together(shop: Workshop, runs: int) -> list[Figure]:
-    """Both systems of examples/hermetic after an edit of the app, beside each alone."""
+    """Both systems of examples/hermetic after an edit of the app, beside each alone, each to
+    a layout of its own that has the image before; and all of it to an empty layout."""
     edits = itertools.count()
     # What an edit does not touch is there.
     for system in SYSTEMS:
         shop.build(shop.hermetic, f"packages.{system}.stream")
 
-    def built(*systems: str) -> measure.Run:
+    def built(kept: bool, *systems: str) -> measure.Run:
         place = f"{shop.scratch}/edited-{next(edits)}"
         shutil.copytree(shop.hermetic.removeprefix("path:"), place)
         with open(f"{place}/src/base_api/main.py", "a") as file:
             file.write(f"# {os.urandom(8).hex()}\n")
         options = [option for system in systems for option in ("--system", system)]
-        layout = f"{shop.scratch}/edited-layout"
-        shutil.rmtree(layout, ignore_errors=True)
+        layout = f"{shop.scratch}/layout-of-{'-'.join(systems)}"
+        if not kept:
+            shutil.rmtree(layout, ignore_errors=True)
         # A cache that cannot be reached would be waited for, however many systems there are.
         options += ["--nix-option", "substituters="]
         run = [shop.binary, "run", f"path:{place}", "--progress", "none", "--layout", layout, *options]
         return measure.run(run, shop.environment())
 
-    alone = {f"{system} alone": lambda system=system: built(system) for system in SYSTEMS}
-    results = measure.in_turn(runs, {"both systems": lambda: built(*SYSTEMS)} | alone)
-    slower = max(alone, key=lambda name: measure.median(results[name]))
-    return [compared("two systems", results, "both systems", slower, "share", 1.1)]
+    figures = []
+    for case, kept in {"two systems": True, "two systems, all published": False}.items():
+        alone = {f"{system} alone": lambda system=system: built(kept, system) for system in SYSTEMS}
+        results = measure.in_turn(runs, {"both systems": lambda: built(kept, *SYSTEMS)} | alone)
+        slower = max(alone, key=lambda name: measure.median(results[name]))
+        figures.append(compared(case, results, "both systems", slower, "share", 1.1))
+    return figures
