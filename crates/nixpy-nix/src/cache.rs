@@ -48,12 +48,6 @@ pub struct Caches {
 
 impl Caches {
     /// Those of Nix's configuration; none if it is told to use none.
-    pub async fn configured(nix: &Nix) -> Self {
-        let settings = Settings::ask(nix).await.ok();
-        settings.as_ref().map_or_else(Self::none, Self::of)
-    }
-
-    /// Those of a configuration that was read before.
     pub fn of(settings: &Settings) -> Self {
         match settings.substitute {
             true => Self {

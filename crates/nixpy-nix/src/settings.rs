@@ -21,7 +21,7 @@ pub struct Settings {
     pub extra_platforms: Vec<String>,
     /// What it builds besides where nothing is said: what its processor runs anyway.
     pub default_platforms: Vec<String>,
-    /// Remote builders: lines, or `@FILE`; see [`Settings::builder_lines`].
+    /// Remote builders: lines, or `@FILE`; [`crate::builders`] reads them.
     pub builders: String,
     /// So many builds at once on this machine; 0 sends all to builders. `None` is one a processor.
     pub max_jobs: Option<u64>,
@@ -111,28 +111,6 @@ impl Settings {
             },
         })
     }
-
-    /// The remote builders, one a line. A file that is named and cannot be read has none,
-    /// as it is with Nix, whose default names one that hardly any machine has.
-    pub fn builder_lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for part in self.builders.split([';', '\n']) {
-            match part.trim().strip_prefix('@') {
-                Some(file) => {
-                    let text = std::fs::read_to_string(file.trim()).unwrap_or_default();
-                    lines.extend(text.lines().flat_map(meaning));
-                }
-                None => lines.extend(meaning(part)),
-            }
-        }
-        lines
-    }
-}
-
-/// What is left of a line of a machines file without its comment.
-fn meaning(line: &str) -> Option<String> {
-    let line = line.split('#').next().unwrap_or_default().trim();
-    (!line.is_empty()).then(|| line.to_owned())
 }
 
 #[cfg(test)]
@@ -162,19 +140,6 @@ mod tests {
         for newer in ["2.26.3", "2.34.8"] {
             assert_eq!(recorded(newer), settings, "{newer}");
         }
-    }
-
-    #[test]
-    fn builders_are_lines_or_in_a_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&file, "# ours\nssh://b aarch64-linux # fast\n\n").unwrap();
-        let mut settings = recorded("2.8.0");
-        assert!(settings.builder_lines().is_empty(), "there is no such file");
-        settings.builders = format!("ssh://a x86_64-linux ; @{}", file.path().display());
-        assert_eq!(
-            settings.builder_lines(),
-            ["ssh://a x86_64-linux", "ssh://b aarch64-linux"]
-        );
     }
 
     #[test]
