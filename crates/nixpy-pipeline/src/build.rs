@@ -88,12 +88,16 @@ pub async fn build(
             troubles.push(fell);
         }
     }
-    let emulate = emulated(plan);
+    let is_emulated = |job: &Job| job.strategy == Strategy::Emulated;
+    let falls_back = |job: &Job| job.fallback == Some(Strategy::Emulated);
+    // What is to be emulated though there may be builders, and what may be where none is left.
+    let emulated = systems_of(plan, is_emulated);
+    let emulate = systems_of(plan, |job| is_emulated(job) || falls_back(job));
     let (nix, means) = match asked {
         None => (nix.clone(), Means::here(host.platforms.clone(), emulate)),
         Some(Asked { builders, answers }) => (
             builders.nix(nix),
-            builders.means(answers, &emulated_here(plan), emulate),
+            builders.means(answers, &emulated, emulate),
         ),
     };
     let requests: Vec<BuildRequest> = plan.jobs.iter().map(request).collect();
@@ -143,18 +147,9 @@ pub async fn build(
     })
 }
 
-/// What is to be emulated, though there may be builders.
-fn emulated_here(plan: &Plan) -> Vec<System> {
-    let jobs = plan.jobs.iter();
-    let emulated = jobs.filter(|job| job.strategy == Strategy::Emulated);
-    emulated.map(|job| job.builds_on().clone()).collect()
-}
-
-/// What this machine may emulate where no builder is left.
-fn emulated(plan: &Plan) -> Vec<System> {
-    let may_be =
-        |job: &&Job| [Some(job.strategy), job.fallback].contains(&Some(Strategy::Emulated));
-    let jobs = plan.jobs.iter().filter(may_be);
+/// The systems that have to build these jobs.
+fn systems_of(plan: &Plan, are_these: impl Fn(&Job) -> bool) -> Vec<System> {
+    let jobs = plan.jobs.iter().filter(|job| are_these(job));
     jobs.map(|job| job.builds_on().clone()).collect()
 }
 

@@ -18,12 +18,11 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
     let Ok(abilities) = patient.abilities().await else {
         return Vec::new();
     };
-    let settings = &patient.inputs.builders;
-    let builders = match Builders::prepare(patient.nix, settings, abilities).await {
+    let builders = match patient.builders(abilities).await {
         Ok(builders) => builders,
         Err(error) => {
             let about = about("builder", "all", Concern::Machine);
-            return vec![about.trouble(told(&error), "Nothing is built elsewhere until then")];
+            return vec![about.trouble(told(error), "Nothing is built elsewhere until then")];
         }
     };
     let answers = builders.probe(patient.nix, PATIENCE, |_| true);
@@ -31,7 +30,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
     let nix = builders.nix(patient.nix);
     let checks = answers
         .iter()
-        .map(|answer| one(patient, abilities, &builders, &nix, answer, &wanted));
+        .map(|answer| one(patient, abilities, builders, &nix, answer, &wanted));
     join_all(checks).await
 }
 
@@ -79,7 +78,6 @@ async fn one(
 
 /// Whether some builder is there for a system, whatever its state.
 pub(super) async fn is_for(patient: &Patient<'_>, abilities: &Abilities, system: &System) -> bool {
-    let settings = &patient.inputs.builders;
-    let builders = Builders::prepare(patient.nix, settings, abilities).await;
+    let builders = patient.builders(abilities).await;
     builders.is_ok_and(|builders| !builders.for_system(system).is_empty())
 }

@@ -30,6 +30,7 @@ mod systems;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use nixpy_nix::builders::{Builders, BuildersError};
 use nixpy_nix::machine::Environment;
 use nixpy_nix::{Abilities, Nix, NixError, System};
 use tokio::sync::OnceCell;
@@ -65,6 +66,7 @@ pub async fn diagnose(
                 environment,
                 end: begun + IN_ALL,
                 abilities: OnceCell::new(),
+                builders: OnceCell::new(),
                 offered: OnceCell::new(),
             };
             let (nix, systems, builders, caches, flake, places, room, lock) = tokio::join!(
@@ -123,6 +125,7 @@ struct Patient<'a> {
     environment: &'a Environment,
     end: Instant,
     abilities: OnceCell<Result<Abilities, Reason>>,
+    builders: OnceCell<Result<Builders, BuildersError>>,
     offered: OnceCell<Result<Offered, Reason>>,
 }
 
@@ -155,6 +158,12 @@ impl Patient<'_> {
             Reason::or(asked.await)
         };
         self.abilities.get_or_init(ask).await.as_ref()
+    }
+
+    /// Those of the settings and of Nix's configuration, with the one folder for their key.
+    async fn builders(&self, abilities: &Abilities) -> Result<&Builders, &BuildersError> {
+        let prepare = || Builders::prepare(self.nix, &self.inputs.builders, abilities);
+        self.builders.get_or_init(prepare).await.as_ref()
     }
 
     /// What the flake offers, as it was when it was asked last, or is now.
