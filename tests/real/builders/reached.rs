@@ -2,6 +2,7 @@
 //! own configuration, through a daemon.
 
 use super::*;
+use crate::world::program::script_with_own_mounts;
 
 #[test]
 fn aarch64_is_built_on_another_machine_by_either_protocol_and_on_any_port() {
@@ -142,15 +143,7 @@ fn through_a_daemon_builders_are_used_by_users_whom_it_trusts() {
     let run_as = |setting: &Setting<'_>, trusted: &str| {
         let flake = Flake::for_systems(&[ARM], BUILD);
         let place = tempfile::tempdir().unwrap();
-        let mut command = program("unshare");
-        command.args([
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-euc",
-            WITH_A_DAEMON,
-        ]);
+        let mut command = script_with_own_mounts(WITH_A_DAEMON);
         command
             .arg(place.path())
             .arg(trusted)

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 use super::nixpy::binary;
-use super::program::{Ended, program, run};
+use super::program::{Ended, program, run, script_with_own_mounts};
 
 /// Who asks.
 pub const USER: &str = "alice";
@@ -88,9 +88,8 @@ impl DaemonWorld {
 
     /// Any command, started by the user.
     pub fn user_runs<A: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = A>) -> Ended {
-        let mut command = program("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-eu", "-c"]);
-        command.args([INSIDE, "sh"]).arg(self.dir.path());
+        let mut command = script_with_own_mounts(INSIDE);
+        command.arg("sh").arg(self.dir.path());
         command.arg(binary()).args(words);
         run(&mut command)
     }

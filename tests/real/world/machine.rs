@@ -6,7 +6,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::nixpy;
-use super::program::{Ended, program, run};
+use super::program::{Ended, run, script_with_own_mounts};
 
 /// Makes the machine, in a private mount namespace, and starts a script in it.
 ///
@@ -53,18 +53,9 @@ pub fn on_a_bare_machine(flake: &std::path::Path, script: &str) -> Ended {
     fs::write(&file, format!("{BARE}{script}")).unwrap();
     let place = dir.path().join("machine");
     fs::create_dir(&place).unwrap();
-    let mut command = program("unshare");
-    command.args([
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-eu",
-        "-c",
-        MACHINE,
-        "sh",
-    ]);
+    let mut command = script_with_own_mounts(MACHINE);
     command
+        .arg("sh")
         .arg(&place)
         .arg(&file)
         .arg(nixpy::binary())

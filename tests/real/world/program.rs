@@ -49,6 +49,14 @@ pub fn program(name: &str) -> Command {
     command
 }
 
+/// A shell script with mounts of its own, to be given `$0` and what follows.
+pub fn script_with_own_mounts(script: &str) -> Command {
+    let mut command = program("unshare");
+    let unshare = ["--mount", "--propagation", "private", "sh", "-eu", "-c"];
+    command.args(unshare).arg(script);
+    command
+}
+
 /// Where a program is that has to be here.
 pub fn place_of(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::program::program;
+use super::program::script_with_own_mounts;
 
 /// An empty `/nix`, seen only by the commands that are run on it.
 pub struct Store {
@@ -28,9 +28,7 @@ impl Store {
 
     /// A command that sees this store as `/nix`. The program itself must not come from `/nix`.
     pub fn command(&self, program_: impl AsRef<OsStr>) -> Command {
-        let mut command = program("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
-        command.arg(r#"mount --bind "$0" /nix && exec "$@""#);
+        let mut command = script_with_own_mounts(r#"mount --bind "$0" /nix && exec "$@""#);
         command.arg(self.dir.path()).arg(program_);
         command
     }

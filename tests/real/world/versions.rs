@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use super::nixpy::binary;
-use super::program::{output_of, program, run};
+use super::program::{output_of, program, run, script_with_own_mounts};
 
 /// A root directory with the Nix of a release in it.
 pub struct Root {
@@ -53,9 +53,8 @@ impl Root {
     /// A command that sees this root as `/` and an empty store as `/nix`; also the
     /// current folder, which must be a temporary one, and these.
     pub fn command(&self, program_: impl AsRef<OsStr>, folders: &[&Path]) -> Command {
-        let mut command = program("unshare");
-        let unshare = ["--mount", "--propagation", "private", "sh", "-eu", "-c"];
-        command.args(unshare).args([INSIDE, "sh"]).arg(&self.path);
+        let mut command = script_with_own_mounts(INSIDE);
+        command.arg("sh").arg(&self.path);
         command.arg(std::env::temp_dir()).args(folders);
         command.arg(binary().parent().unwrap());
         command.arg("--").arg(program_);
