@@ -10,7 +10,8 @@
 //! - [`builders`]: other machines that build, how they are reached, and what is wrong with them
 //! - [`log`]: what Nix says while it works, as events
 //! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know,
-//!   and small files out of their archives (`nar`)
+//!   and small files out of their archives ([`nar`])
+//! - [`narinfo`], [`signing`]: what a cache says of a path, and who says it
 //! - [`store_path`], [`nar_hash`], [`system`]: the words of this trade, parsed
 //! - [`settings`]: what Nix's configuration says; [`abilities`]: what this machine's Nix can
 //!   build; [`machine`]: how it can learn to build more
@@ -36,14 +37,16 @@ pub mod fuzzing;
 pub mod installable;
 pub mod log;
 pub mod machine;
-mod nar;
+pub mod nar;
 pub mod nar_hash;
+pub mod narinfo;
 pub mod path_info;
 pub mod program;
 pub mod prove;
 mod run;
 pub mod script;
 pub mod settings;
+pub mod signing;
 pub mod source;
 pub mod store_path;
 pub mod system;

@@ -1,4 +1,5 @@
-//! Reads an archive of a store object (NAR) that is wholly in memory.
+//! Archives of store objects (NAR): written from a path ([`dump`]), and read where one is
+//! wholly in memory.
 //!
 //! The format is described in Nix's manual, "Nix Archive (NAR) format". A word is its
 //! length as 64 bits, little-endian, then its bytes, then zeros up to a multiple of 8:
@@ -16,6 +17,10 @@
 //! right one compares its hash first; the reader is strict and bounded all the same.
 
 use std::path::{Component, Path};
+
+pub use write::dump;
+
+mod write;
 
 /// Directories within directories. Nix itself has no limit; the longest path that Linux
 /// takes has room for two thousand, and no package seen has fifty.

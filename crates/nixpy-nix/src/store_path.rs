@@ -108,6 +108,10 @@ impl FromStr for StorePath {
         else {
             return refuse("it is not an absolute path below a store");
         };
+        // Told by others, it must not lead elsewhere than it seems to.
+        if text[..slash].split('/').any(|part| part == "..") {
+            return refuse("its store lies behind \"..\"");
+        }
         let base = &text[slash + 1..];
         let Some((hash, name)) = base.split_once('-') else {
             return refuse("it has no hash");
@@ -170,6 +174,7 @@ mod tests {
         for (text, reason) in [
             ("w2qimm4z19p47n21khqccpg90ra91spf-a", "not an absolute"),
             ("/nix/store/short-a", "32 characters"),
+            ("/nix/store/../w2qimm4z19p47n21khqccpg90ra91spf-a", "\"..\""),
             (
                 "/nix/store/e2qimm4z19p47n21khqccpg90ra91spf-a",
                 "32 characters",

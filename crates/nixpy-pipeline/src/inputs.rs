@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use nixpy_cache::CacheSettings;
 use nixpy_nix::builders::BuilderSettings;
 use nixpy_nix::{AttrPath, FlakeRef, System};
 use nixpy_oci::compress::Compression;
@@ -62,6 +63,8 @@ pub struct Inputs {
     pub memo_dir: Option<PathBuf>,
     /// Other machines that build, beside those that Nix is configured to use.
     pub builders: BuilderSettings,
+    /// What was built once, kept for other machines.
+    pub caches: CacheSettings,
     /// Where large layers wait to be sent to a registry.
     pub temp_dir: PathBuf,
 }

@@ -39,6 +39,7 @@ fn inputs(systems: &[&str]) -> Inputs {
         uploads: 8,
         now: std::time::SystemTime::UNIX_EPOCH,
         memo_dir: None,
+        caches: Default::default(),
         builders: Default::default(),
         temp_dir: PathBuf::from("/tmp"),
     }

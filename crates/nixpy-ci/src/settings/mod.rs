@@ -1,6 +1,7 @@
 //! From what was written somewhere to [`Inputs`](nixpy_pipeline::inputs::Inputs).
 
 mod builders;
+mod caches;
 mod image;
 mod joining;
 #[cfg(test)]

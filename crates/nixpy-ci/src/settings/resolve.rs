@@ -93,6 +93,12 @@ impl<'a> Surroundings<'a> {
             now: std::time::SystemTime::now(),
         })
     }
+
+    /// Where what has an end may wait.
+    pub(super) fn temp_dir(&self) -> PathBuf {
+        let named = self.environment.get(std::ffi::OsStr::new("TMPDIR"));
+        named.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
+    }
 }
 
 /// Parses everything.
@@ -131,6 +137,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let image = reader.image();
     let smoke = reader.smoke();
     let builders = reader.builders(around);
+    let caches = reader.caches(around);
     let targets = targets(&mut reader, around).await;
     let by_digest = reader.by_digest(&targets, around);
     let runners = reader.runners();
@@ -151,7 +158,6 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let (setup, dry_run) = (reader.switch("setup"), reader.switch("dry-run"));
     let output = reader.output();
     let path = |name: &str| raw.get(name).map(|raw| PathBuf::from(raw.first()));
-    let temp_dir = around.environment.get(std::ffi::OsStr::new("TMPDIR"));
     match flake {
         Some(flake) if reader.problems.is_empty() => Ok(Resolved {
             inputs: Inputs {
@@ -177,7 +183,8 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 keep_going: true,
                 uploads,
                 builders,
-                temp_dir: temp_dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
+                caches,
+                temp_dir: around.temp_dir(),
             },
             nix: path("nix"),
             nix_options,

@@ -53,6 +53,8 @@ pub enum Group {
     Smoke,
     /// Other machines that build.
     Builders,
+    /// What was built once, kept for other machines.
+    Caches,
     /// How the work is done.
     How,
     /// What is shown and written.
@@ -68,6 +70,7 @@ impl Group {
             Self::Image => "The image of a plain package (an `app`)",
             Self::Smoke => "Smoke test (before anything is tagged)",
             Self::Builders => "Remote builders",
+            Self::Caches => "Binary caches",
             Self::How => "How",
             Self::Output => "What is told",
         }
@@ -459,6 +462,72 @@ pub const SETTINGS: &[Setting] = &[
         "Give a builder up that is silent for so long in the middle of a build, as in 10m.",
     )
     .default("30m"),
+    setting(
+        "cache",
+        Group::Caches,
+        Kind::Lines("CACHE"),
+        "Take paths from this binary cache, and push there what is built; may be repeated. `registry` (beside the image), \
+         oci://HOST/NAME, cachix:NAME, attic:SERVER:NAME, or any store of Nix: s3://…, https://…, file://…, ssh-ng://…. \
+         Words may follow: read or write (without them both), and key=NAME:BASE64, by which its paths are signed.",
+    ),
+    setting(
+        "cache-public-key",
+        Group::Caches,
+        Kind::Words("KEY"),
+        "Trust paths of the caches that are signed by this key, as in example.org-1:BASE64; may be repeated.",
+    )
+    .key("cache-public-keys"),
+    setting(
+        "cache-key",
+        Group::Caches,
+        Kind::Secret,
+        "Sign what is pushed with this key, and trust it: `nixpy-ci cache key` makes one.",
+    ),
+    setting(
+        "cache-token",
+        Group::Caches,
+        Kind::Secret,
+        "What opens the caches: a token, USER:PASSWORD for https, or for several caches a line `CACHE TOKEN` for each.",
+    ),
+    setting(
+        "cache-upstream",
+        Group::Caches,
+        Kind::Words("URL"),
+        "Do not push what this cache holds; may be repeated.",
+    )
+    .default("https://cache.nixos.org"),
+    setting(
+        "cache-exclude",
+        Group::Caches,
+        Kind::Words("PATTERN"),
+        "Do not push paths of this name, as in `*-model-weights-*`, unless one that is pushed refers to it; may be repeated.",
+    ),
+    setting(
+        "cache-read-only",
+        Group::Caches,
+        Kind::Switch,
+        "Push nothing. A pull request from a fork never does.",
+    ),
+    setting(
+        "cache-required",
+        Group::Caches,
+        Kind::Switch,
+        "Fail if a cache could not be written. Without it, it is told, and the run goes on.",
+    ),
+    setting(
+        "cache-drain",
+        Group::Caches,
+        Kind::One("TIME"),
+        "After the last build, go on pushing for so long.",
+    )
+    .default("5m"),
+    setting(
+        "cache-uploads",
+        Group::Caches,
+        Kind::One("N"),
+        "Send so much at once to each cache.",
+    )
+    .default("8"),
     setting(
         "build-archive",
         Group::How,

@@ -298,6 +298,10 @@ impl Layout {
                 let _ = fs::remove_file(self.path.join(file));
             }
         }
+        // Still locked: another run may be about to make its layout in here.
+        if !added.directories.is_empty() {
+            let _ = fs::remove_dir(&self.path);
+        }
         Ok(())
     }
 
@@ -314,10 +318,10 @@ impl Drop for Layout {
     fn drop(&mut self) {
         let added = std::mem::take(&mut *self.added());
         // Nothing can be done, nor told, about what cannot be removed.
-        if added.layout || !added.blobs.is_empty() {
+        if added.layout || !added.blobs.is_empty() || !added.directories.is_empty() {
             let _ = self.take_back(&added);
         }
-        for directory in &added.directories {
+        for directory in added.directories.iter().skip(1) {
             let _ = fs::remove_dir(directory);
         }
     }

@@ -1,0 +1,20 @@
+//! Binary caches: what they lack is put there while Nix builds, and what they hold is
+//! served to Nix where Nix cannot read it itself.
+//!
+//! - [`spec`]: what a user types; [`settings`]: everything that decides
+//! - [`store`]: what every cache can do; [`error`]: what it did not
+//!
+//! This crate never decides what is built and never prints. What goes into a cache is
+//! signed before it gets here, or by a key of the settings; what comes out of one counts
+//! only with a signature by a key that the run trusts.
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod settings;
+pub mod spec;
+pub mod store;
+
+pub use error::{CacheError, CacheErrorKind};
+pub use settings::CacheSettings;
+pub use spec::{Place, Spec};
+pub use store::{Put, Store};

@@ -1,0 +1,114 @@
+//! Everything that decides about caches.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nixpy_nix::signing::{PublicKey, SecretKey};
+use nixpy_oci::registry::Secret;
+
+use crate::spec::Spec;
+
+/// Everything that decides about caches.
+#[derive(Debug)]
+pub struct CacheSettings {
+    /// The caches, in the order in which they are asked.
+    pub wanted: Vec<Spec>,
+    /// Trusted beside those of single caches and of Nix's configuration.
+    pub public_keys: Vec<PublicKey>,
+    /// Signs what is pushed, and is trusted.
+    pub signing_key: Option<SecretKey>,
+    /// What opens caches.
+    pub tokens: Tokens,
+    /// What these hold is not pushed: addresses, as Nix writes them.
+    pub upstream: Vec<String>,
+    /// Names of paths that stay out: `*` stands for anything.
+    pub exclude: Vec<String>,
+    /// Nothing is pushed, whatever the caches say.
+    pub read_only: bool,
+    /// A cache that cannot be written is a failure of the run.
+    pub required: bool,
+    /// After the last build, pushes may go on for so long.
+    pub drain: Duration,
+    /// Paths or blobs sent at once, to each cache.
+    pub uploads: usize,
+    /// Where archives wait, and files with secrets.
+    pub place: PathBuf,
+}
+
+/// What opens caches: one text for all, or a line `CACHE TOKEN` for each.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens(Vec<(Option<String>, Secret)>);
+
+impl Tokens {
+    /// From the text of the secret.
+    pub fn parse(text: &str) -> Self {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let tokens = lines.map(|line| match line.split_once(char::is_whitespace) {
+            Some((cache, token)) => (Some(cache.to_owned()), Secret::new(token.trim())),
+            None => (None, Secret::new(line)),
+        });
+        Self(tokens.collect())
+    }
+
+    /// What opens this cache, as it was typed.
+    pub fn of(&self, cache: &str) -> Option<&Secret> {
+        let own = self
+            .0
+            .iter()
+            .find(|(name, _)| name.as_deref() == Some(cache));
+        let any = || self.0.iter().find(|(name, _)| name.is_none());
+        own.or_else(any).map(|(_, token)| token)
+    }
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            wanted: Vec::new(),
+            public_keys: Vec::new(),
+            signing_key: None,
+            tokens: Tokens::default(),
+            upstream: vec!["https://cache.nixos.org".to_owned()],
+            exclude: Vec::new(),
+            read_only: false,
+            required: false,
+            drain: Duration::from_secs(300),
+            uploads: 8,
+            place: std::env::temp_dir(),
+        }
+    }
+}
+
+impl CacheSettings {
+    /// All keys that are trusted beside those of Nix's configuration; each once.
+    pub fn trusted_keys(&self) -> Vec<PublicKey> {
+        let mut keys: Vec<PublicKey> = self
+            .wanted
+            .iter()
+            .flat_map(|spec| spec.keys.clone())
+            .collect();
+        keys.extend(self.public_keys.iter().cloned());
+        keys.extend(self.signing_key.as_ref().map(SecretKey::public));
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_for_one_cache_or_for_all() {
+        let one = Tokens::parse("secret\n");
+        assert_eq!(one.of("cachix:acme").unwrap().expose(), "secret");
+        let each = Tokens::parse("cachix:acme abc\n attic:https://a:b  def \n");
+        assert_eq!(each.of("cachix:acme").unwrap().expose(), "abc");
+        assert_eq!(each.of("attic:https://a:b").unwrap().expose(), "def");
+        assert!(each.of("cachix:other").is_none());
+        assert!(Tokens::parse("").of("x").is_none());
+        assert!(!format!("{each:?}").contains("def"));
+    }
+}
