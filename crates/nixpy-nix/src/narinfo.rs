@@ -205,7 +205,7 @@ Sig: b-1:BBBB
             ("NarSize: 240", "NarSize: -1"),
             ("sha256:0m", "md5:0m"),
             ("References: 0c1", "References: ../0c1"),
-            ("/nix/store/0c1", "/etc/0c1"),
+            ("StorePath: /nix", "StorePath: nix"),
             ("Compression: zstd", "Compression zstd"),
         ] {
             assert!(
