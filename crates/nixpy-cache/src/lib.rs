@@ -2,7 +2,7 @@
 //! served to Nix where Nix cannot read it itself.
 //!
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
-//! - [`store`]: what every cache can do; [`error`]: what it did not
+//! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
 //! signed before it gets here, or by a key of the settings; what comes out of one counts
@@ -11,10 +11,12 @@
 
 pub mod error;
 pub mod settings;
+pub mod source;
 pub mod spec;
 pub mod store;
 
 pub use error::{CacheError, CacheErrorKind};
 pub use settings::CacheSettings;
+pub use source::{Nar, Source};
 pub use spec::{Place, Spec};
 pub use store::{Put, Store};

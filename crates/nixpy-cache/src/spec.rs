@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cache = place { " " word }
-//! place = "registry" | "oci://" repository | "cachix:" name | "attic:" server ":" name
+//! place = "registry" | "oci://" repository | "cachix:" [ server ":" ] name | "attic:" server ":" name
 //!       | a store as Nix writes it: "file://…", "s3://…", "https://…", "ssh-ng://…"
 //! word  = "read" | "write" | "key=" public key
 //! ```
@@ -34,8 +34,13 @@ pub enum Place {
     BesideImage,
     /// A repository of a registry.
     Registry(Repository),
-    /// One of cachix.org.
-    Cachix(String),
+    /// One of cachix.org, or of another server that speaks as it does.
+    Cachix {
+        /// `https://cachix.org`.
+        server: String,
+        /// The cache's name there.
+        cache: String,
+    },
     /// One of an Attic server.
     Attic {
         /// `https://attic.example.org`.
@@ -55,6 +60,7 @@ pub struct SpecError {
     problem: String,
 }
 
+const CACHIX: &str = "https://cachix.org";
 /// The schemes of stores that paths are copied to.
 const SCHEMES: [&str; 7] = ["file", "s3", "http", "https", "ssh", "ssh-ng", "unix"];
 
@@ -103,27 +109,16 @@ fn place(word: &str) -> Result<Place, String> {
             .map(Place::Registry)
             .map_err(|e| format!("{e}"));
     }
-    if let Some(name) = word.strip_prefix("cachix:") {
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        return match !name.is_empty() && name.bytes().all(good) {
-            true => Ok(Place::Cachix(name.to_owned())),
-            false => Err("write cachix:NAME".to_owned()),
+    if let Some(rest) = word.strip_prefix("cachix:") {
+        let (server, cache) = match rest.contains(':') {
+            true => served(rest).ok_or("write cachix:NAME, or cachix:https://SERVER:NAME")?,
+            false => (CACHIX.to_owned(), named(rest).ok_or("write cachix:NAME")?),
         };
+        return Ok(Place::Cachix { server, cache });
     }
     if let Some(rest) = word.strip_prefix("attic:") {
-        let there = rest.rsplit_once(':');
-        let there = there.filter(|(server, cache)| {
-            !server.is_empty() && !cache.is_empty() && !cache.contains('/')
-        });
-        let (server, cache) = there.ok_or("write attic:https://SERVER:NAME")?;
-        let server = match server.contains("://") {
-            true => server.to_owned(),
-            false => format!("https://{server}"),
-        };
-        return Ok(Place::Attic {
-            server: server.trim_end_matches('/').to_owned(),
-            cache: cache.to_owned(),
-        });
+        let (server, cache) = served(rest).ok_or("write attic:https://SERVER:NAME")?;
+        return Ok(Place::Attic { server, cache });
     }
     match word.split_once("://") {
         Some((scheme, rest)) if SCHEMES.contains(&scheme) && !rest.is_empty() => {
@@ -137,6 +132,22 @@ fn place(word: &str) -> Result<Place, String> {
         }
         _ => Err(format!("write where it is, {example}")),
     }
+}
+
+/// `SERVER:NAME`.
+fn served(text: &str) -> Option<(String, String)> {
+    let (server, cache) = text.rsplit_once(':')?;
+    let server = match server.split_once("://") {
+        Some(("http" | "https", host)) if !host.is_empty() => server.to_owned(),
+        None if !server.is_empty() => format!("https://{server}"),
+        _ => return None,
+    };
+    Some((server.trim_end_matches('/').to_owned(), named(cache)?))
+}
+
+fn named(name: &str) -> Option<String> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (!name.is_empty() && name.bytes().all(good)).then(|| name.to_owned())
 }
 
 fn has_password(rest: &str) -> bool {
@@ -162,7 +173,8 @@ impl fmt::Display for Place {
         match self {
             Self::BesideImage => f.write_str("registry"),
             Self::Registry(repository) => write!(f, "oci://{repository}"),
-            Self::Cachix(name) => write!(f, "cachix:{name}"),
+            Self::Cachix { server, cache } if server == CACHIX => write!(f, "cachix:{cache}"),
+            Self::Cachix { server, cache } => write!(f, "cachix:{server}:{cache}"),
             Self::Attic { server, cache } => write!(f, "attic:{server}:{cache}"),
             Self::Nix(url) => f.write_str(url),
         }
@@ -184,6 +196,7 @@ mod tests {
             "registry",
             "oci://ghcr.io/owner/cache",
             "cachix:acme",
+            "cachix:http://127.0.0.1:8080:acme",
             "attic:https://attic.example.org:8080:acme",
             "file:///srv/cache",
             "s3://bucket?region=eu-west-1&endpoint=http://127.0.0.1:9000",
