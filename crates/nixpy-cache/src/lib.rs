@@ -2,7 +2,7 @@
 //! served to Nix where Nix cannot read it itself.
 //!
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
-//! - [`queue`]: paths on their way into caches
+//! - [`gather`]: which paths go into caches; [`queue`]: paths on their way there
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod error;
+pub mod gather;
 pub mod queue;
 pub mod settings;
 pub mod source;
