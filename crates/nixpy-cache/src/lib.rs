@@ -4,19 +4,26 @@
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
 //! - [`gather`]: which paths go into caches; [`queue`]: paths on their way there
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
+//! - [`packed`]: a path made ready for a cache
+//! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
 //! signed before it gets here, or by a key of the settings; what comes out of one counts
 //! only with a signature by a key that the run trusts.
 #![warn(missing_docs)]
 
+pub mod binary;
 pub mod error;
 pub mod gather;
+mod ordered;
+pub mod packed;
 pub mod queue;
 pub mod settings;
 pub mod source;
 pub mod spec;
 pub mod store;
+#[cfg(test)]
+mod stored;
 
 pub use error::{CacheError, CacheErrorKind};
 pub use settings::CacheSettings;
