@@ -4,6 +4,7 @@
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
 //! - [`gather`]: which paths go into caches; [`queue`]: paths on their way there
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
+//! - [`stores`]: the cache that a text stands for
 //! - [`packed`]: a path made ready for a cache
 //! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3
 //!
@@ -24,6 +25,7 @@ pub mod spec;
 pub mod store;
 #[cfg(test)]
 mod stored;
+pub mod stores;
 
 pub use error::{CacheError, CacheErrorKind};
 pub use settings::CacheSettings;

@@ -18,6 +18,7 @@ mod worker;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -82,22 +83,17 @@ impl Default for Pace {
     }
 }
 
-/// What is told while it goes on.
-#[derive(Debug)]
-pub enum Told<'a> {
-    /// Paths are there now that were not before.
-    Stored {
-        /// Where.
-        cache: &'a str,
-        /// So many.
-        paths: u64,
-        /// So many bytes were sent for them.
-        bytes: u64,
-        /// So many wait still.
-        waiting: u64,
-    },
-    /// Nothing more is put there in this run.
-    GivenUp(&'a Filled),
+/// Paths are there now that were not before.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    /// Where.
+    pub cache: &'a str,
+    /// So many.
+    pub paths: u64,
+    /// So many bytes were sent for them.
+    pub bytes: u64,
+    /// So many wait still.
+    pub waiting: u64,
 }
 
 /// A cache, and what waits for it.
@@ -106,6 +102,8 @@ struct Line {
     waiting: Mutex<VecDeque<StorePath>>,
     /// Rung when something has come, or nothing more will.
     bell: Notify,
+    /// Whether nothing waits, and nothing is being stored.
+    idle: AtomicBool,
 }
 
 impl<'a> Queue<'a> {
@@ -120,6 +118,7 @@ impl<'a> Queue<'a> {
             store,
             waiting: Mutex::default(),
             bell: Notify::new(),
+            idle: AtomicBool::new(true),
         };
         Self {
             lines: stores.into_iter().map(line).collect(),
@@ -135,8 +134,15 @@ impl<'a> Queue<'a> {
     pub fn hand(&self, paths: &[StorePath]) {
         for line in &self.lines {
             lock(&line.waiting).extend(paths.iter().cloned());
+            line.idle
+                .store(paths.is_empty() && line.is_idle(), Ordering::Relaxed);
             line.bell.notify_one();
         }
+    }
+
+    /// Whether there is nothing to do at the moment.
+    pub fn is_idle(&self) -> bool {
+        self.lines.iter().all(Line::is_idle)
     }
 
     /// Nothing more comes; what waits may be worked off until then.
@@ -146,12 +152,18 @@ impl<'a> Queue<'a> {
     }
 
     /// Works until the queue is closed and empty, or its time is over.
-    pub async fn work(&self, on_told: &(dyn Fn(Told<'_>) + Sync)) -> Vec<Filled> {
+    pub async fn work(&self, on_stored: &(dyn Fn(Stored<'_>) + Sync)) -> Vec<Filled> {
         let workers = self
             .lines
             .iter()
-            .map(|line| Worker::of(self, line, on_told));
+            .map(|line| Worker::of(self, line, on_stored));
         join_all(workers.map(Worker::work)).await
+    }
+}
+
+impl Line {
+    fn is_idle(&self) -> bool {
+        self.idle.load(Ordering::Relaxed)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use nixpy_nix::StorePath;
 use nixpy_nix::path_info::PathInfo;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{End, Filled, Line, Queue, Told, lock, wait};
+use super::{End, Filled, Line, Queue, Stored, lock, wait};
 use crate::error::{CacheError, CacheErrorKind};
 use crate::store::Put;
 
@@ -15,7 +16,7 @@ use crate::store::Put;
 pub(super) struct Worker<'a> {
     queue: &'a Queue<'a>,
     line: &'a Line,
-    on_told: &'a (dyn Fn(Told<'_>) + Sync),
+    on_stored: &'a (dyn Fn(Stored<'_>) + Sync),
     state: Mutex<State>,
 }
 
@@ -38,7 +39,7 @@ impl<'a> Worker<'a> {
     pub(super) fn of(
         queue: &'a Queue<'a>,
         line: &'a Line,
-        on_told: &'a (dyn Fn(Told<'_>) + Sync),
+        on_stored: &'a (dyn Fn(Stored<'_>) + Sync),
     ) -> Self {
         let state = State {
             filled: Filled::nothing(line.store.name()),
@@ -50,7 +51,7 @@ impl<'a> Worker<'a> {
         Self {
             queue,
             line,
-            on_told,
+            on_stored,
             state: Mutex::new(state),
         }
     }
@@ -94,10 +95,7 @@ impl<'a> Worker<'a> {
         while let Some(names) = self.next().await {
             lock(&self.state).begun.get_or_insert_with(Instant::now);
             if self.fill(&names).await.is_err() {
-                let filled = lock(&self.state).filled.clone();
-                (self.on_told)(Told::GivenUp(&filled));
-                // What comes now is counted in the end, and kept as little as before.
-                self.closed().await;
+                self.count_only().await;
                 return;
             }
         }
@@ -122,6 +120,7 @@ impl<'a> Worker<'a> {
                     lock(&self.state).in_hand += count as u64;
                     return Some(waiting.drain(..count).collect());
                 }
+                self.line.idle.store(true, Ordering::Relaxed);
                 if self.queue.end.borrow().is_some() {
                     return None;
                 }
@@ -130,9 +129,17 @@ impl<'a> Worker<'a> {
         }
     }
 
-    async fn closed(&self) {
-        let mut end = self.queue.end.subscribe();
-        let _ = end.wait_for(Option::is_some).await;
+    /// What comes for a cache that was given up is counted, and not kept.
+    async fn count_only(&self) {
+        loop {
+            let more = std::mem::take(&mut *lock(&self.line.waiting)).len();
+            lock(&self.state).in_hand += more as u64;
+            self.line.idle.store(true, Ordering::Relaxed);
+            if self.queue.end.borrow().is_some() {
+                return;
+            }
+            self.line.bell.notified().await;
+        }
     }
 
     async fn fill(&self, names: &[StorePath]) -> Result<(), GivenUp> {
@@ -246,7 +253,7 @@ impl<'a> Worker<'a> {
         self.are_there(&done, |filled| &mut filled.pushed);
         if !done.is_empty() || sent > 0 {
             let waiting = lock(&self.line.waiting).len() + undone.len();
-            (self.on_told)(Told::Stored {
+            (self.on_stored)(Stored {
                 cache: self.line.store.name(),
                 paths: done.len() as u64,
                 bytes: sent,

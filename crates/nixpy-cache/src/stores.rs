@@ -1,0 +1,48 @@
+//! From what a user has typed to a cache that can be written.
+
+use nixpy_nix::Nix;
+
+use crate::binary::BinaryCache;
+use crate::error::{CacheError, CacheErrorKind};
+use crate::settings::CacheSettings;
+use crate::spec::{Place, Spec};
+use crate::store::Store;
+
+/// What [`BinaryCache`] writes.
+const BINARY_CACHES: [&str; 4] = ["file://", "http://", "https://", "s3://"];
+
+/// The cache that this stands for. Nothing is asked of it yet.
+///
+/// # Errors
+/// It cannot be written with these settings.
+pub fn open(
+    spec: &Spec,
+    settings: &CacheSettings,
+    nix: &Nix,
+) -> Result<Box<dyn Store>, CacheError> {
+    let name = spec.place.to_string();
+    let token = settings.tokens.of(&name).cloned();
+    match &spec.place {
+        Place::Nix(url) if BINARY_CACHES.iter().any(|it| url.starts_with(it)) => {
+            Ok(Box::new(BinaryCache::new(url, token, settings)?))
+        }
+        _ => {
+            let kind = CacheErrorKind::Broken("such caches are not written".to_owned());
+            let _ = nix;
+            Err(CacheError::new(name, "be used", kind))
+        }
+    }
+}
+
+/// The caches upstream that can be asked what they hold.
+pub fn upstream(settings: &CacheSettings) -> Vec<Box<dyn Store>> {
+    let opened = settings.upstream.iter().filter_map(|url| {
+        let cache = BinaryCache::new(url, None, settings);
+        cache
+            .inspect_err(|error| tracing::debug!(%error, "not asked"))
+            .ok()
+    });
+    opened
+        .map(|cache| Box::new(cache) as Box<dyn Store>)
+        .collect()
+}
