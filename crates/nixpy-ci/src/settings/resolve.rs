@@ -11,6 +11,7 @@ use nixpy_pipeline::inputs::{Inputs, Loader};
 use nixpy_pipeline::matrix::Runners;
 use nixpy_pipeline::plan::Strategy;
 
+use super::caches::registries;
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
 use super::target::targets;
@@ -137,8 +138,9 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let image = reader.image();
     let smoke = reader.smoke();
     let builders = reader.builders(around);
-    let caches = reader.caches(around);
+    let mut caches = reader.caches(around);
     let targets = targets(&mut reader, around).await;
+    caches.registries = registries(&mut reader, &caches.wanted, &targets, around).await;
     let by_digest = reader.by_digest(&targets, around);
     let runners = reader.runners();
     let matrix = reader.switch("matrix").then_some(runners);

@@ -47,14 +47,7 @@ pub(super) async fn registries(
     repositories: Vec<Repository>,
     around: &Surroundings<'_>,
 ) -> Vec<Target> {
-    let options = RegistryOptions {
-        plain_http: reader.switch("plain-http"),
-        ca_file: reader
-            .raw
-            .get("ca-file")
-            .map(|raw| around.cwd.join(raw.first())),
-        ..RegistryOptions::default()
-    };
+    let options = registry_options(reader, around);
     one_password_for_one_registry(reader, &repositories);
     let mut targets = Vec::new();
     for repository in repositories {
@@ -67,6 +60,19 @@ pub(super) async fn registries(
         }
     }
     targets
+}
+
+/// How any registry is spoken to.
+pub(super) fn registry_options(
+    reader: &mut Reader<'_>,
+    around: &Surroundings<'_>,
+) -> RegistryOptions {
+    let ca_file = reader.raw.get("ca-file");
+    RegistryOptions {
+        ca_file: ca_file.map(|raw| around.cwd.join(raw.first())),
+        plain_http: reader.switch("plain-http"),
+        ..RegistryOptions::default()
+    }
 }
 
 /// A password that is given is for the one registry that is named: others must not see it.
@@ -113,7 +119,7 @@ async fn credentials(
 /// What `docker login` and `podman login` left, and for GitHub's registry its token. In a
 /// workflow the token comes first: who hands it to the job means it. Elsewhere it is often
 /// there for other purposes, and may do less than the login.
-async fn discovered(
+pub(super) async fn discovered(
     repository: &Repository,
     around: &Surroundings<'_>,
 ) -> Result<Credentials, CredentialsError> {

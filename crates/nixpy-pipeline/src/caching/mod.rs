@@ -13,7 +13,8 @@ mod opening;
 
 use std::sync::{Mutex, PoisonError};
 
-use nixpy_cache::queue::{End, Filled, Pace, Queue, Stored};
+pub use nixpy_cache::queue::{End, Filled, Problem, Stored};
+use nixpy_cache::queue::{Pace, Queue};
 use nixpy_cache::{Spec, Store};
 use nixpy_nix::log::{Activity, LogEvent};
 use nixpy_nix::{Nix, StorePath};
