@@ -13,6 +13,7 @@
 
 pub mod binary;
 pub mod error;
+mod netrc;
 mod ordered;
 pub mod packed;
 pub mod settings;
@@ -21,6 +22,7 @@ pub mod spec;
 pub mod store;
 #[cfg(test)]
 mod stored;
+mod web;
 
 pub use error::{CacheError, CacheErrorKind};
 pub use settings::CacheSettings;

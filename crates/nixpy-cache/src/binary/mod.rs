@@ -1,5 +1,5 @@
 //! The binary cache that Nix knows itself: `nix-cache-info`, `HASH.narinfo`, `nar/….nar.zst`,
-//! as files of a folder. The format is described in Nix's manual, "Binary Cache".
+//! as files of a folder or behind HTTP. The format is described in Nix's manual, "Binary Cache".
 //!
 //! Written by us rather than by `nix copy`, which wants every reference in the same cache,
 //! and so would copy what upstream holds. A path is there when its narinfo is; that comes last,
@@ -9,6 +9,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `folder` | `file://`: a folder of this machine |
+//! | `http` | `http(s)://`: a server that takes PUT |
 //! | `reading` | what it gives to readers |
 
 use std::collections::BTreeSet;
@@ -29,8 +30,10 @@ use crate::packed::{Packed, Packer};
 use crate::settings::CacheSettings;
 use crate::store::{Put, Store};
 use folder::Folder;
+use http::Http;
 
 mod folder;
+mod http;
 mod reading;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -56,10 +59,12 @@ pub struct BinaryCache {
 #[derive(Debug)]
 enum Files {
     Folder(Folder),
+    Http(Http),
 }
 
 impl BinaryCache {
-    /// The cache at this address, as Nix writes it: `file:///srv/cache`. Nothing is asked
+    /// The cache at this address, as Nix writes it: `file:///srv/cache`,
+    /// `https://cache.example.org`. Nothing is asked
     /// of it yet.
     ///
     /// # Errors
@@ -161,11 +166,12 @@ fn narinfo_of(hash_part: &str) -> String {
 
 impl Files {
     fn at(url: &str, token: Option<Secret>) -> Result<Self, CacheErrorKind> {
-        let _ = token;
         match url.split_once("://") {
             Some(("file", rest)) => Folder::at(rest).map(Self::Folder),
+            Some(("http" | "https", _)) => Http::at(url, token.as_ref()).map(Self::Http),
             _ => Err(CacheErrorKind::Broken(format!(
-                "{url:?} is no binary cache: write file:///srv/cache"
+                "{url:?} is no binary cache: write file:///srv/cache or \
+                 https://cache.example.org"
             ))),
         }
     }
@@ -174,6 +180,7 @@ impl Files {
     async fn has(&self, name: &str) -> Result<bool, CacheErrorKind> {
         match self {
             Self::Folder(folder) => folder.has(name).await,
+            Self::Http(http) => http.has(name).await,
         }
     }
 
@@ -183,9 +190,11 @@ impl Files {
     }
 
     /// Writes a file, whole or not at all.
-    async fn put(&self, name: &str, content: Content, _kind: &str) -> Result<(), CacheErrorKind> {
+    async fn put(&self, name: &str, content: Content, kind: &str) -> Result<(), CacheErrorKind> {
+        let content = Arc::new(content);
         match self {
-            Self::Folder(folder) => folder.put(name, Arc::new(content)).await,
+            Self::Folder(folder) => folder.put(name, content).await,
+            Self::Http(http) => http.put(name, content, kind).await,
         }
     }
 }

@@ -39,6 +39,7 @@ impl Source for BinaryCache {
             }
             let nar = match &self.files {
                 Files::Folder(folder) => folder.nar(&self.name, url, range).await,
+                Files::Http(http) => http.nar(&self.name, url, range).await,
             };
             nar.map_err(self.blame(format!("give {url}")))
         })
@@ -69,6 +70,7 @@ impl Files {
     async fn text(&self, name: &str, limit: u64) -> Result<Option<bytes::Bytes>, CacheErrorKind> {
         match self {
             Self::Folder(folder) => folder.text(name, limit).await,
+            Self::Http(http) => http.text(name, limit).await,
         }
     }
 }

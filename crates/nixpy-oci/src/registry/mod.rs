@@ -24,9 +24,9 @@ mod line;
 mod login;
 mod manifests;
 mod refusal;
-mod retry;
+pub mod retry;
 mod secret;
-mod sending;
+pub mod sending;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -43,7 +43,10 @@ use reqwest::Url;
 
 pub use credentials::{CredentialEnvironment, Credentials, CredentialsError, CredentialsErrorKind};
 pub use error::{RemoteError, RemoteErrorKind};
+pub use refusal::one_line;
 pub use secret::Secret;
+pub use transport::no_answer;
+pub use trust::http_client;
 
 use crate::blob::Content;
 use crate::destination::Stored;
