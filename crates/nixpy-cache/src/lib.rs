@@ -16,6 +16,7 @@
 pub mod binary;
 pub mod error;
 pub mod gather;
+mod netrc;
 mod ordered;
 pub mod packed;
 pub mod queue;
@@ -26,6 +27,7 @@ pub mod store;
 #[cfg(test)]
 mod stored;
 pub mod stores;
+mod web;
 
 pub use error::{CacheError, CacheErrorKind};
 pub use settings::CacheSettings;

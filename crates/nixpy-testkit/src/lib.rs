@@ -17,6 +17,7 @@
 
 pub mod archive;
 mod background;
+pub mod caches;
 pub mod corpus;
 mod digest;
 pub mod fake_nix;

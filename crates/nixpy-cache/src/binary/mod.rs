@@ -1,5 +1,5 @@
 //! The binary cache that Nix knows itself: `nix-cache-info`, `HASH.narinfo`, `nar/….nar.zst`,
-//! as files of a folder. The format is described in Nix's manual, "Binary Cache".
+//! as files of a folder, behind HTTP or in a bucket of S3. The format is described in Nix's manual, "Binary Cache".
 //!
 //! Written by us rather than by `nix copy`, which wants every reference in the same cache,
 //! and so would copy what upstream holds. A path is there when its narinfo is; that comes last,
@@ -9,6 +9,8 @@
 //! | module | subject |
 //! |---|---|
 //! | `folder` | `file://`: a folder of this machine |
+//! | `http` | `http(s)://`: a server that takes PUT |
+//! | `s3` | `s3://`: a bucket |
 //! | `reading` | what it gives to readers |
 
 use std::collections::BTreeSet;
@@ -29,9 +31,13 @@ use crate::packed::{Packed, Packer};
 use crate::settings::CacheSettings;
 use crate::store::{Put, Store};
 use folder::Folder;
+use http::Http;
+use s3::S3;
 
 mod folder;
+mod http;
 mod reading;
+mod s3;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -56,10 +62,13 @@ pub struct BinaryCache {
 #[derive(Debug)]
 enum Files {
     Folder(Folder),
+    Http(Http),
+    S3(Box<S3>),
 }
 
 impl BinaryCache {
-    /// The cache at this address, as Nix writes it: `file:///srv/cache`. Nothing is asked
+    /// The cache at this address, as Nix writes it: `file:///srv/cache`,
+    /// `https://cache.example.org`, `s3://bucket`. Nothing is asked
     /// of it yet.
     ///
     /// # Errors
@@ -78,6 +87,13 @@ impl BinaryCache {
             trusted: settings.trusted_keys(),
             greeted: OnceCell::new(),
         })
+    }
+
+    /// Whether nothing is known that opens this bucket, so that Nix, which asks Amazon's
+    /// machines as well, may know more; never of another address.
+    pub fn lacks_credentials(url: &str, token: Option<&Secret>) -> bool {
+        let bucket = url.strip_prefix("s3://");
+        bucket.is_some_and(|rest| !s3::are_known(rest, token))
     }
 
     /// Writes `nix-cache-info` unless it is there: without it, Nix takes a folder for no
@@ -138,7 +154,10 @@ impl Store for BinaryCache {
             let has = |info: &'a PathInfo| async {
                 self.files.has(&narinfo_of(info.path.hash_part())).await
             };
-            let missing = missing_of(paths, at_once, has).await;
+            let missing = match &self.files {
+                Files::S3(s3) => s3.missing(paths, at_once).await,
+                Files::Folder(_) | Files::Http(_) => missing_of(paths, at_once, has).await,
+            };
             missing.map_err(self.blame("say what it has"))
         })
     }
@@ -161,11 +180,13 @@ fn narinfo_of(hash_part: &str) -> String {
 
 impl Files {
     fn at(url: &str, token: Option<Secret>) -> Result<Self, CacheErrorKind> {
-        let _ = token;
         match url.split_once("://") {
             Some(("file", rest)) => Folder::at(rest).map(Self::Folder),
+            Some(("http" | "https", _)) => Http::at(url, token.as_ref()).map(Self::Http),
+            Some(("s3", rest)) => S3::at(rest, token.as_ref()).map(|s3| Self::S3(Box::new(s3))),
             _ => Err(CacheErrorKind::Broken(format!(
-                "{url:?} is no binary cache: write file:///srv/cache"
+                "{url:?} is no binary cache: write file:///srv/cache, s3://bucket or \
+                 https://cache.example.org"
             ))),
         }
     }
@@ -174,6 +195,8 @@ impl Files {
     async fn has(&self, name: &str) -> Result<bool, CacheErrorKind> {
         match self {
             Self::Folder(folder) => folder.has(name).await,
+            Self::Http(http) => http.has(name).await,
+            Self::S3(s3) => s3.has(name).await,
         }
     }
 
@@ -183,9 +206,12 @@ impl Files {
     }
 
     /// Writes a file, whole or not at all.
-    async fn put(&self, name: &str, content: Content, _kind: &str) -> Result<(), CacheErrorKind> {
+    async fn put(&self, name: &str, content: Content, kind: &str) -> Result<(), CacheErrorKind> {
+        let content = Arc::new(content);
         match self {
-            Self::Folder(folder) => folder.put(name, Arc::new(content)).await,
+            Self::Folder(folder) => folder.put(name, content).await,
+            Self::Http(http) => http.put(name, content, kind).await,
+            Self::S3(s3) => s3.put(name, content, kind).await,
         }
     }
 }

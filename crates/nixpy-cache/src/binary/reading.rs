@@ -39,6 +39,8 @@ impl Source for BinaryCache {
             }
             let nar = match &self.files {
                 Files::Folder(folder) => folder.nar(&self.name, url, range).await,
+                Files::Http(http) => http.nar(&self.name, url, range).await,
+                Files::S3(s3) => s3.nar(&self.name, url, range).await,
             };
             nar.map_err(self.blame(format!("give {url}")))
         })
@@ -69,6 +71,8 @@ impl Files {
     async fn text(&self, name: &str, limit: u64) -> Result<Option<bytes::Bytes>, CacheErrorKind> {
         match self {
             Self::Folder(folder) => folder.text(name, limit).await,
+            Self::Http(http) => http.text(name, limit).await,
+            Self::S3(s3) => s3.text(name, limit).await,
         }
     }
 }

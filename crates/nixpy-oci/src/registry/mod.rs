@@ -26,9 +26,9 @@ mod login;
 mod manifests;
 mod reading;
 mod refusal;
-mod retry;
+pub mod retry;
 mod secret;
-mod sending;
+pub mod sending;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -49,7 +49,10 @@ use reqwest::Url;
 pub use credentials::{CredentialEnvironment, Credentials, CredentialsError, CredentialsErrorKind};
 pub use error::{RemoteError, RemoteErrorKind};
 pub use reading::Reading;
+pub use refusal::one_line;
 pub use secret::Secret;
+pub use transport::no_answer;
+pub use trust::http_client;
 
 use crate::blob::Content;
 use crate::destination::Stored;

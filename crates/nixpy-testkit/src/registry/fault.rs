@@ -24,7 +24,7 @@ pub struct Fault {
 
 /// What the registry does in place of, or on the way to, its answer.
 #[derive(Clone, Debug)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Refuse {
         status: StatusCode,
         code: String,
@@ -163,19 +163,19 @@ impl Fault {
 
 /// The rules in force.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Mutex<Vec<Fault>>);
+pub(crate) struct Faults(Mutex<Vec<Fault>>);
 
 impl Faults {
-    pub(super) fn add(&self, fault: Fault) {
+    pub(crate) fn add(&self, fault: Fault) {
         self.0.lock().unwrap().push(fault);
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.lock().unwrap().clear();
     }
 
     /// Counts the request with every rule that it matches; the first that is due acts.
-    pub(super) fn strike(&self, method: &Method, path: &str) -> Option<Act> {
+    pub(crate) fn strike(&self, method: &Method, path: &str) -> Option<Act> {
         let mut due = None;
         for rule in self
             .0

@@ -4,51 +4,9 @@ use std::path::Path;
 
 use futures_util::TryStreamExt as _;
 use nixpy_nix::narinfo::NarInfo;
-use nixpy_nix::signing::SecretKey;
-use nixpy_testkit::store::{FakePath, FakeStore, Item};
 
 use super::*;
 use crate::source::Source;
-use crate::stored::info_of;
-
-/// A program, what it needs, and a key that signs both.
-struct Given {
-    _store: FakeStore,
-    app: FakePath,
-    paths: Vec<PathInfo>,
-    key: SecretKey,
-    settings: CacheSettings,
-}
-
-fn given() -> Given {
-    let mut store = FakeStore::in_place();
-    let libc = store.add(
-        Item::named("libc")
-            .file("lib/libc.so", "libc")
-            .refers_to_itself(),
-    );
-    let large = vec![7; 3 << 20];
-    let app = Item::named("app")
-        .executable("bin/app", large)
-        .references([&libc]);
-    let app = store.add(app);
-    let key = SecretKey::generate("test-1").unwrap();
-    let mut paths = vec![info_of(&libc), info_of(&app)];
-    for info in &mut paths {
-        info.signatures.push(key.sign(info));
-    }
-    let settings = CacheSettings {
-        public_keys: vec![key.public()],
-        ..CacheSettings::default()
-    };
-    Given {
-        _store: store,
-        app,
-        paths,
-        key,
-        settings,
-    }
-}
 
 fn at(folder: &Path, settings: &CacheSettings) -> BinaryCache {
     BinaryCache::new(&format!("file://{}", folder.display()), None, settings).unwrap()
