@@ -2,6 +2,7 @@
 //! served to Nix where Nix cannot read it itself.
 //!
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
+//! - [`folder`]: one on a disk; [`serve`]: what is read, given to Nix as an ordinary binary cache
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
@@ -10,12 +11,16 @@
 #![warn(missing_docs)]
 
 pub mod error;
+pub mod folder;
+pub mod serve;
 pub mod settings;
 pub mod source;
 pub mod spec;
 pub mod store;
 
 pub use error::{CacheError, CacheErrorKind};
+pub use folder::Folder;
+pub use serve::Server;
 pub use settings::CacheSettings;
 pub use source::{Nar, Source};
 pub use spec::{Place, Spec};
