@@ -2,6 +2,7 @@
 //! served to Nix where Nix cannot read it itself.
 //!
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
+//! - [`reading`]: what Nix is told, so that it reads them
 //! - [`folder`]: one on a disk; [`serve`]: what is read, given to Nix as an ordinary binary cache
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
 //!
@@ -12,6 +13,7 @@
 
 pub mod error;
 pub mod folder;
+pub mod reading;
 pub mod serve;
 pub mod settings;
 pub mod source;

@@ -96,6 +96,7 @@ pub async fn run(
     }
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
+    plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
     on_event(Event::Finished(Stage::Evaluate));
     on_event(Event::Planned(&plan));
     let mut work = Work {
