@@ -52,7 +52,15 @@ impl Folder {
         };
         let info: NarInfo = text.parse().map_err(|error| self.broken(act(), error))?;
         let is_trusted = self.trusted.iter().any(|key| key.has_signed(&info.info));
-        Ok(is_trusted.then_some(info))
+        if !is_trusted {
+            let path = &info.info.path;
+            let problem = match info.info.signatures.as_slice() {
+                [] => format!("{path} is not signed"),
+                _ => format!("{path} is not as a trusted key has signed it"),
+            };
+            return Err(self.broken(act(), problem));
+        }
+        Ok(Some(info))
     }
 
     async fn open(&self, url: &str, range: Option<Range<u64>>) -> Result<Option<Nar>, CacheError> {

@@ -15,6 +15,7 @@ pub mod build;
 pub mod described;
 pub mod doctor;
 pub mod event;
+mod fetches;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

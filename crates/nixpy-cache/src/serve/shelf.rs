@@ -136,7 +136,10 @@ impl Shelf {
                 found.filter(|info| is_fit(info, hash_part))
             }
             Err(error) => {
-                cache.has_failed();
+                // One path that is damaged, or not to be believed, says nothing of the others.
+                if !matches!(error.kind, CacheErrorKind::Broken(_)) {
+                    cache.has_failed();
+                }
                 self.trouble(&error);
                 None
             }
@@ -158,9 +161,14 @@ impl Shelf {
     pub(super) fn trouble(&self, error: &CacheError) {
         tracing::debug!(%error, "trouble with a cache");
         self.troubles.fetch_add(1, Ordering::Relaxed);
+        let problem = match &error.kind {
+            // Which path it is about matters.
+            CacheErrorKind::Broken(problem) => format!("it cannot {}: {problem}", error.act),
+            kind => kind.to_string(),
+        };
         let trouble = Trouble {
             cache: error.cache.clone(),
-            problem: error.kind.to_string(),
+            problem,
             cure: error.cure().map(str::to_owned),
         };
         if let Ok(mut words) = self.words.lock()
