@@ -3,6 +3,8 @@
 //!
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
 //! - [`gather`]: which paths go into caches; [`queue`]: paths on their way there
+//! - [`reading`]: what Nix is told, so that it reads them
+//! - [`folder`]: one on a disk; [`serve`]: what is read, given to Nix as an ordinary binary cache
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
 //! - [`stores`]: the cache that a text stands for
 //! - [`packed`]: a path made ready for a cache
@@ -15,11 +17,14 @@
 
 pub mod binary;
 pub mod error;
+pub mod folder;
 pub mod gather;
 mod netrc;
 mod ordered;
 pub mod packed;
 pub mod queue;
+pub mod reading;
+pub mod serve;
 pub mod settings;
 pub mod source;
 pub mod spec;
@@ -30,6 +35,8 @@ pub mod stores;
 mod web;
 
 pub use error::{CacheError, CacheErrorKind};
+pub use folder::Folder;
+pub use serve::Server;
 pub use settings::CacheSettings;
 pub use source::{Nar, Source};
 pub use spec::{Place, Spec};

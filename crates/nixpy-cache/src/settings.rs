@@ -38,6 +38,19 @@ pub struct CacheSettings {
     pub uploads: usize,
     /// Where archives wait, and files with secrets.
     pub place: PathBuf,
+    /// The loopback port of what is served to Nix; one that is free if `None`.
+    pub port: Option<u16>,
+    /// What came of making them ready to be read.
+    pub ready: Ready,
+}
+
+/// What came of making caches ready to be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// By their addresses as Nix has them, as they were typed.
+    pub addresses: Vec<(String, String)>,
+    /// What people have to know: one that is not read, and how it would be.
+    pub notes: Vec<String>,
 }
 
 /// How a registry is reached that a cache is in.
@@ -95,6 +108,8 @@ impl Default for CacheSettings {
             drain: Duration::from_secs(300),
             uploads: 8,
             place: std::env::temp_dir(),
+            port: None,
+            ready: Ready::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod caching;
 pub mod described;
 pub mod doctor;
 pub mod event;
+mod fetches;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

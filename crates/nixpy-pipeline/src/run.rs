@@ -114,6 +114,7 @@ pub async fn run(
     }
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
+    plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
     on_event(Event::Finished(Stage::Evaluate));
     on_event(Event::Planned(&plan));
     let caching = Caching::of(nix, inputs, &plan, on_event);

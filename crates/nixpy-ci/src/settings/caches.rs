@@ -2,18 +2,117 @@
 
 use std::ffi::OsStr;
 
-use nixpy_cache::settings::{Access, Tokens};
-use nixpy_cache::{CacheSettings, Place, Spec};
-use nixpy_oci::registry::Credentials;
+use nixpy_cache::settings::{Access, Ready, Tokens};
+use nixpy_cache::{CacheSettings, Place};
+use nixpy_oci::name::Repository;
 use nixpy_pipeline::inputs::Target;
 use serde_json::Value;
 
 use super::image::time;
-use super::resolve::{Reader, Surroundings, parse};
-use super::target::{discovered, registry_options};
+use super::resolve::{Output, Problem, Reader, Surroundings, parse};
+use super::sources::RawInputs;
+use super::target::{another, targets};
 
-/// The cache of `registry`, beside the image.
+/// A cache in a registry, and how it is reached.
+#[derive(Debug)]
+pub struct CacheRegistry {
+    /// The cache.
+    pub place: Place,
+    /// Where it is. Never a layout.
+    pub target: Target,
+}
+
+/// Everything that serving caches needs.
+#[derive(Debug)]
+pub struct ToServe {
+    /// Which, and what opens them.
+    pub caches: CacheSettings,
+    /// Those in registries.
+    pub registries: Vec<CacheRegistry>,
+    /// What is told.
+    pub output: Output,
+}
+
+/// The repository of the cache beside an image.
 const BESIDE: &str = "nix-cache";
+
+/// Parses what `nixpy-ci cache serve` takes.
+///
+/// # Errors
+/// Every problem there is, not the first.
+pub async fn to_serve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<ToServe, Vec<Problem>> {
+    let mut reader = Reader::of(raw);
+    let caches = reader.caches(around);
+    if raw.get("cache").is_none() {
+        reader.fail(
+            "--cache",
+            "name a cache, as in --cache oci://ghcr.io/owner/name/nix-cache",
+        );
+    }
+    let targets = targets(&mut reader, around).await;
+    let registries = cache_registries(&mut reader, &caches, &targets, around).await;
+    let output = reader.output();
+    reader.ended(ToServe {
+        caches,
+        registries,
+        output,
+    })
+}
+
+/// Those of the caches that are in a registry; without the one beside the image, where no
+/// image goes to a registry.
+pub(super) async fn cache_registries(
+    reader: &mut Reader<'_>,
+    caches: &CacheSettings,
+    targets: &[Target],
+    around: &Surroundings<'_>,
+) -> Vec<CacheRegistry> {
+    let mut found = Vec::new();
+    for spec in &caches.wanted {
+        let target = match &spec.place {
+            Place::BesideImage => match beside(reader, targets) {
+                Some(repository) => another(reader, &repository, targets, around).await,
+                None => None,
+            },
+            Place::Registry(repository) => another(reader, repository, targets, around).await,
+            _ => None,
+        };
+        let place = spec.place.clone();
+        found.extend(target.map(|target| CacheRegistry { place, target }));
+    }
+    found
+}
+
+/// The same for whoever writes to them.
+pub(super) fn accesses(registries: &[CacheRegistry]) -> Vec<Access> {
+    let accesses = registries.iter().filter_map(|cache| match &cache.target {
+        Target::Registry {
+            repository,
+            credentials,
+            options,
+        } => Some(Access {
+            place: cache.place.clone(),
+            repository: repository.clone(),
+            credentials: credentials.clone(),
+            options: options.clone(),
+        }),
+        Target::Layout(_) => None,
+    });
+    accesses.collect()
+}
+
+/// Of the first registry that the image goes to.
+fn beside(reader: &mut Reader<'_>, targets: &[Target]) -> Option<Repository> {
+    let mut targets = targets.iter();
+    let repository = targets.find_map(|target| match target {
+        Target::Registry { repository, .. } => Some(repository),
+        Target::Layout(_) => None,
+    })?;
+    let beside = repository.beside(BESIDE);
+    beside
+        .map_err(|e| reader.fail("--cache", e.to_string()))
+        .ok()
+}
 
 impl Reader<'_> {
     pub(super) fn caches(&mut self, around: &Surroundings<'_>) -> CacheSettings {
@@ -42,72 +141,12 @@ impl Reader<'_> {
                 .number("cache-uploads", 1..=64)
                 .unwrap_or(default.uploads),
             place: around.temp_dir(),
+            port: self
+                .number("cache-port", 1..=65_535)
+                .and_then(|port| u16::try_from(port).ok()),
+            ready: Ready::default(),
         }
     }
-}
-
-/// How the registries are reached that caches are in. One that cannot be is told when it is
-/// used: no cache keeps a run from being started.
-pub(super) async fn registries(
-    reader: &mut Reader<'_>,
-    wanted: &[Spec],
-    targets: &[Target],
-    around: &Surroundings<'_>,
-) -> Vec<Access> {
-    if !wanted.iter().any(|spec| is_in_registry(&spec.place)) {
-        return Vec::new();
-    }
-    let in_registries = targets.iter().filter_map(|target| match target {
-        Target::Registry {
-            repository,
-            credentials,
-            options,
-        } => Some((repository, credentials, options)),
-        Target::Layout(_) => None,
-    });
-    let options = match in_registries.clone().next() {
-        Some((_, _, options)) => options.clone(),
-        None => registry_options(reader, around),
-    };
-    let mut registries = Vec::new();
-    for spec in wanted {
-        let mut in_registries = in_registries.clone();
-        let access = match &spec.place {
-            Place::BesideImage => in_registries.next().and_then(|(image, who, _)| {
-                Some(Access {
-                    place: spec.place.clone(),
-                    repository: image.beside(BESIDE).ok()?,
-                    credentials: who.clone(),
-                    options: options.clone(),
-                })
-            }),
-            Place::Registry(repository) => {
-                // A password that was given is for the registry of the image.
-                let given = reader.raw.get("password").and_then(|_| {
-                    in_registries.find(|(image, ..)| image.registry() == repository.registry())
-                });
-                let credentials = match given {
-                    Some((_, who, _)) => who.clone(),
-                    None => discovered(repository, around)
-                        .await
-                        .unwrap_or(Credentials::Anonymous),
-                };
-                Some(Access {
-                    place: spec.place.clone(),
-                    repository: repository.clone(),
-                    credentials,
-                    options: options.clone(),
-                })
-            }
-            _ => None,
-        };
-        registries.extend(access);
-    }
-    registries
-}
-
-fn is_in_registry(place: &Place) -> bool {
-    matches!(place, Place::BesideImage | Place::Registry(_))
 }
 
 impl Surroundings<'_> {

@@ -47,7 +47,7 @@ pub(super) async fn registries(
     repositories: Vec<Repository>,
     around: &Surroundings<'_>,
 ) -> Vec<Target> {
-    let options = registry_options(reader, around);
+    let options = options(reader, around);
     one_password_for_one_registry(reader, &repositories);
     let mut targets = Vec::new();
     for repository in repositories {
@@ -62,15 +62,53 @@ pub(super) async fn registries(
     targets
 }
 
-/// How any registry is spoken to.
-pub(super) fn registry_options(
+/// How a repository is reached that is for something else than images: as a target of the
+/// same registry is, if there is one. A password that is given is for the registry of the
+/// targets, and only where there is none for this one.
+pub(super) async fn another(
     reader: &mut Reader<'_>,
+    repository: &Repository,
+    targets: &[Target],
     around: &Surroundings<'_>,
-) -> RegistryOptions {
-    let ca_file = reader.raw.get("ca-file");
+) -> Option<Target> {
+    let mut known = targets.iter().filter_map(|target| match target {
+        Target::Registry {
+            repository,
+            credentials,
+            options,
+        } => Some((repository.registry(), credentials, options)),
+        Target::Layout(_) => None,
+    });
+    let is_alone = known.clone().next().is_none();
+    let same = known.find(|(registry, ..)| *registry == repository.registry());
+    let (credentials, options) = match same {
+        Some((_, credentials, options)) => (credentials.clone(), options.clone()),
+        None if is_alone => (
+            credentials(reader, repository, around).await?,
+            options(reader, around),
+        ),
+        None => match discovered(repository, around).await {
+            Ok(credentials) => (credentials, options(reader, around)),
+            Err(e) => {
+                reader.fail("credentials", e.to_string());
+                return None;
+            }
+        },
+    };
+    Some(Target::Registry {
+        repository: repository.clone(),
+        credentials,
+        options,
+    })
+}
+
+fn options(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> RegistryOptions {
     RegistryOptions {
-        ca_file: ca_file.map(|raw| around.cwd.join(raw.first())),
         plain_http: reader.switch("plain-http"),
+        ca_file: reader
+            .raw
+            .get("ca-file")
+            .map(|raw| around.cwd.join(raw.first())),
         ..RegistryOptions::default()
     }
 }
@@ -119,7 +157,7 @@ async fn credentials(
 /// What `docker login` and `podman login` left, and for GitHub's registry its token. In a
 /// workflow the token comes first: who hands it to the job means it. Elsewhere it is often
 /// there for other purposes, and may do less than the login.
-pub(super) async fn discovered(
+async fn discovered(
     repository: &Repository,
     around: &Surroundings<'_>,
 ) -> Result<Credentials, CredentialsError> {
