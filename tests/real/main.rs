@@ -18,6 +18,7 @@ mod cancelling;
 mod crossing;
 mod derived;
 mod doctor;
+mod filling;
 mod joining;
 mod layouts;
 mod machines;

@@ -1,6 +1,7 @@
 //! The parts that tests are made of: each module starts, asks or reads one real thing.
 
 pub mod builder;
+pub mod chain;
 pub mod daemon;
 pub mod disk;
 pub mod example;

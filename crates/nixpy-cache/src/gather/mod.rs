@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use nixpy_nix::derivation::{Derivation, show_derivations};
 use nixpy_nix::path_info::{PathInfo, derivation_closure, known, path_info};
-use nixpy_nix::{Nix, NixError, StorePath};
+use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
 use tokio::time::Instant;
 
 use crate::error::CacheError;
@@ -63,6 +63,8 @@ struct Look {
 pub struct Gathered {
     /// To be pushed: each after what it refers to, and none that was gathered before.
     pub paths: Vec<StorePath>,
+    /// Whether some of what was asked for is not in the store.
+    pub absent: bool,
     /// Caches upstream that did not answer; told once.
     pub silent: Vec<CacheError>,
 }
@@ -132,8 +134,14 @@ impl<'a> Gather<'a> {
     pub async fn closure(&mut self, roots: &[StorePath]) -> Result<Gathered, NixError> {
         let mut gathered = Gathered::default();
         for roots in roots.chunks(PATHS_PER_CALL) {
-            let roots = self.valid(roots).await?;
-            let infos = path_info(self.nix, &roots, true).await?;
+            let infos = match path_info(self.nix, roots, true).await {
+                Err(error) if matches!(*error.kind, NixErrorKind::InvalidPaths(_)) => {
+                    let valid = self.valid(roots).await?;
+                    gathered.absent |= valid.len() < roots.len();
+                    path_info(self.nix, &valid, true).await?
+                }
+                told => told?,
+            };
             self.choose(&infos, &mut gathered).await;
         }
         Ok(gathered)

@@ -283,7 +283,11 @@ impl<'a> Worker<'a> {
                 }
                 _ if is_held_up => {}
                 Some(error) => {
-                    self.has_failed(&info.path, &error);
+                    match self.lacks_a_reference(&info) {
+                        // Why that is so has been told.
+                        true => self.is_lost(&info.path),
+                        false => self.has_failed(&info.path, &error),
+                    }
                     continue;
                 }
                 None => {
@@ -305,20 +309,18 @@ impl<'a> Worker<'a> {
     fn without_failed_references(&self, infos: Vec<PathInfo>) -> Vec<PathInfo> {
         let mut left = Vec::new();
         for info in infos {
-            let lacks = {
-                let state = lock(&self.state);
-                let mut references = info.references.iter();
-                references.find(|path| state.failed.contains(path)).cloned()
-            };
-            match lacks {
-                None => left.push(info),
-                Some(path) => {
-                    let problem = format!("it refers to {path}, which could not be stored");
-                    self.has_failed(&info.path, &self.here(&info.path, problem));
-                }
+            match self.lacks_a_reference(&info) {
+                false => left.push(info),
+                true => self.is_lost(&info.path),
             }
         }
         left
+    }
+
+    fn lacks_a_reference(&self, info: &PathInfo) -> bool {
+        let state = lock(&self.state);
+        let mut references = info.references.iter();
+        references.any(|path| state.failed.contains(path))
     }
 
     fn signed(&self, mut info: PathInfo) -> PathInfo {
@@ -343,10 +345,14 @@ impl<'a> Worker<'a> {
     }
 
     fn has_failed(&self, path: &StorePath, error: &CacheError) {
+        lock(&self.state).filled.note(error);
+        self.is_lost(path);
+    }
+
+    fn is_lost(&self, path: &StorePath) {
         let mut state = lock(&self.state);
         state.in_hand -= 1;
         state.filled.failed += 1;
-        state.filled.note(error);
         state.failed.insert(path.clone());
     }
 
