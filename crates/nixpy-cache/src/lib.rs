@@ -3,6 +3,7 @@
 //!
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
+//! - [`registry`]: the cache that is a repository of a registry
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
 //! signed before it gets here, or by a key of the settings; what comes out of one counts
@@ -10,12 +11,14 @@
 #![warn(missing_docs)]
 
 pub mod error;
+pub mod registry;
 pub mod settings;
 pub mod source;
 pub mod spec;
 pub mod store;
 
 pub use error::{CacheError, CacheErrorKind};
+pub use registry::RegistryCache;
 pub use settings::CacheSettings;
 pub use source::{Nar, Source};
 pub use spec::{Place, Spec};
