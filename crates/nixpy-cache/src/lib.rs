@@ -5,6 +5,7 @@
 //! - [`reading`]: what Nix is told, so that it reads them
 //! - [`folder`]: one on a disk; [`serve`]: what is read, given to Nix as an ordinary binary cache
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
+//! - [`registry`]: the cache that is a repository of a registry
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
 //! signed before it gets here, or by a key of the settings; what comes out of one counts
@@ -14,6 +15,7 @@
 pub mod error;
 pub mod folder;
 pub mod reading;
+pub mod registry;
 pub mod serve;
 pub mod settings;
 pub mod source;
@@ -22,6 +24,7 @@ pub mod store;
 
 pub use error::{CacheError, CacheErrorKind};
 pub use folder::Folder;
+pub use registry::RegistryCache;
 pub use serve::Server;
 pub use settings::CacheSettings;
 pub use source::{Nar, Source};
