@@ -32,7 +32,11 @@ const MOST_UNKNOWN: usize = 8;
 const MOST_REPLACED: usize = 100;
 
 pub(super) async fn close(cache: &Arc<Inner>, reached: &[StorePath]) -> Result<(), CacheError> {
-    let written = cache.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let written = cache
+        .written
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     if cache.read_only || (reached.is_empty() && written.is_empty()) {
         return Ok(());
     }
@@ -46,7 +50,10 @@ pub(super) async fn close(cache: &Arc<Inner>, reached: &[StorePath]) -> Result<(
     let tag = reached_tag(cache.now(), Digest::of(&json));
     let (known, before, lacking) = {
         let index = cache.index(Duration::MAX).await?;
-        let lacking = index.packs.keys().filter(|it| !index.catalogued.contains(it));
+        let lacking = index
+            .packs
+            .keys()
+            .filter(|it| !index.catalogued.contains(it));
         let known = index.tags.contains(&tag) || reached.is_empty();
         (known, index.packs.clone(), lacking.count())
     };
@@ -109,7 +116,10 @@ async fn restore(cache: &Arc<Inner>, lost: Vec<PathInfo>) -> Result<(), CacheErr
     if lost.is_empty() {
         return Ok(());
     }
-    tracing::debug!(paths = lost.len(), "deleted by somebody meanwhile; put again");
+    tracing::debug!(
+        paths = lost.len(),
+        "deleted by somebody meanwhile; put again"
+    );
     match put(cache, &lost).await.failed.into_iter().next() {
         None => Ok(()),
         Some((path, error)) => {
@@ -124,7 +134,10 @@ async fn restore(cache: &Arc<Inner>, lost: Vec<PathInfo>) -> Result<(), CacheErr
 pub(super) async fn write_catalog(cache: &Inner) -> Result<(), CacheError> {
     let (packs, catalogs) = {
         let index = cache.index(Duration::MAX).await?;
-        let packs = index.packs.values().filter(|it| !index.leaving.contains(&it.tag));
+        let packs = index
+            .packs
+            .values()
+            .filter(|it| !index.leaving.contains(&it.tag));
         (packs.cloned().collect::<Vec<_>>(), index.catalogs.clone())
     };
     write_catalog_of(cache, packs, catalogs).await

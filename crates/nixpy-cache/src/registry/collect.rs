@@ -141,7 +141,10 @@ pub async fn collect(
     let mut marker = None;
     if !before.packs.is_empty() {
         let rewritten = rewrite(cache, &index, &before, &mut on_event).await?;
-        let kept = index.packs.values().filter(|it| !before.packs.contains_key(&it.tag));
+        let kept = index
+            .packs
+            .values()
+            .filter(|it| !before.packs.contains_key(&it.tag));
         let kept: Vec<Listed> = sorted(kept.cloned().chain(rewritten));
         write_catalog_of(cache, kept, index.catalogs.clone()).await?;
         marker = Some(announce(cache, &before, now).await?);
@@ -173,8 +176,15 @@ pub async fn collect(
         }
     }
     // Last of all what nobody looks at any more.
-    let catalogs = index.catalogs.split_last().map_or(&[][..], |(_, former)| former);
-    for manifest in old.into_iter().chain(marker).chain(catalogs.iter().copied()) {
+    let catalogs = index
+        .catalogs
+        .split_last()
+        .map_or(&[][..], |(_, former)| former);
+    for manifest in old
+        .into_iter()
+        .chain(marker)
+        .chain(catalogs.iter().copied())
+    {
         delete(cache, manifest).await?;
     }
     cache.forget().await;
@@ -192,7 +202,8 @@ async fn read(cache: &Inner, now: SystemTime) -> Result<(Index, Vec<Set>), Cache
         return Err(cache.error("tell what is needed", kind));
     }
     let tags = index.tags.iter();
-    let tags = tags.filter(|tag| matches!(Kind::of(tag), Some(Kind::Reached(_) | Kind::Leaving(_))));
+    let tags =
+        tags.filter(|tag| matches!(Kind::of(tag), Some(Kind::Reached(_) | Kind::Leaving(_))));
     let reads = tags.cloned().map(|tag| async move {
         let read = reached(&cache.registry, &tag).await?;
         Ok(read.map(|(manifest, reached)| Set {
@@ -205,10 +216,13 @@ async fn read(cache: &Inner, now: SystemTime) -> Result<(Index, Vec<Set>), Cache
     let sets: Result<Vec<Option<Set>>, _> = reads.try_collect().await;
     let sets = sets.map_err(|error| cache.remote(ACT, &error))?;
     let sets: Vec<Set> = sets.into_iter().flatten().collect();
-    let (markers, sets) = sets.into_iter().partition::<Vec<_>, _>(|set| {
-        matches!(Kind::of(&set.tag), Some(Kind::Leaving(_)))
-    });
-    index.markers = markers.into_iter().map(|it| (it.tag, it.manifest)).collect();
+    let (markers, sets) = sets
+        .into_iter()
+        .partition::<Vec<_>, _>(|set| matches!(Kind::of(&set.tag), Some(Kind::Leaving(_))));
+    index.markers = markers
+        .into_iter()
+        .map(|it| (it.tag, it.manifest))
+        .collect();
     Ok((index, sets))
 }
 
@@ -230,7 +244,8 @@ async fn rewrite(
 ) -> Result<Vec<Listed>, CacheError> {
     let mut rewritten = Vec::new();
     for (tag, living) in plan.packs.iter().filter(|(_, living)| !living.is_empty()) {
-        let (Some(listed), Some(Kind::Pack(written))) = (index.packs.get(tag), Kind::of(tag)) else {
+        let (Some(listed), Some(Kind::Pack(written))) = (index.packs.get(tag), Kind::of(tag))
+        else {
             continue;
         };
         let pack = part_of(&listed.pack, living);
@@ -282,8 +297,7 @@ async fn announce(cache: &Inner, plan: &Plan, now: SystemTime) -> Result<Digest,
     });
     let tag = leaving_tag(now, Digest::of(&json));
     let stored = store(cache, &tag, (LEAVING, json), Vec::new(), &[]).await;
-    let (manifest, _) =
-        stored.map_err(|error| cache.remote("announce what is deleted", &error))?;
+    let (manifest, _) = stored.map_err(|error| cache.remote("announce what is deleted", &error))?;
     Ok(manifest)
 }
 

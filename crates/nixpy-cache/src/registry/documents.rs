@@ -158,7 +158,11 @@ pub(super) fn catalog_tag() -> Tag {
 
 /// The tag of a pack that was written then.
 pub(super) fn pack_tag(written: SystemTime, config: Digest) -> Tag {
-    tag(format!("pack-{:010}-{}", seconds(written), &config.hex()[..32]))
+    tag(format!(
+        "pack-{:010}-{}",
+        seconds(written),
+        &config.hex()[..32]
+    ))
 }
 
 /// The tag of what was reached on that day.
@@ -169,7 +173,11 @@ pub(super) fn reached_tag(now: SystemTime, config: Digest) -> Tag {
 
 /// The tag of packs that leave.
 pub(super) fn leaving_tag(now: SystemTime, config: Digest) -> Tag {
-    tag(format!("leaving-{:010}-{}", seconds(now), &config.hex()[..32]))
+    tag(format!(
+        "leaving-{:010}-{}",
+        seconds(now),
+        &config.hex()[..32]
+    ))
 }
 
 /// The manifest of these. The tag is written in it too, so that no two tags lead to the same
@@ -227,12 +235,15 @@ impl Held {
 }
 
 fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 #[expect(clippy::expect_used, reason = "made of letters, digits and hyphens")]
 fn tag(text: String) -> Tag {
-    text.parse().expect("it is made of letters, digits and hyphens")
+    text.parse()
+        .expect("it is made of letters, digits and hyphens")
 }
 
 /// A catalog's config.

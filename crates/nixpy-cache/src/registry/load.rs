@@ -14,8 +14,8 @@ use nixpy_oci::registry::{Registry, RemoteError};
 use serde::de::DeserializeOwned;
 
 use super::documents::{
-    Kind, LEAVING, LONGEST, Leaving, Listed, PACK, PART, Pack, Part, REACHED, REPLACED, Reached, VERSION,
-    catalog_tag,
+    Kind, LEAVING, LONGEST, Leaving, Listed, PACK, PART, Pack, Part, REACHED, REPLACED, Reached,
+    VERSION, catalog_tag,
 };
 use super::index::Index;
 
@@ -174,7 +174,12 @@ async fn leaving(
     index: &mut Index,
     now: SystemTime,
 ) -> Result<(), RemoteError> {
-    let young: Vec<Tag> = index.tags.iter().filter(|tag| is_young(tag, now)).cloned().collect();
+    let young: Vec<Tag> = index
+        .tags
+        .iter()
+        .filter(|tag| is_young(tag, now))
+        .cloned()
+        .collect();
     let mut leaving = BTreeSet::new();
     for tag in young {
         let Some(stored) = registry.resolve(&tag).await? else {

@@ -128,7 +128,13 @@ impl RegistryCache {
 
     /// What did not count or could not be used since this was asked last: by path or document.
     pub fn troubles(&self) -> Vec<CacheError> {
-        std::mem::take(&mut *self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(
+            &mut *self
+                .0
+                .troubles
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// By another clock.

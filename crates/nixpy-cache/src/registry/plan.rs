@@ -78,13 +78,23 @@ pub(super) fn plan(
     plan.is_too_large = keep.size.is_some_and(|most| plan.kept > most);
     let mut dead = HashMap::new();
     for (tag, listed) in packs {
-        let lives = |held: &Held| held.hash_part().is_some_and(|hash| plan.live.contains(hash));
+        let lives = |held: &Held| {
+            held.hash_part()
+                .is_some_and(|hash| plan.live.contains(hash))
+        };
         let paths = listed.pack.paths.iter().enumerate();
-        let living: Vec<usize> = paths.filter(|(_, held)| lives(held)).map(|(n, _)| n).collect();
+        let living: Vec<usize> = paths
+            .filter(|(_, held)| lives(held))
+            .map(|(n, _)| n)
+            .collect();
         if living.len() < listed.pack.paths.len() || living.is_empty() {
             plan.packs.insert(tag.clone(), living);
         }
-        let gone = listed.pack.blobs.iter().filter(|it| !blobs.contains(&it.digest));
+        let gone = listed
+            .pack
+            .blobs
+            .iter()
+            .filter(|it| !blobs.contains(&it.digest));
         dead.extend(gone.map(|blob| (blob.digest, blob.size)));
     }
     plan.freed = dead.values().sum();
@@ -118,7 +128,11 @@ pub(super) fn referrers_first(tags: BTreeSet<Tag>, packs: &BTreeMap<Tag, Listed>
             let held = packs.get(tag).into_iter().flat_map(|it| &it.pack.paths);
             let references = held.flat_map(references);
             let behind = references.filter_map(|hash| holders.get(hash)).flatten();
-            stack.extend(behind.filter(|it| !seen.contains(*it)).map(|it| (*it, false)));
+            stack.extend(
+                behind
+                    .filter(|it| !seen.contains(*it))
+                    .map(|it| (*it, false)),
+            );
         }
     }
     ordered.reverse();
@@ -126,14 +140,13 @@ pub(super) fn referrers_first(tags: BTreeSet<Tag>, packs: &BTreeMap<Tag, Listed>
 }
 
 /// Where paths were reached from, the latest first.
-fn sources<'a>(
-    packs: &'a BTreeMap<Tag, Listed>,
-    sets: &'a [Set],
-) -> Vec<(SystemTime, Source<'a>)> {
-    let stored = packs.values().filter_map(|listed| match Kind::of(&listed.tag) {
-        Some(Kind::Pack(at)) => Some((at, Source::Pack(&listed.pack))),
-        _ => None,
-    });
+fn sources<'a>(packs: &'a BTreeMap<Tag, Listed>, sets: &'a [Set]) -> Vec<(SystemTime, Source<'a>)> {
+    let stored = packs
+        .values()
+        .filter_map(|listed| match Kind::of(&listed.tag) {
+            Some(Kind::Pack(at)) => Some((at, Source::Pack(&listed.pack))),
+            _ => None,
+        });
     let reached = sets.iter().filter_map(|set| match Kind::of(&set.tag) {
         Some(Kind::Reached(at)) => Some((at, Source::Set(set))),
         _ => None,
@@ -204,7 +217,10 @@ impl<'a> Graph<'a> {
             if live.contains(*hash) || !fresh.insert(*hash) {
                 continue;
             }
-            blobs.extend(self.blobs(hash).filter(|(digest, _)| !kept.contains(digest)));
+            blobs.extend(
+                self.blobs(hash)
+                    .filter(|(digest, _)| !kept.contains(digest)),
+            );
             wanted.extend(places.iter().flat_map(|(_, held)| references(held)));
         }
         (fresh, blobs.values().sum())
@@ -213,11 +229,17 @@ impl<'a> Graph<'a> {
 
 /// The hash parts of what a path refers to.
 fn references(held: &Held) -> impl Iterator<Item = &str> {
-    let line = held.narinfo.lines().find_map(|it| it.strip_prefix("References: "));
+    let line = held
+        .narinfo
+        .lines()
+        .find_map(|it| it.strip_prefix("References: "));
     let names = line.unwrap_or_default().split_ascii_whitespace();
     names.filter_map(hash_of)
 }
 
 fn hash_of(path: &str) -> Option<&str> {
-    path.rsplit('/').next()?.split_once('-').map(|(hash, _)| hash)
+    path.rsplit('/')
+        .next()?
+        .split_once('-')
+        .map(|(hash, _)| hash)
 }

@@ -66,7 +66,7 @@ pub(super) async fn put(cache: &Arc<Inner>, paths: &[PathInfo]) -> Put {
     let mut put = Put::default();
     let mut wanted = Vec::new();
     match choose(cache, paths, &mut put).await {
-        Ok(chosen) => wanted = in_order(chosen),
+        Ok(chosen) => wanted = unbroken(cache, chosen, &mut put),
         Err(error) => {
             let all = paths.iter().map(|info| (info.path.clone(), same(&error)));
             put.failed.extend(all);
@@ -103,10 +103,16 @@ pub(super) async fn put(cache: &Arc<Inner>, paths: &[PathInfo]) -> Put {
     }
     let told: BTreeSet<&StorePath> = put.failed.iter().map(|(path, _)| path).collect();
     let told = |path: &StorePath| told.contains(path) || put.stored.contains(path);
-    let lost: Vec<StorePath> = paths.iter().map(|info| &info.path).filter(|it| !told(it)).cloned().collect();
+    let lost: Vec<StorePath> = paths
+        .iter()
+        .map(|info| &info.path)
+        .filter(|it| !told(it))
+        .cloned()
+        .collect();
     for path in lost {
         let kind = CacheErrorKind::Here("making its archive stopped unexpectedly".to_owned());
-        put.failed.push((path.clone(), cache.error(format!("store {path}"), kind)));
+        put.failed
+            .push((path.clone(), cache.error(format!("store {path}"), kind)));
     }
     put
 }
@@ -150,7 +156,8 @@ fn in_order(paths: Vec<PathInfo>) -> Vec<PathInfo> {
     left.extend(paths.into_iter().map(|info| (info.path.clone(), info)));
     let mut ordered = Vec::new();
     for name in names {
-        let mut stack: Vec<(PathInfo, usize)> = left.remove(&name).map(|it| (it, 0)).into_iter().collect();
+        let mut stack: Vec<(PathInfo, usize)> =
+            left.remove(&name).map(|it| (it, 0)).into_iter().collect();
         while let Some((info, looked)) = stack.last_mut() {
             match info.references.get(*looked) {
                 Some(reference) => {
@@ -235,7 +242,10 @@ async fn send(cache: Arc<Inner>, patience: Arc<Patience>, unit: Unit) -> Sent {
     } = match made {
         Ok(Ok(made)) => made,
         Ok(Err(error)) => {
-            let why = format!("no archive can be written in {}: {error}", cache.place.display());
+            let why = format!(
+                "no archive can be written in {}: {error}",
+                cache.place.display()
+            );
             return none(paths, &CacheErrorKind::Here(why));
         }
         Err(_) => {
@@ -282,7 +292,10 @@ pub(super) async fn blob(
 ) -> Result<u64, RemoteError> {
     let size = content.len();
     let state = cache.state.read().await;
-    let known = state.index.as_ref().is_some_and(|it| it.blobs.contains(&digest));
+    let known = state
+        .index
+        .as_ref()
+        .is_some_and(|it| it.blobs.contains(&digest));
     drop(state);
     if known || (size >= WORTH_ASKING && cache.registry.has_blob(digest).await?) {
         return Ok(0);
@@ -317,7 +330,11 @@ async fn commit(cache: &Inner, patience: &Patience, made: Vec<Stored>, put: &mut
             put.sent += bytes;
             put.stored.extend(infos.into_iter().map(|info| info.path));
         }
-        Err(kind) => fail(cache, put, infos.into_iter().map(|info| (info, again(&kind)))),
+        Err(kind) => fail(
+            cache,
+            put,
+            infos.into_iter().map(|info| (info, again(&kind))),
+        ),
     }
 }
 
@@ -331,25 +348,7 @@ fn packed(cache: &Inner, made: Vec<Stored>, put: &mut Put) -> (Pack, Vec<PathInf
             infos.push(narinfo.info.clone());
         }
     }
-    // Those come first that nothing else waits for: a failure is then known to the rest.
-    let mut kept = Vec::new();
-    let mut failed: BTreeMap<StorePath, CacheErrorKind> = put
-        .failed
-        .iter()
-        .map(|(path, error)| (path.clone(), again(&error.kind)))
-        .collect();
-    let mut told = Vec::new();
-    for info in in_order(infos) {
-        let broken = info.references.iter().find(|it| failed.contains_key(it));
-        match broken.and_then(|reference| failed.get(reference)) {
-            Some(kind) => {
-                let kind = again(kind);
-                failed.insert(info.path.clone(), again(&kind));
-                told.push((info, kind));
-            }
-            None => kept.push(info),
-        }
-    }
+    let kept = unbroken(cache, infos, put);
     let mut blobs = Vec::new();
     let mut numbers = HashMap::new();
     let mut paths = Vec::new();
@@ -363,13 +362,36 @@ fn packed(cache: &Inner, made: Vec<Stored>, put: &mut Put) -> (Pack, Vec<PathInf
         });
         paths.push(Held::new(narinfo.to_string(), number, *offset));
     }
-    fail(cache, put, told);
     let pack = Pack {
         version: VERSION,
         blobs,
         paths,
     };
     (pack, kept)
+}
+
+/// Those that refer to none that has failed, references first; the others fail as well.
+fn unbroken(cache: &Inner, paths: Vec<PathInfo>, put: &mut Put) -> Vec<PathInfo> {
+    let failed = put.failed.iter();
+    let failed = failed.map(|(path, error)| (path.clone(), again(&error.kind)));
+    let mut failed: HashMap<StorePath, CacheErrorKind> = failed.collect();
+    let (mut kept, mut broken) = (Vec::new(), Vec::new());
+    for info in in_order(paths) {
+        match info
+            .references
+            .iter()
+            .find_map(|it| failed.get(it))
+            .map(again)
+        {
+            Some(kind) => {
+                failed.insert(info.path.clone(), again(&kind));
+                broken.push((info, kind));
+            }
+            None => kept.push(info),
+        }
+    }
+    fail(cache, put, broken);
+    kept
 }
 
 /// Stores a pack and takes it into the index; how many bytes that took.
@@ -403,13 +425,17 @@ pub(super) async fn store(
     let sent = blob(cache, config_type, config.digest, &content).await?;
     let named: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
     let bytes = manifest(tag, config, layers, replaced);
-    let put = cache.registry.put_manifest(media_type::MANIFEST, &bytes, Some(tag));
+    let put = cache
+        .registry
+        .put_manifest(media_type::MANIFEST, &bytes, Some(tag));
     if let Err(error) = put.await {
         // What was taken to be there is not: the next push sends it.
         if error.is_missing_blob()
             && let Some(index) = &mut cache.state.write().await.index
         {
-            named.iter().for_each(|digest| _ = index.blobs.remove(digest));
+            named
+                .iter()
+                .for_each(|digest| _ = index.blobs.remove(digest));
         }
         return Err(error);
     }
@@ -436,7 +462,10 @@ impl Patience {
     fn lose(&self, kind: &CacheErrorKind) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.0 += 1;
-        let is_final = matches!(kind, CacheErrorKind::Refused { .. } | CacheErrorKind::Full(_));
+        let is_final = matches!(
+            kind,
+            CacheErrorKind::Refused { .. } | CacheErrorKind::Full(_)
+        );
         if is_final || state.0 >= MOST_FAILURES {
             state.1.get_or_insert_with(|| again(kind));
         }

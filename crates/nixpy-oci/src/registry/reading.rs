@@ -70,9 +70,7 @@ pub(super) async fn read(
     range: Option<Range<u64>>,
 ) -> Result<Option<Reading>, Failure> {
     let asked = range.as_ref().filter(|range| !range.is_empty()).cloned();
-    let opened = wire
-        .retrying(|_| wire.open(digest, asked.clone()))
-        .await?;
+    let opened = wire.retrying(|_| wire.open(digest, asked.clone())).await?;
     let Some(Opened {
         response,
         size,
@@ -224,7 +222,8 @@ impl Wire {
 fn opened(response: Response, range: Option<&Range<u64>>) -> Result<Opened, Failure> {
     let length = header(&response, CONTENT_LENGTH.as_str()).and_then(|it| it.parse().ok());
     if response.status() != StatusCode::PARTIAL_CONTENT {
-        let size = length.ok_or_else(|| Failure::protocol("it does not say how large a blob is"))?;
+        let size =
+            length.ok_or_else(|| Failure::protocol("it does not say how large a blob is"))?;
         return Ok(Opened {
             response,
             size,
@@ -239,7 +238,9 @@ fn opened(response: Response, range: Option<&Range<u64>>) -> Result<Opened, Fail
             size,
             offset,
         }),
-        _ => Err(Failure::protocol("it gave another range than was asked for")),
+        _ => Err(Failure::protocol(
+            "it gave another range than was asked for",
+        )),
     }
 }
 

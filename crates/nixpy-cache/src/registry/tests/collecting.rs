@@ -29,11 +29,20 @@ impl Old {
         let now = world.cache_at(|| UNIX_EPOCH + day(20));
         now.put(&[library.clone(), second.clone()]).await;
         now.close(&[second.path.clone()]).await.unwrap();
-        Self { world, library, first, second }
+        Self {
+            world,
+            library,
+            first,
+            second,
+        }
     }
 
     fn all(&self) -> Vec<PathInfo> {
-        vec![self.library.clone(), self.first.clone(), self.second.clone()]
+        vec![
+            self.library.clone(),
+            self.first.clone(),
+            self.second.clone(),
+        ]
     }
 
     fn kept(&self) -> BTreeSet<StorePath> {
@@ -43,7 +52,9 @@ impl Old {
 
 async fn collected(world: &World, keep: Keep, today: u64) -> Collected {
     let cache = world.cache_at(|| UNIX_EPOCH + day(21));
-    collect(&cache, keep, false, on_day(today), |_| {}).await.unwrap()
+    collect(&cache, keep, false, on_day(today), |_| {})
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -57,7 +68,10 @@ async fn what_no_recent_run_has_reached_goes_and_references_stay() {
     assert_eq!((collected.packs_removed, collected.packs_rewritten), (1, 1));
     assert!(collected.bytes_freed > 1_200_000 && collected.bytes_kept > 1_300_000);
     assert_eq!(collected.runs_forgotten, 1);
-    assert!(matches!(events[0], CollectEvent::Read { packs: 2, paths: 3 }));
+    assert!(matches!(
+        events[0],
+        CollectEvent::Read { packs: 2, paths: 3 }
+    ));
     assert!(matches!(events[2], CollectEvent::Deleted(_)), "{events:?}");
     assert_eq!(old.world.readable(&old.all()).await, old.kept());
     assert_eq!(old.world.tags("reached-").len(), 1);
@@ -74,17 +88,31 @@ async fn what_no_recent_run_has_reached_goes_and_references_stay() {
 async fn a_dry_run_tells_the_same_and_changes_nothing() {
     let old = Old::new().await;
     let (tags, writes) = (old.world.double.tags(NAME), old.world.writes());
-    let dry = collect(&old.world.cache(), WEEK, true, on_day(21), |_| {}).await.unwrap();
+    let dry = collect(&old.world.cache(), WEEK, true, on_day(21), |_| {})
+        .await
+        .unwrap();
     assert!(dry.dry_run);
-    assert_eq!((old.world.double.tags(NAME), old.world.writes()), (tags, writes));
+    assert_eq!(
+        (old.world.double.tags(NAME), old.world.writes()),
+        (tags, writes)
+    );
     let done = collected(&old.world, WEEK, 21).await;
-    assert_eq!(Collected { dry_run: true, ..done }, dry);
+    assert_eq!(
+        Collected {
+            dry_run: true,
+            ..done
+        },
+        dry
+    );
 }
 
 #[tokio::test]
 async fn beyond_the_size_the_longest_ago_goes_first_and_the_last_stays() {
     let old = Old::new().await;
-    let keep = |size| Keep { age: None, size: Some(size) };
+    let keep = |size| Keep {
+        age: None,
+        size: Some(size),
+    };
     let all = collected(&old.world, keep(10_000_000), 21).await;
     assert_eq!((all.paths_removed, all.is_too_large), (0, false));
     let some = collected(&old.world, keep(2_000_000), 21).await;
@@ -99,10 +127,15 @@ async fn without_a_limit_everything_stays_and_what_is_young_always_does() {
     let old = Old::new().await;
     let all = collected(&old.world, Keep::default(), 2_000).await;
     assert_eq!(all.paths_removed, 0);
-    let none = Keep { age: Some(Duration::ZERO), size: Some(0) };
+    let none = Keep {
+        age: Some(Duration::ZERO),
+        size: Some(0),
+    };
     // Half an hour after the second was stored.
     let now = on_day(20) + Duration::from_secs(1_800);
-    collect(&old.world.cache(), none, false, now, |_| {}).await.unwrap();
+    collect(&old.world.cache(), none, false, now, |_| {})
+        .await
+        .unwrap();
     assert_eq!(old.world.readable(&old.all()).await, old.kept());
 }
 
@@ -120,7 +153,9 @@ async fn it_may_be_cut_at_any_request_and_the_next_one_completes_it() {
         let readable = old.world.readable(&old.all()).await;
         assert!(readable.is_superset(&old.kept()), "{when}");
         let later = on_day(21) + Duration::from_secs(3_600);
-        collect(&old.world.cache(), WEEK, false, later, |_| {}).await.unwrap();
+        collect(&old.world.cache(), WEEK, false, later, |_| {})
+            .await
+            .unwrap();
         assert_eq!(old.world.readable(&old.all()).await, old.kept(), "{when}");
         assert!(old.world.tags("leaving-").is_empty(), "{when}");
         old.world.assert_closed(&when).await;
@@ -136,7 +171,10 @@ async fn it_may_be_cut_at_any_request_and_the_next_one_completes_it() {
 async fn two_at_once_lose_nothing() {
     let old = Old::new().await;
     let (one, other) = (old.world.cache(), old.world.cache());
-    let size = Keep { age: None, size: Some(2_000_000) };
+    let size = Keep {
+        age: None,
+        size: Some(2_000_000),
+    };
     let (first, second) = tokio::join!(
         collect(&one, WEEK, false, on_day(21), |_| {}),
         collect(&other, size, false, on_day(21), |_| {}),
@@ -175,9 +213,22 @@ async fn what_was_deleted_meanwhile_is_put_again_at_the_end() {
     run.put(std::slice::from_ref(&top)).await;
     // Somebody who does not know of it deletes what it refers to, by hand.
     let first = old.world.tags("pack-").remove(0);
-    let registry = &old.world.cache().0.registry.resolve(&first.parse().unwrap()).await.unwrap();
+    let registry = &old
+        .world
+        .cache()
+        .0
+        .registry
+        .resolve(&first.parse().unwrap())
+        .await
+        .unwrap();
     let digest = registry.as_ref().unwrap().descriptor.digest;
-    old.world.cache().0.registry.delete_manifest(digest).await.unwrap();
+    old.world
+        .cache()
+        .0
+        .registry
+        .delete_manifest(digest)
+        .await
+        .unwrap();
     run.close(&[top.path.clone()]).await.unwrap();
     let all = [old.all(), vec![top]].concat();
     assert_eq!(old.world.readable(&all).await, names(&all));
@@ -186,9 +237,19 @@ async fn what_was_deleted_meanwhile_is_put_again_at_the_end() {
 #[tokio::test]
 async fn a_registry_that_deletes_nothing_is_told_before_anything_is_written() {
     let old = Old::new().await;
-    old.world.double.fail(Fault::status(405).on(Method::DELETE, "").always());
+    old.world
+        .double
+        .fail(Fault::status(405).on(Method::DELETE, "").always());
     let writes = old.world.writes();
-    let error = collect(&old.world.cache(), WEEK, false, on_day(21), |_| {}).await.unwrap_err();
-    assert!(error.cure().unwrap().contains("REGISTRY_STORAGE_DELETE_ENABLED"), "{error}");
+    let error = collect(&old.world.cache(), WEEK, false, on_day(21), |_| {})
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .cure()
+            .unwrap()
+            .contains("REGISTRY_STORAGE_DELETE_ENABLED"),
+        "{error}"
+    );
     assert_eq!(old.world.writes(), writes + 1);
 }

@@ -18,7 +18,7 @@ use nixpy_testkit::registry::{Method, Registry as Double};
 use nixpy_testkit::store::{FakeStore, Item};
 use tempfile::TempDir;
 
-use super::{Index, RegistryCache};
+use super::RegistryCache;
 use crate::settings::CacheSettings;
 use crate::source::Source as _;
 use crate::store::Store as _;
@@ -45,16 +45,15 @@ impl World {
 
     /// A path with a file of so many bytes, which no compressor makes smaller.
     fn path(&mut self, name: &str, size: usize, references: &[&PathInfo]) -> PathInfo {
-        let mut item = Item::named(name).file("content", noise(name, size));
-        for reference in references {
-            item = item.refers_to(reference.path.as_str());
-        }
+        let item = Item::named(name).file("content", noise(name, size));
         let added = self.store.add(item);
+        let mut references: Vec<StorePath> = references.iter().map(|it| it.path.clone()).collect();
+        references.sort();
         let mut info = PathInfo {
             path: added.text().parse().unwrap(),
             nar_hash: added.nar_hash().parse().unwrap(),
             nar_size: added.nar_size() as u64,
-            references: added.references().iter().map(|it| it.parse().unwrap()).collect(),
+            references,
             deriver: None,
             ca: None,
             signatures: Vec::new(),
@@ -109,7 +108,10 @@ impl World {
         let cache = self.cache();
         let mut readable = BTreeSet::new();
         for info in paths {
-            if taken(&cache, info).await.is_some_and(|nar| nar == archive(info)) {
+            if taken(&cache, info)
+                .await
+                .is_some_and(|nar| nar == archive(info))
+            {
                 readable.insert(info.path.clone());
             }
         }
@@ -125,7 +127,11 @@ impl World {
                 let found = cache.0.find(&index, held.hash_part().unwrap()).unwrap();
                 for reference in &found.narinfo.info.references {
                     let there = index.find_any(reference.hash_part()).is_some();
-                    assert!(there, "{when}: {} without {reference}", found.narinfo.info.path);
+                    assert!(
+                        there,
+                        "{when}: {} without {reference}",
+                        found.narinfo.info.path
+                    );
                 }
                 let digest = found.archives.digest.to_string();
                 assert!(self.double.has_blob(NAME, &digest), "{when}: no blob");
@@ -146,7 +152,10 @@ impl World {
 }
 
 fn noise(seed: &str, size: usize) -> Vec<u8> {
-    let mut state = seed.bytes().fold(7_u64, |sum, byte| sum * 31 + u64::from(byte)) | 1;
+    let mut state = seed
+        .bytes()
+        .fold(7_u64, |sum, byte| sum * 31 + u64::from(byte))
+        | 1;
     let next = |_| {
         state ^= state << 13;
         state ^= state >> 7;

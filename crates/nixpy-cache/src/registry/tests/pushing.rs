@@ -77,7 +77,13 @@ async fn the_catalog_is_what_a_reader_reads_and_packs_that_it_lacks_besides() {
     world.cache().put(std::slice::from_ref(&more)).await;
     world.double.reset_counts();
     let cache = world.cache();
-    assert!(cache.missing(&[paths, vec![more]].concat()).await.unwrap().is_empty());
+    assert!(
+        cache
+            .missing(&[paths, vec![more]].concat())
+            .await
+            .unwrap()
+            .is_empty()
+    );
     // Who asks for a login, tags, catalog and its part, pack and its config.
     assert_eq!(world.double.requests().len(), 6);
 }
@@ -137,7 +143,9 @@ async fn what_a_reader_sees_is_closed_whichever_request_fails_and_the_next_push_
 async fn a_large_blob_that_is_there_is_not_sent_again() {
     let mut world = World::new();
     let paths = world.chain();
-    world.double.fail(Fault::status(403).on(Method::PUT, "/manifests/").always());
+    world
+        .double
+        .fail(Fault::status(403).on(Method::PUT, "/manifests/").always());
     let put = world.cache().put(&paths).await;
     assert!(put.stored.is_empty());
     assert!(put.failed.iter().all(|(_, error)| error.cure().is_some()));
@@ -159,8 +167,15 @@ async fn one_that_fails_takes_its_referrers_with_it_and_no_others() {
     assert_eq!(put.stored, names(&[paths[0].clone(), alone]));
     let failed: BTreeSet<StorePath> = put.failed.iter().map(|(path, _)| path.clone()).collect();
     assert_eq!(failed, names(&paths[1..]));
-    let (_, error) = put.failed.iter().find(|(path, _)| *path == paths[1].path).unwrap();
-    assert!(error.to_string().contains("was changed since it was built"), "{error}");
+    let (_, error) = put
+        .failed
+        .iter()
+        .find(|(path, _)| *path == paths[1].path)
+        .unwrap();
+    assert!(
+        error.to_string().contains("was changed since it was built"),
+        "{error}"
+    );
     world.assert_closed("afterwards").await;
 }
 
@@ -171,7 +186,13 @@ async fn what_is_unsigned_is_not_stored_and_a_run_that_only_reads_stores_nothing
     paths[0].signatures.clear();
     let put = world.cache().put(&paths).await;
     assert!(put.stored.is_empty());
-    assert!(put.failed[0].1.cure().unwrap().contains("nixpy-ci cache key"));
+    assert!(
+        put.failed[0]
+            .1
+            .cure()
+            .unwrap()
+            .contains("nixpy-ci cache key")
+    );
     let reader = world.cache_with(|settings| settings.read_only = true, |_| {});
     let paths = world_again(&mut world);
     assert!(reader.put(&paths).await.stored.is_empty());

@@ -41,13 +41,19 @@ async fn what_nobody_trusted_has_signed_is_not_there_and_named() {
     ];
     for (edit, why) in edits {
         world.double = Double::start();
-        forged(&world, std::slice::from_ref(&path), |pack| edited(pack, edit)).await;
+        forged(&world, std::slice::from_ref(&path), |pack| {
+            edited(pack, edit)
+        })
+        .await;
         let cache = world.cache();
         assert_eq!(cache.narinfo(path.path.hash_part()).await.unwrap(), None);
         let troubles = cache.troubles();
         assert_eq!(troubles.len(), 1);
         let text = troubles[0].to_string();
-        assert!(text.contains(path.path.as_str()) && text.contains(why), "{text}");
+        assert!(
+            text.contains(path.path.as_str()) && text.contains(why),
+            "{text}"
+        );
         // It counts as missing, and is stored once more.
         assert_eq!(cache.put(std::slice::from_ref(&path)).await.stored.len(), 1);
         assert_eq!(world.readable(std::slice::from_ref(&path)).await.len(), 1);
@@ -85,7 +91,10 @@ async fn an_archive_that_is_another_one_is_refused_named_and_not_offered_again()
     forged(&world, &paths, |pack| {
         let size = |number: usize| {
             let text = pack["paths"][number]["narinfo"].as_str().unwrap();
-            text.lines().find(|it| it.starts_with("FileSize")).unwrap().to_owned()
+            text.lines()
+                .find(|it| it.starts_with("FileSize"))
+                .unwrap()
+                .to_owned()
         };
         let (mine, its) = (size(0), size(1));
         pack["paths"][0]["offset"] = pack["paths"][1]["offset"].clone();
@@ -95,8 +104,16 @@ async fn an_archive_that_is_another_one_is_refused_named_and_not_offered_again()
     let cache = world.cache();
     let narinfo = cache.narinfo(one.path.hash_part()).await.unwrap().unwrap();
     let nar = cache.nar(&narinfo.url, None).await.unwrap().unwrap();
-    let error = nar.bytes.try_collect::<Vec<_>>().await.unwrap_err().to_string();
-    assert!(error.contains(one.path.as_str()) && error.contains("not the one"), "{error}");
+    let error = nar
+        .bytes
+        .try_collect::<Vec<_>>()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(one.path.as_str()) && error.contains("not the one"),
+        "{error}"
+    );
     assert_eq!(cache.narinfo(one.path.hash_part()).await.unwrap(), None);
     assert_eq!(cache.troubles().len(), 1);
 }
@@ -107,10 +124,20 @@ async fn a_blob_that_is_gone_is_no_archive() {
     let paths = world.chain();
     world.cache().put(&paths).await;
     let cache = world.cache();
-    let narinfo = cache.narinfo(paths[2].path.hash_part()).await.unwrap().unwrap();
-    world.double.forget_blob(&format!("sha256:{}", narinfo.file_hash.unwrap().to_hex()));
+    let narinfo = cache
+        .narinfo(paths[2].path.hash_part())
+        .await
+        .unwrap()
+        .unwrap();
+    world
+        .double
+        .forget_blob(&format!("sha256:{}", narinfo.file_hash.unwrap().to_hex()));
     assert!(cache.nar(&narinfo.url, None).await.unwrap().is_none());
-    assert!(cache.troubles()[0].to_string().contains("not in the registry any more"));
+    assert!(
+        cache.troubles()[0]
+            .to_string()
+            .contains("not in the registry any more")
+    );
 }
 
 #[tokio::test]
@@ -120,7 +147,12 @@ async fn ranges_are_those_of_the_archive() {
     world.cache().put(&paths).await;
     let cache = world.cache();
     for info in &paths {
-        let url = cache.narinfo(info.path.hash_part()).await.unwrap().unwrap().url;
+        let url = cache
+            .narinfo(info.path.hash_part())
+            .await
+            .unwrap()
+            .unwrap()
+            .url;
         let all = read(&cache, &url, None).await;
         let size = all.len() as u64;
         for range in [0..10, 5..size, size - 1..size, 0..size + 9, size..size + 1] {
@@ -146,7 +178,11 @@ async fn a_connection_that_breaks_is_taken_up_where_it_broke() {
     world.cache().put(&paths).await;
     let cache = world.cache();
     cache.missing(&paths).await.unwrap();
-    world.double.fail(Fault::cut_after(300_000).on(Method::GET, "/blobs/").times(2));
+    world.double.fail(
+        Fault::cut_after(300_000)
+            .on(Method::GET, "/blobs/")
+            .times(2),
+    );
     assert_eq!(taken(&cache, &paths[2]).await, Some(archive(&paths[2])));
 }
 
@@ -158,5 +194,11 @@ async fn a_reader_sees_what_others_have_put_meanwhile() {
     cache.missing(&paths).await.unwrap();
     world.cache().put(&paths).await;
     cache.0.state.write().await.read = None;
-    assert!(cache.narinfo(paths[0].path.hash_part()).await.unwrap().is_some());
+    assert!(
+        cache
+            .narinfo(paths[0].path.hash_part())
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
