@@ -66,7 +66,7 @@ pub(super) async fn put(cache: &Arc<Inner>, paths: &[PathInfo]) -> Put {
     let mut put = Put::default();
     let mut wanted = Vec::new();
     match choose(cache, paths, &mut put).await {
-        Ok(chosen) => wanted = in_order(chosen),
+        Ok(chosen) => wanted = unbroken(cache, chosen, &mut put),
         Err(error) => {
             let all = paths.iter().map(|info| (info.path.clone(), same(&error)));
             put.failed.extend(all);
@@ -348,25 +348,7 @@ fn packed(cache: &Inner, made: Vec<Stored>, put: &mut Put) -> (Pack, Vec<PathInf
             infos.push(narinfo.info.clone());
         }
     }
-    // Those come first that nothing else waits for: a failure is then known to the rest.
-    let mut kept = Vec::new();
-    let mut failed: BTreeMap<StorePath, CacheErrorKind> = put
-        .failed
-        .iter()
-        .map(|(path, error)| (path.clone(), again(&error.kind)))
-        .collect();
-    let mut told = Vec::new();
-    for info in in_order(infos) {
-        let broken = info.references.iter().find(|it| failed.contains_key(it));
-        match broken.and_then(|reference| failed.get(reference)) {
-            Some(kind) => {
-                let kind = again(kind);
-                failed.insert(info.path.clone(), again(&kind));
-                told.push((info, kind));
-            }
-            None => kept.push(info),
-        }
-    }
+    let kept = unbroken(cache, infos, put);
     let mut blobs = Vec::new();
     let mut numbers = HashMap::new();
     let mut paths = Vec::new();
@@ -380,13 +362,36 @@ fn packed(cache: &Inner, made: Vec<Stored>, put: &mut Put) -> (Pack, Vec<PathInf
         });
         paths.push(Held::new(narinfo.to_string(), number, *offset));
     }
-    fail(cache, put, told);
     let pack = Pack {
         version: VERSION,
         blobs,
         paths,
     };
     (pack, kept)
+}
+
+/// Those that refer to none that has failed, references first; the others fail as well.
+fn unbroken(cache: &Inner, paths: Vec<PathInfo>, put: &mut Put) -> Vec<PathInfo> {
+    let failed = put.failed.iter();
+    let failed = failed.map(|(path, error)| (path.clone(), again(&error.kind)));
+    let mut failed: HashMap<StorePath, CacheErrorKind> = failed.collect();
+    let (mut kept, mut broken) = (Vec::new(), Vec::new());
+    for info in in_order(paths) {
+        match info
+            .references
+            .iter()
+            .find_map(|it| failed.get(it))
+            .map(again)
+        {
+            Some(kind) => {
+                failed.insert(info.path.clone(), again(&kind));
+                broken.push((info, kind));
+            }
+            None => kept.push(info),
+        }
+    }
+    fail(cache, put, broken);
+    kept
 }
 
 /// Stores a pack and takes it into the index; how many bytes that took.

@@ -18,7 +18,7 @@ use nixpy_testkit::registry::{Method, Registry as Double};
 use nixpy_testkit::store::{FakeStore, Item};
 use tempfile::TempDir;
 
-use super::{Index, RegistryCache};
+use super::RegistryCache;
 use crate::settings::CacheSettings;
 use crate::source::Source as _;
 use crate::store::Store as _;
@@ -45,20 +45,15 @@ impl World {
 
     /// A path with a file of so many bytes, which no compressor makes smaller.
     fn path(&mut self, name: &str, size: usize, references: &[&PathInfo]) -> PathInfo {
-        let mut item = Item::named(name).file("content", noise(name, size));
-        for reference in references {
-            item = item.refers_to(reference.path.as_str());
-        }
+        let item = Item::named(name).file("content", noise(name, size));
         let added = self.store.add(item);
+        let mut references: Vec<StorePath> = references.iter().map(|it| it.path.clone()).collect();
+        references.sort();
         let mut info = PathInfo {
             path: added.text().parse().unwrap(),
             nar_hash: added.nar_hash().parse().unwrap(),
             nar_size: added.nar_size() as u64,
-            references: added
-                .references()
-                .iter()
-                .map(|it| it.parse().unwrap())
-                .collect(),
+            references,
             deriver: None,
             ca: None,
             signatures: Vec::new(),

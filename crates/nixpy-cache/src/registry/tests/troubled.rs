@@ -113,11 +113,9 @@ async fn one_that_goes_away_in_mid_push_leaves_what_is_closed() {
     let mut world = World::new();
     let paths = world.chain();
     world.cache().put(&paths[..2]).await;
-    world.double.fail(
-        Fault::cut_after(500_000)
-            .on(Method::PUT, "/uploads/")
-            .always(),
-    );
+    world
+        .double
+        .fail(Fault::cut_after(500_000).on_path("/blobs/").always());
     let put = world.cache().put(&paths).await;
     assert_eq!(put.stored, names(&paths[..2]));
     world.double.heal();
