@@ -9,6 +9,7 @@
 //! - [`stores`]: the cache that a text stands for
 //! - [`packed`]: a path made ready for a cache
 //! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3
+//! - [`registry`]: the cache that is a repository of a registry
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
 //! signed before it gets here, or by a key of the settings; what comes out of one counts
@@ -24,6 +25,7 @@ mod ordered;
 pub mod packed;
 pub mod queue;
 pub mod reading;
+pub mod registry;
 pub mod serve;
 pub mod settings;
 pub mod source;
@@ -36,6 +38,7 @@ mod web;
 
 pub use error::{CacheError, CacheErrorKind};
 pub use folder::Folder;
+pub use registry::RegistryCache;
 pub use serve::Server;
 pub use settings::CacheSettings;
 pub use source::{Nar, Source};

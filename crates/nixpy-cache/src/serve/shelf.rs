@@ -180,6 +180,11 @@ impl Shelf {
     }
 
     pub(super) fn told(&self) -> Told {
+        for cache in &self.caches {
+            for error in cache.source.troubles() {
+                self.trouble(&error);
+            }
+        }
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let words = self.words.lock();
         Told {

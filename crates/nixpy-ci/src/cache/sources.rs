@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nixpy_cache::{CacheSettings, Folder, Place, Source};
+use nixpy_cache::{CacheSettings, Folder, Place, RegistryCache, Source};
 use nixpy_nix::signing::PublicKey;
 use nixpy_oci::registry::Registry;
 use nixpy_pipeline::inputs::Target;
@@ -34,8 +34,8 @@ pub(super) fn open(
         }
         Place::Registry(_) | Place::BesideImage => {
             let registry = registry(place, registries)?;
-            let _ = (registry, settings);
-            Err("TEMPORARY".to_owned())
+            let cache = RegistryCache::new(place.to_string(), registry, trusted, settings);
+            Ok(Arc::new(cache))
         }
         _ => Err("Nix reads it itself".to_owned()),
     }

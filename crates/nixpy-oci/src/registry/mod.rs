@@ -305,6 +305,7 @@ fn wire_to(
         path: repository.path().to_owned(),
         credentials,
         pass: tokio::sync::Mutex::default(),
+        deletes: std::sync::atomic::AtomicBool::new(false),
     };
     let (retries, first_wait) = (options.retries, options.first_wait);
     Ok(Wire {

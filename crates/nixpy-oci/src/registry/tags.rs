@@ -65,6 +65,7 @@ impl Wire {
     pub(super) async fn delete_manifest(&self, digest: Digest) -> Result<bool, Failure> {
         let url = self.url(&format!("manifests/{digest}"))?;
         let ask = Ask::bare(Method::DELETE, url);
+        self.login.allow_deleting().await;
         self.retrying(|_| async {
             let response = self.ask(&ask).await?;
             match response.status() {
