@@ -21,7 +21,7 @@ pub mod caches;
 pub mod corpus;
 mod digest;
 pub mod fake_nix;
-mod nar;
+pub mod nar;
 pub mod proxy;
 pub mod redact;
 pub mod registry;

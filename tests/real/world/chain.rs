@@ -14,7 +14,6 @@ use super::program::{output_of, run};
 /// A flake whose package `app` needs `lib` and `tool`.
 pub struct Chain {
     dir: TempDir,
-    stamp: String,
 }
 
 impl Chain {
@@ -30,7 +29,7 @@ impl Chain {
         fs::copy(shell, dir.path().join("parts/busybox")).unwrap();
         fs::write(dir.path().join("script"), script).unwrap();
         fs::write(dir.path().join("flake.nix"), flake(&stamp)).unwrap();
-        Self { dir, stamp }
+        Self { dir }
     }
 
     /// Whose app takes so many seconds; the words that the process has which waits.
@@ -67,11 +66,6 @@ impl Chain {
         let installable = format!("path:{}#{package}", self.dir.path().display());
         output_of("nix", ["build", "--no-link", &installable]);
         self.place_of(package)
-    }
-
-    /// What no other flake has.
-    pub fn stamp(&self) -> &str {
-        &self.stamp
     }
 }
 

@@ -12,6 +12,7 @@ pub mod nixpy;
 pub mod podman;
 pub mod program;
 pub mod registry;
+pub mod secrets;
 pub mod skopeo;
 pub mod store;
 pub mod versions;
