@@ -13,6 +13,7 @@ mod world;
 
 mod builders;
 mod builds;
+mod caches;
 mod cancelling;
 mod crossing;
 mod derived;

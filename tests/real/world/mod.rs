@@ -1,12 +1,15 @@
 //! The parts that tests are made of: each module starts, asks or reads one real thing.
 
 pub mod builder;
+pub mod closure;
 pub mod daemon;
 pub mod disk;
 pub mod example;
 pub mod flake;
 pub mod layout;
 pub mod machine;
+pub mod moto;
+pub mod nginx;
 pub mod nixpy;
 pub mod podman;
 pub mod program;
