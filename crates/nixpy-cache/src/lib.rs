@@ -4,18 +4,22 @@
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
 //! - [`packed`]: a path made ready for a cache
-//! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3
+//! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3;
+//!   [`cachix`], [`attic`]: services with protocols of their own
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
 //! signed before it gets here, or by a key of the settings; what comes out of one counts
 //! only with a signature by a key that the run trusts.
 #![warn(missing_docs)]
 
+pub mod attic;
 pub mod binary;
+pub mod cachix;
 pub mod error;
 mod netrc;
 mod ordered;
 pub mod packed;
+mod sections;
 pub mod settings;
 pub mod source;
 pub mod spec;
