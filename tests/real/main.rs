@@ -14,6 +14,7 @@ mod world;
 mod builders;
 mod builds;
 mod cached;
+mod caches;
 mod cancelling;
 mod crossing;
 mod derived;

@@ -10,13 +10,17 @@
 //! - [`packed`]: a path made ready for a cache
 //! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3
 //! - [`registry`]: the cache that is a repository of a registry
+//! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3;
+//!   [`cachix`], [`attic`]: services with protocols of their own
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
 //! signed before it gets here, or by a key of the settings; what comes out of one counts
 //! only with a signature by a key that the run trusts.
 #![warn(missing_docs)]
 
+pub mod attic;
 pub mod binary;
+pub mod cachix;
 pub mod error;
 pub mod folder;
 pub mod gather;
@@ -26,6 +30,7 @@ pub mod packed;
 pub mod queue;
 pub mod reading;
 pub mod registry;
+mod sections;
 pub mod serve;
 pub mod settings;
 pub mod source;

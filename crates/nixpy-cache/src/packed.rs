@@ -39,15 +39,26 @@ pub struct Packed {
 #[derive(Debug)]
 pub struct Packer {
     place: PathBuf,
+    compression: Compression,
     at_once: Semaphore,
 }
 
 impl Packer {
     /// Whose larger archives wait below `place`.
     pub fn new(place: &Path) -> Self {
+        Self::compressing(place, ZSTD)
+    }
+
+    /// For a server that wants archives as they are.
+    pub(crate) fn of_plain_archives(place: &Path) -> Self {
+        Self::compressing(place, Compression::None)
+    }
+
+    fn compressing(place: &Path, compression: Compression) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             place: place.to_owned(),
+            compression,
             at_once: Semaphore::new(processors),
         }
     }
@@ -59,8 +70,9 @@ impl Packer {
     pub async fn pack(&self, info: &PathInfo) -> Result<Packed, CacheErrorKind> {
         // It is never closed.
         let _slot = self.at_once.acquire().await;
-        let (info, place) = (info.clone(), self.place.clone());
-        let packed = tokio::task::spawn_blocking(move || pack(&info, &place)).await;
+        let (info, place, compression) = (info.clone(), self.place.clone(), self.compression);
+        let packing = tokio::task::spawn_blocking(move || pack_by(&info, &place, compression));
+        let packed = packing.await;
         packed.map_err(|error| CacheErrorKind::Here(error.to_string()))?
     }
 }
@@ -70,6 +82,14 @@ impl Packer {
 /// # Errors
 /// It cannot be read, is not what the store says, or there is no room for its archive.
 pub fn pack(info: &PathInfo, place: &Path) -> Result<Packed, CacheErrorKind> {
+    pack_by(info, place, ZSTD)
+}
+
+fn pack_by(
+    info: &PathInfo,
+    place: &Path,
+    compression: Compression,
+) -> Result<Packed, CacheErrorKind> {
     let mut size = 0;
     let write = |out: &mut dyn Write| {
         let mut counting = Counting { out, size: 0 };
@@ -80,7 +100,7 @@ pub fn pack(info: &PathInfo, place: &Path) -> Result<Packed, CacheErrorKind> {
             source,
         })
     };
-    let made = blob::make(write, ZSTD, place).map_err(|error| explain(error, place))?;
+    let made = blob::make(write, compression, place).map_err(|error| explain(error, place))?;
     let nar_hash = hash(&made.diff_id)?;
     if nar_hash != info.nar_hash || size != info.nar_size {
         return Err(CacheErrorKind::Here(format!(
@@ -94,11 +114,16 @@ pub fn pack(info: &PathInfo, place: &Path) -> Result<Packed, CacheErrorKind> {
     // How recent versions describe it in JSON; a narinfo has another grammar, and a
     // signature needs no such claim beside it.
     info.ca = info.ca.filter(|ca| !ca.starts_with('{'));
+    let (name, extension) = match compression {
+        Compression::None => ("none", ""),
+        Compression::Gzip(_) => ("gzip", ".gz"),
+        Compression::Zstd(_) => ("zstd", ".zst"),
+    };
     Ok(Packed {
         narinfo: NarInfo {
             info,
-            url: format!("nar/{}.nar.zst", base32(file_hash)),
-            compression: "zstd".to_owned(),
+            url: format!("nar/{}.nar{extension}", base32(file_hash)),
+            compression: name.to_owned(),
             file_hash: Some(file_hash),
             file_size: Some(made.descriptor.size),
         },

@@ -3,7 +3,9 @@
 use nixpy_nix::Nix;
 use nixpy_oci::registry::Registry;
 
+use crate::attic::Attic;
 use crate::binary::BinaryCache;
+use crate::cachix::Cachix;
 use crate::error::{CacheError, CacheErrorKind};
 use crate::registry::RegistryCache;
 use crate::settings::CacheSettings;
@@ -31,10 +33,12 @@ pub fn open(
             let trusted = settings.trusted_keys();
             Box::new(RegistryCache::new(name, registry, trusted, settings))
         }
+        Place::Cachix { server, cache } => Box::new(Cachix::new(server, cache, token, settings)?),
+        Place::Attic { server, cache } => Box::new(Attic::new(server, cache, token, settings)?),
         Place::Nix(url) if BINARY_CACHES.iter().any(|it| url.starts_with(it)) => {
             Box::new(BinaryCache::new(url, token, settings)?)
         }
-        _ => {
+        Place::Nix(_) => {
             let kind = CacheErrorKind::Broken("such caches are not written".to_owned());
             let _ = nix;
             return Err(CacheError::new(name, "be used", kind));

@@ -15,7 +15,7 @@ use nixpy_oci::blob::Content;
 use nixpy_oci::registry::retry::parse_retry_after;
 use nixpy_oci::registry::sending;
 use nixpy_oci::registry::{RemoteErrorKind, http_client, no_answer, one_line};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::time::timeout;
 
@@ -223,6 +223,16 @@ impl Web {
                 .boxed(),
         })
     }
+}
+
+/// A header whose value is never shown.
+pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, CacheErrorKind> {
+    let value = HeaderValue::from_str(text);
+    let mut value = value.map_err(|_| {
+        CacheErrorKind::Broken("its token has characters that no header can carry".to_owned())
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// What is left of an answer's body when so much is skipped and so much is taken. A body

@@ -2,12 +2,15 @@
 
 pub mod builder;
 pub mod chain;
+pub mod closure;
 pub mod daemon;
 pub mod disk;
 pub mod example;
 pub mod flake;
 pub mod layout;
 pub mod machine;
+pub mod moto;
+pub mod nginx;
 pub mod nixpy;
 pub mod podman;
 pub mod program;

@@ -18,7 +18,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use crate::error::CacheErrorKind;
 use crate::netrc;
 use crate::source::Nar;
-use crate::web::{Ask, Body, Web};
+use crate::web::{Ask, Body, Web, secret_header};
 
 /// The files below an address.
 #[derive(Debug)]
@@ -158,13 +158,4 @@ pub(super) fn range_header(range: Option<&Range<u64>>) -> HeaderMap {
 
 fn basic(pair: &str) -> String {
     format!("Basic {}", STANDARD.encode(pair))
-}
-
-fn secret_header(text: &str) -> Result<HeaderValue, CacheErrorKind> {
-    let value = HeaderValue::from_str(text);
-    let mut value = value.map_err(|_| {
-        CacheErrorKind::Broken("its token has characters that no header can carry".to_owned())
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
 }

@@ -10,6 +10,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, Response};
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::background::{Background, any_port, listen};
 use crate::registry::connection::{Switch, Wires};
@@ -21,6 +22,19 @@ use crate::registry::respond;
 pub(super) trait Service: Send + Sync + 'static {
     /// The answer to a request, whose body is whole.
     fn answer(&self, request: &Parts, body: Bytes) -> Response<Body>;
+}
+
+/// An answer that says no, as JSON.
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+impl Refusal {
+    pub(super) fn into_response(self) -> Response<Body> {
+        let headers = [("content-type", "application/json")];
+        respond::body(self.status, &headers, self.body.to_string().into())
+    }
 }
 
 /// A double that listens; dropping it stops it.

@@ -1,7 +1,6 @@
 //! A large archive in parts, so that a connection that breaks costs one of them. What is given
 //! up is taken back: parts that are left are stored, and paid for, and seen by nobody.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -16,6 +15,7 @@ use rusty_s3::actions::{
 
 use super::{S3, typed};
 use crate::error::CacheErrorKind;
+use crate::sections::sections;
 use crate::web::{Ask, Body};
 
 /// What is not larger goes in one request.
@@ -107,30 +107,6 @@ impl S3 {
         let answer = self.web.body(answer, LONGEST_ANSWER).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
-}
-
-/// The same bytes, in sections of this size.
-pub(crate) fn sections(content: &Content, size: u64) -> std::io::Result<Vec<Content>> {
-    let starts = (0..content.len()).step_by(usize::try_from(size).unwrap_or(usize::MAX).max(1));
-    let of_file = |file: Arc<File>, from: u64| {
-        let section = starts.clone().map(move |start| Content::Section {
-            file: Arc::clone(&file),
-            start: from + start,
-            size: size.min(content.len() - start),
-        });
-        section.collect()
-    };
-    Ok(match content {
-        Content::Memory(bytes) => {
-            let size = usize::try_from(size).unwrap_or(usize::MAX).max(1);
-            let chunks = bytes
-                .chunks(size)
-                .map(|chunk| Content::Memory(bytes.slice_ref(chunk)));
-            chunks.collect()
-        }
-        Content::File(file, _) => of_file(Arc::new(file.try_clone()?), 0),
-        Content::Section { file, start, .. } => of_file(Arc::clone(file), *start),
-    })
 }
 
 fn unreadable(error: impl std::fmt::Display) -> CacheErrorKind {
