@@ -13,7 +13,10 @@ DEMO = path:$(CURDIR)/examples/hermetic
 TO_BUILD = $(if $(shell command -v cc),,build-essential) binutils file
 TO_FETCH = python3 python3-pip
 # Of openssh-server the program is wanted; where systemd runs, its package starts one as well.
-TO_TEST = crun curl docker-registry git iproute2 mmdebstrap openssh-server podman procps skopeo
+# The same is true of nginx-light.
+TO_TEST = crun curl docker-registry git iproute2 mmdebstrap nginx-light openssh-server podman procps python3-venv skopeo
+# An S3 server, which Debian does not have.
+MOTO = moto[server]==5.2.5
 
 # $(call install,PACKAGES): those that are missing, by apt-get.
 define install
@@ -66,6 +69,7 @@ test-fast: ## Formatting, lints and the tests that need neither root nor Nix
 .PHONY: test-deps
 test-deps: need-cargo ## As root: install what the real tests need
 	@$(call install,$(TO_BUILD) $(TO_FETCH) $(TO_TEST))
+	@[ -x $(BUILT)/../moto/bin/moto_server ] || { /usr/bin/python3 -m venv --clear $(BUILT)/../moto && $(BUILT)/../moto/bin/pip --quiet install '$(MOTO)'; }
 	cargo build --locked --workspace
 	$(BUILT)/debug/nixpy-ci setup
 

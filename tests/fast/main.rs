@@ -15,6 +15,7 @@ mod credentials;
 mod destinations;
 mod doctor;
 mod failing_builds;
+mod filling;
 mod formats;
 mod github;
 mod joining;

@@ -13,10 +13,13 @@ mod world;
 
 mod builders;
 mod builds;
+mod cached;
+mod caches;
 mod cancelling;
 mod crossing;
 mod derived;
 mod doctor;
+mod filling;
 mod joining;
 mod layouts;
 mod machines;

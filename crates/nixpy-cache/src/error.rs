@@ -1,5 +1,7 @@
 //! What a cache did not do.
 
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::time::Duration;
 
 /// A cache did not do what was asked of it.
@@ -57,8 +59,7 @@ impl CacheError {
 
     /// Whether to try again is worth it.
     pub fn is_transient(&self) -> bool {
-        use CacheErrorKind::{Throttled, Unreachable};
-        matches!(self.kind, Throttled { .. } | Unreachable(_))
+        self.kind.is_transient()
     }
 
     /// What to do about it, where that is known.
@@ -66,6 +67,52 @@ impl CacheError {
         match &self.kind {
             CacheErrorKind::Refused { cure, .. } => Some(cure),
             _ => None,
+        }
+    }
+}
+
+impl CacheErrorKind {
+    /// Whether to try again is worth it.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Unreachable(_))
+    }
+
+    /// Whether whatever else is asked of the cache now would end in the same way.
+    pub(crate) fn concerns_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Throttled { .. } | Self::Full(_)
+        )
+    }
+
+    /// The same once more, for another path that meets it; `None` where it concerns one.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Refused { message, cure } => Some(Self::Refused {
+                message: message.clone(),
+                cure: cure.clone(),
+            }),
+            Self::Throttled { retry_after } => Some(Self::Throttled {
+                retry_after: *retry_after,
+            }),
+            Self::Full(message) => Some(Self::Full(message.clone())),
+            Self::Unreachable(message) => Some(Self::Unreachable(message.clone())),
+            Self::Broken(_) | Self::Here(_) => None,
+        }
+    }
+
+    /// What an error of this machine's file system says of a cache that lies there.
+    pub(crate) fn of_folder(error: &io::Error, file: &Path) -> Self {
+        let message = format!("{}: {error}", file.display());
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::Refused {
+                message,
+                cure: "let this user write there (chown, or mount it writable), or say `read` \
+                       behind the cache"
+                    .to_owned(),
+            },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(message),
+            _ => Self::Broken(message),
         }
     }
 }

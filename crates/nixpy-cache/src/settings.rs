@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nixpy_nix::signing::{PublicKey, SecretKey};
-use nixpy_oci::registry::Secret;
+use nixpy_oci::name::Repository;
+use nixpy_oci::registry::{Credentials, RegistryOptions, Secret};
 
-use crate::spec::Spec;
+use crate::spec::{Place, Spec};
 
 /// Everything that decides about caches.
 #[derive(Debug)]
@@ -23,8 +24,12 @@ pub struct CacheSettings {
     pub upstream: Vec<String>,
     /// Names of paths that stay out: `*` stands for anything.
     pub exclude: Vec<String>,
+    /// How the registries are reached that caches are in.
+    pub registries: Vec<Access>,
     /// Nothing is pushed, whatever the caches say.
     pub read_only: bool,
+    /// This is a pull request from a fork, which pushes nothing either.
+    pub from_fork: bool,
     /// A cache that cannot be written is a failure of the run.
     pub required: bool,
     /// After the last build, pushes may go on for so long.
@@ -33,6 +38,32 @@ pub struct CacheSettings {
     pub uploads: usize,
     /// Where archives wait, and files with secrets.
     pub place: PathBuf,
+    /// The loopback port of what is served to Nix; one that is free if `None`.
+    pub port: Option<u16>,
+    /// What came of making them ready to be read.
+    pub ready: Ready,
+}
+
+/// What came of making caches ready to be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// By their addresses as Nix has them, as they were typed.
+    pub addresses: Vec<(String, String)>,
+    /// What people have to know: one that is not read, and how it would be.
+    pub notes: Vec<String>,
+}
+
+/// How a registry is reached that a cache is in.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The cache as it was typed.
+    pub place: Place,
+    /// Its repository.
+    pub repository: Repository,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// How.
+    pub options: RegistryOptions,
 }
 
 /// What opens caches: one text for all, or a line `CACHE TOKEN` for each.
@@ -70,16 +101,25 @@ impl Default for CacheSettings {
             tokens: Tokens::default(),
             upstream: vec!["https://cache.nixos.org".to_owned()],
             exclude: Vec::new(),
+            registries: Vec::new(),
             read_only: false,
+            from_fork: false,
             required: false,
             drain: Duration::from_secs(300),
             uploads: 8,
             place: std::env::temp_dir(),
+            port: None,
+            ready: Ready::default(),
         }
     }
 }
 
 impl CacheSettings {
+    /// How the registry of this cache is reached, if it is in one.
+    pub fn access(&self, place: &Place) -> Option<&Access> {
+        self.registries.iter().find(|access| access.place == *place)
+    }
+
     /// All keys that are trusted beside those of Nix's configuration; each once.
     pub fn trusted_keys(&self) -> Vec<PublicKey> {
         let mut keys: Vec<PublicKey> = self

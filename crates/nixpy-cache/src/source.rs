@@ -28,6 +28,12 @@ pub trait Source: fmt::Debug + Send + Sync {
         url: &'a str,
         range: Option<Range<u64>>,
     ) -> BoxFuture<'a, Result<Option<Nar>, CacheError>>;
+
+    /// What did not count or could not be used since this was asked last, where it is not the
+    /// answer to a question.
+    fn troubles(&self) -> Vec<CacheError> {
+        Vec::new()
+    }
 }
 
 /// An archive that is read.

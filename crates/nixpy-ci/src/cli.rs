@@ -28,6 +28,7 @@ pub fn command() -> Command {
         .subcommand(plan())
         .subcommand(doctor())
         .subcommand(index())
+        .subcommand(cache())
         .subcommand(setup())
         .subcommands(INSIDE.map(inside))
 }
@@ -147,6 +148,61 @@ fn index() -> Command {
                  Without it, what the results say",
             )
         })
+}
+
+/// Settings of what is served to this machine's Nix.
+const FOR_SERVING: [&str; 8] = [
+    "cache",
+    "cache-public-key",
+    "cache-port",
+    "repository",
+    "username",
+    "ca-file",
+    "plain-http",
+    "json",
+];
+
+fn cache() -> Command {
+    let key = Command::new("key")
+        .about("Make a key to sign with what is pushed to caches")
+        .long_about(
+            "Makes a key to sign with what is pushed to caches. The secret half is written to standard output, or to \
+             a file that only you can read; the public half, by which others trust what is signed, is told beside it.",
+        )
+        .arg(
+            Arg::new("name")
+                .value_name("NAME")
+                .help("What signatures call it, as in example.org-1 [default: this folder's name, and -1]"),
+        )
+        .arg(
+            Arg::new("output")
+                .long("output")
+                .short('o')
+                .value_name("FILE")
+                .help("Write the secret half to this file, which must not be there yet"),
+        )
+        .after_help(
+            "Examples:\n  nixpy-ci cache key acme.example-1 --output cache.key   a file, for you alone\n  \
+             nixpy-ci cache key | gh secret set NIXPY_CACHE_KEY     nobody sees it",
+        );
+    let serve = Command::new("serve")
+        .about("Serve caches that Nix cannot read itself to the Nix of this machine")
+        .long_about(
+            "Serves the cache of a registry, or one in a folder, as an ordinary binary cache on 127.0.0.1, until it \
+             is interrupted. A run does so by itself: this is for the Nix that you start.",
+        )
+        .after_help(
+            "Examples:\n  nixpy-ci cache serve --cache 'oci://ghcr.io/acme/api/nix-cache key=acme.example-1:…'\n  \
+             nixpy-ci cache serve -r ghcr.io/acme/api --cache registry --cache-port 8181",
+        );
+    Command::new("cache")
+        .about("Make keys for binary caches, and serve caches to this machine")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(key)
+        .subcommand(with_settings(serve, |setting| {
+            FOR_SERVING.contains(&setting.name)
+        }))
 }
 
 /// The configuration file, and every wanted setting but secrets.

@@ -7,18 +7,25 @@ use nixpy_pipeline::doctor::{Check, Concern, Diagnosis, State, diagnose};
 use crate::exit::Code;
 use crate::print;
 use crate::report::json;
-use crate::run::{nix, settings, wrong};
+use crate::run::{nix, read_caches, settings, wrong};
 use crate::settings::Environment;
 use crate::setup::machine_environment;
 
 /// Looks at everything, and tells it.
 pub async fn doctor(flags: &ArgMatches, environment: &Environment) -> Code {
-    let resolved = match settings(flags, environment).await {
+    let mut resolved = match settings(flags, environment).await {
         Ok(resolved) => resolved,
         Err(problems) => return wrong(&problems, environment),
     };
     let machine = machine_environment(environment);
-    let diagnosis = diagnose(nix(&resolved), &resolved.inputs, &machine).await;
+    let (nix, _opened) = match nix(&resolved) {
+        Ok(nix) => {
+            let opened = read_caches(nix, &mut resolved, &machine).await;
+            (Ok(opened.nix.clone()), Some(opened))
+        }
+        Err(error) => (Err(error), None),
+    };
+    let diagnosis = diagnose(nix, &resolved.inputs, &machine).await;
     match resolved.output.json {
         true => print(&json(&diagnosis)),
         false => print(&text(&diagnosis)),

@@ -40,7 +40,7 @@ impl From<&RunError> for Code {
                 Self::Machine
             }
             RunError::Plan(_) | RunError::Image(_) | RunError::Unidentified(_) => Self::Inputs,
-            RunError::NotThere(_) => Self::Remote,
+            RunError::NotThere(_) | RunError::Caches(_) => Self::Remote,
             RunError::Destination(error) => error.into(),
             RunError::Publish(error) => error.into(),
         }

@@ -1,6 +1,7 @@
 //! The front of nixpy-ci: command line, environment, terminal, exit code. What
 //! is done stands in `nixpy-pipeline`.
 
+mod cache;
 mod cli;
 mod doctor;
 mod exit;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
             let code = match matches.subcommand_name() {
                 // The first process of a container heeds no signal of those who are in it.
                 Some(name) if cli::INSIDE.contains(&name) => runtime.block_on(work),
+                // To be interrupted is how a server ends.
+                Some("cache") => runtime.block_on(work),
                 _ => runtime.block_on(until_interrupted(work)),
             };
             // A cancelled run does not wait for layers that are being made.
@@ -77,6 +80,7 @@ async fn dispatch(matches: &ArgMatches) -> Code {
         Some(("index", flags)) => index::index(flags, &environment).await,
         Some(("plan", flags)) => run::plan(flags, &environment).await,
         Some(("doctor", flags)) => doctor::doctor(flags, &environment).await,
+        Some(("cache", flags)) => cache::cache(flags, &environment).await,
         Some(("setup", flags)) => {
             let text = |name: &str| flags.get_one::<String>(name).cloned();
             let nix = text("nix-url").zip(text("nix-sha256"));

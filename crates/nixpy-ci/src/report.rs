@@ -8,6 +8,7 @@ use nixpy_pipeline::result::RunResult;
 use nixpy_pipeline::smoke::Verdict;
 
 use crate::print;
+use crate::render::caches::{self, Weight};
 use crate::render::{Renderer, failure_lines, fell_lines, line, size, smoke};
 use crate::settings::Output;
 
@@ -110,6 +111,9 @@ pub fn text(report: &Report) -> String {
     if report.from_metadata {
         lines.push("  nothing was built or fetched: caches told enough".to_owned());
     }
+    let caches = report.caches.iter();
+    let caches = caches.filter(|filled| caches::weight(filled) != Weight::Note);
+    lines.extend(caches.map(|filled| format!("  {}", caches::counts(filled))));
     if let Some(loaded) = &report.loaded {
         lines.push(loaded.clone());
     }
@@ -128,6 +132,9 @@ pub fn markdown(report: &Report) -> String {
         Outcome::Success => add("## Image published\n"),
         Outcome::Failure if report.platforms.iter().any(smoke::has_failed) => {
             add("## Smoke test failed, no tag was moved\n");
+        }
+        Outcome::Failure if !report.references.is_empty() => {
+            add("## Image published, but a required cache lacks something\n");
         }
         Outcome::Failure if report.failures.is_empty() => add("## Not published\n"),
         Outcome::Failure => add("## Build failed, nothing was published\n"),
@@ -158,6 +165,7 @@ pub fn markdown(report: &Report) -> String {
             build,
             publish,
             smoke,
+            cache,
             ..
         } = report.timings;
         // Images that were joined were built elsewhere.
@@ -169,12 +177,23 @@ pub fn markdown(report: &Report) -> String {
             true => format!(", tried out in {smoke:.1} s"),
             false => String::new(),
         };
-        add(&format!("\n{before} in {publish:.1} s{tried}."));
+        let cached = match cache >= 0.05 {
+            true => format!(", pushed to caches for {cache:.1} s more"),
+            false => String::new(),
+        };
+        add(&format!("\n{before} in {publish:.1} s{tried}{cached}."));
     }
     let verdicts = report.platforms.iter().filter_map(smoke::verdict_line);
     for (n, verdict) in verdicts.enumerate() {
         let before = if n == 0 { "\n" } else { "" };
         add(&format!("{before}- smoke test: `{}`", code(&verdict)));
+    }
+    let mut before = "\n";
+    for filled in &report.caches {
+        if let Some(told) = caches::filled_lines(filled).first() {
+            add(&format!("{before}- `{}`", code(told)));
+            before = "";
+        }
     }
     let mut blocks: Vec<String> = report.error.iter().cloned().collect();
     blocks.extend(

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ArgMatches;
+use nixpy_nix::machine::Environment as Machine;
 use nixpy_nix::{Nix, NixError};
 use nixpy_pipeline::event::Event;
 use nixpy_pipeline::inputs::{Loader, Target};
@@ -13,6 +14,7 @@ use nixpy_pipeline::preview::{Preview, preview, preview_layers, preview_matrix};
 use nixpy_pipeline::report::{Report, told};
 use nixpy_pipeline::run::{self, Finished, RunError};
 
+use crate::cache::{Opened, Wanted};
 use crate::exit::Code;
 use crate::render::{Renderer, line, renderer};
 use crate::settings::table::secret_variables;
@@ -23,7 +25,7 @@ use crate::{load, print, report, setup};
 
 /// Does it, and tells how it ended.
 pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
-    let resolved = match settings(flags, environment).await {
+    let mut resolved = match settings(flags, environment).await {
         Ok(resolved) => resolved,
         Err(problems) => return wrong(&problems, environment),
     };
@@ -52,9 +54,11 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
             return Code::from(&e);
         }
     };
+    let machine = machine_environment(environment);
+    let opened = read_caches(nix, &mut resolved, &machine).await;
+    let nix = &opened.nix;
     if resolved.dry_run {
-        let machine = machine_environment(environment);
-        let preview = preview(&nix, &resolved.inputs, &machine, For::ThisMachine).await;
+        let preview = preview(nix, &resolved.inputs, &machine, For::ThisMachine).await;
         return print_preview(preview, &resolved, renderer.as_ref());
     }
     if let Some(loader) = resolved.inputs.load
@@ -69,15 +73,17 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     }
     let moved = MovedTags::default();
     let inputs = &resolved.inputs;
-    let machine = machine_environment(environment);
     let gate = Starter::new(inputs.load, inputs.temp_dir.clone(), environment);
-    let ended = run::run(&nix, inputs, &machine, &gate, &|event| {
+    let ended = run::run(nix, inputs, &machine, &gate, &|event| {
         moved.note(&event);
         renderer.event(&event);
     })
     .await;
     moved.is_told();
     renderer.close();
+    for trouble in opened.troubles() {
+        line(&format!("warning: {trouble}; the run went on without it"));
+    }
     match ended {
         Ok(finished) => tell(finished, &resolved, renderer.as_ref()).await,
         Err(e) => {
@@ -89,7 +95,7 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
 
 /// `nixpy-ci plan`: what `run` would do, with the layers of each image.
 pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
-    let resolved = match settings(flags, environment).await {
+    let mut resolved = match settings(flags, environment).await {
         Ok(resolved) => resolved,
         Err(problems) => return wrong(&problems, environment),
     };
@@ -97,11 +103,13 @@ pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
     match nix(&resolved) {
         Ok(nix) => {
             let machine = machine_environment(environment);
+            let opened = read_caches(nix, &mut resolved, &machine).await;
+            let nix = &opened.nix;
             if let Some(runners) = &resolved.matrix {
-                let matrix = preview_matrix(&nix, &resolved.inputs, &machine, runners).await;
+                let matrix = preview_matrix(nix, &resolved.inputs, &machine, runners).await;
                 return print_matrix(matrix, renderer.as_ref());
             }
-            let preview = preview_layers(&nix, &resolved.inputs, &machine).await;
+            let preview = preview_layers(nix, &resolved.inputs, &machine).await;
             print_preview(preview, &resolved, renderer.as_ref())
         }
         Err(e) => {
@@ -116,6 +124,18 @@ pub(crate) fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
     Ok(nix
         .with_options(resolved.nix_options.clone())
         .without_variables(secret_variables()))
+}
+
+/// Has Nix read the caches as long as what comes back is there.
+pub(crate) async fn read_caches(nix: Nix, resolved: &mut Resolved, machine: &Machine) -> Opened {
+    let wanted = Wanted {
+        caches: &resolved.inputs.caches,
+        registries: &resolved.cache_registries,
+        options: &resolved.nix_options,
+    };
+    let opened = Opened::of(nix, &wanted, machine).await;
+    resolved.inputs.caches.ready = opened.ready.clone();
+    opened
 }
 
 /// Tells what is wrong with what was given.

@@ -79,6 +79,14 @@ pub async fn valid_paths(nix: &Nix, paths: &[StorePath]) -> Result<Vec<StorePath
         .collect())
 }
 
+/// What this machine's store knows of those of these paths that it has.
+///
+/// # Errors
+/// Those of any call.
+pub async fn known(nix: &Nix, paths: &[StorePath]) -> Result<Vec<PathInfo>, NixError> {
+    known_paths(nix, paths, None).await
+}
+
 /// What a store elsewhere, or with `None` this one, knows of those of the paths that
 /// it has. A store elsewhere is not asked twice, nor waited for long: what it does not
 /// tell costs more work, and nothing else.
@@ -95,7 +103,10 @@ pub(crate) async fn known_paths(
 }
 
 /// The derivations that these need to be built, themselves included, with their references.
-pub(crate) async fn derivation_closure(
+///
+/// # Errors
+/// Those of any call.
+pub async fn derivation_closure(
     nix: &Nix,
     derivations: &[StorePath],
 ) -> Result<Vec<PathInfo>, NixError> {

@@ -35,6 +35,10 @@ pub struct Settings {
     pub require_sigs: bool,
     /// `NAME:BASE64`.
     pub trusted_public_keys: Vec<String>,
+    /// The same where nothing is said.
+    pub default_public_keys: Vec<String>,
+    /// Where what opens caches stands.
+    pub netrc_file: String,
     /// Whether builds see nothing but their inputs.
     pub sandbox: Sandbox,
     /// The store as it is configured, `auto` for the most part.
@@ -104,6 +108,8 @@ impl Settings {
             substitute: value("substitute") != Some(&Value::Bool(false)),
             require_sigs: value("require-sigs") != Some(&Value::Bool(false)),
             trusted_public_keys: list("trusted-public-keys"),
+            default_public_keys: by_default("trusted-public-keys").unwrap_or_default(),
+            netrc_file: text("netrc-file").unwrap_or_default(),
             sandbox: match value("sandbox") {
                 Some(Value::Bool(false)) => Sandbox::Off,
                 Some(Value::String(word)) if word == "relaxed" => Sandbox::Relaxed,

@@ -88,6 +88,22 @@ impl TryFrom<String> for Digest {
     }
 }
 
+/// A digest of bytes that come one after another.
+#[derive(Clone, Debug, Default)]
+pub struct Running(Sha256);
+
+impl Running {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all that came.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 /// Passes bytes on to (or from) another stream, hashing and counting them.
 pub struct Hashing<S> {
     inner: S,

@@ -39,6 +39,21 @@ impl Repository {
         &self.path
     }
 
+    /// One that belongs to this one: `ghcr.io/acme/api` and `nix-cache` make
+    /// `ghcr.io/acme/api/nix-cache`. Docker Hub has no third level: there it is
+    /// `docker.io/acme/api-nix-cache`.
+    ///
+    /// # Errors
+    /// Both together are no name.
+    pub fn beside(&self, name: &str) -> Result<Self, InvalidName> {
+        let is_hub = matches!(
+            self.registry.as_str(),
+            "docker.io" | "index.docker.io" | "registry-1.docker.io"
+        );
+        let joint = if is_hub { '-' } else { '/' };
+        format!("{self}{joint}{name}").parse()
+    }
+
     /// Whether the registry is this machine, where plain HTTP is safe.
     pub fn is_loopback(&self) -> bool {
         let host = match self.registry.rsplit_once(':') {
@@ -210,6 +225,20 @@ mod tests {
             );
         }
         assert!(!repository.is_loopback());
+    }
+
+    #[test]
+    fn what_belongs_to_a_repository_is_below_it_or_beside_it() {
+        for (image, cache) in [
+            ("ghcr.io/acme/api", "ghcr.io/acme/api/nix-cache"),
+            ("127.0.0.1:5000/api", "127.0.0.1:5000/api/nix-cache"),
+            ("docker.io/acme/api", "docker.io/acme/api-nix-cache"),
+        ] {
+            let image: Repository = image.parse().unwrap();
+            assert_eq!(image.beside("nix-cache").unwrap().to_string(), cache);
+        }
+        let long: Repository = format!("a.b/{}", "a".repeat(250)).parse().unwrap();
+        assert!(long.beside("nix-cache").is_err());
     }
 
     #[test]

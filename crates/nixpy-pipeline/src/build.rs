@@ -9,6 +9,7 @@ use nixpy_nix::{Nix, NixError, StorePath, System};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, OnEvent};
+use crate::fetches::Fetches;
 use crate::inputs::Inputs;
 use crate::look::Asked;
 use crate::plan::{Host, Job, Plan, Strategy};
@@ -106,8 +107,9 @@ pub async fn build(
         means,
         ..BuildOptions::default()
     };
+    let mut fetches = Fetches::new(&inputs.caches.ready.addresses);
     let outcome = build::build(&nix, &requests, &options, |event| match event {
-        BuildEvent::Said(event) => on_event(Event::Nix(event)),
+        BuildEvent::Said(event) => on_event(Event::Nix(&fetches.hear(event))),
         BuildEvent::Fallen(fallen) => {
             let fell = BuilderFell::new(&fallen.builder, &fallen.trouble);
             on_event(Event::BuilderFell(&fell));

@@ -1,6 +1,7 @@
 //! What a run tells while it goes on. A closed set: renderers listen, the
 //! engine never prints.
 
+use nixpy_cache::queue::{Filled, Problem, Stored};
 use nixpy_nix::log::LogEvent;
 use nixpy_oci::publish::LayerEvent;
 
@@ -19,6 +20,8 @@ pub enum Stage {
     Publish,
     /// Starting the images, to see whether they work.
     Smoke,
+    /// Pushing to caches what is left when nothing else is.
+    Cache,
 }
 
 /// One thing that happened.
@@ -44,6 +47,12 @@ pub enum Event<'a> {
     Tested(&'a PlatformReport),
     /// Everything is in place: this reference points to it.
     Tagged(&'a str),
+    /// Paths are in a cache now.
+    CacheFilling(Stored<'a>),
+    /// One cache has what it is going to have.
+    CacheFilled(&'a Filled),
+    /// Something is wrong with a cache, and not with what is pushed.
+    CacheTrouble(&'a Problem),
 }
 
 /// Listens. Called from whichever task has something to tell.

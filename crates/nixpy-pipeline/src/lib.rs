@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! inputs → offer → look → plan → build → image → publish → smoke → index → report
-//!                                                            ↓       ↑
+//!                                  └──── caching ────┘        ↓       ↑
 //!                                                         result → join
 //! ```
 //!
@@ -12,9 +12,11 @@
 //! It has never heard of GitHub.
 
 pub mod build;
+pub mod caching;
 pub mod described;
 pub mod doctor;
 pub mod event;
+mod fetches;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

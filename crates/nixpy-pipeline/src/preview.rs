@@ -87,6 +87,7 @@ async fn preview_by(
     let offered = offered?;
     let seen = look(sight, inputs, &offered, whose_plan).await?;
     let mut plan = plan(inputs, &offered, &seen.host).map_err(RunError::Plan)?;
+    plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
     if whose_plan == For::ThisMachine
         && let Err(problems) = plan.clone().leave_to_others(inputs)
     {

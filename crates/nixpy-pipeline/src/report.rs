@@ -1,6 +1,7 @@
 //! What came of a run, as facts: the JSON that machines read, and what every
 //! other telling is made from.
 
+use nixpy_cache::queue::Filled;
 use nixpy_nix::{StorePath, System};
 use nixpy_oci::digest::Digest;
 use nixpy_oci::image::PushedLayer;
@@ -44,6 +45,9 @@ pub struct Report {
     pub troubles: Vec<BuilderFell>,
     /// Derivations that failed.
     pub failures: Vec<BuildFailure>,
+    /// The caches that were to be filled, if anything was to be pushed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<Filled>,
     /// Why the run ended early, if it was not for a build: the error and its causes.
     #[serde(default)]
     pub error: Option<String>,
@@ -73,6 +77,7 @@ impl Report {
             from_metadata: false,
             troubles: Vec::new(),
             failures: Vec::new(),
+            caches: Vec::new(),
             error: None,
             loaded: None,
             timings: Timings::default(),
@@ -101,8 +106,8 @@ pub fn told(error: &dyn std::error::Error) -> String {
 pub enum Outcome {
     /// Everything is published and tagged.
     Success,
-    /// A build failed, or the image could not be published or did not work; no platform is
-    /// missing from what a tag points to.
+    /// A build failed, the image could not be published or did not work, or a cache that is
+    /// required lacks something; no platform is missing from what a tag points to.
     Failure,
 }
 
@@ -156,6 +161,9 @@ pub struct Timings {
     /// Trying them out.
     #[serde(default)]
     pub smoke: f64,
+    /// Filling caches, when nothing else was to be done any more.
+    #[serde(default)]
+    pub cache: f64,
     /// All of it.
     pub total: f64,
 }

@@ -5,6 +5,7 @@ mod trying;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use nixpy_cache::queue::Filled;
 use nixpy_nix::builders::BuildersError;
 use nixpy_nix::machine::Environment;
 use nixpy_nix::path_info::path_info;
@@ -14,6 +15,7 @@ use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
 
 use crate::build::build;
+use crate::caching::Caching;
 use crate::described::describe;
 use crate::event::{Event, OnEvent, Stage};
 use crate::image::{Closure, Files, ImageError, Known, Made, image};
@@ -58,6 +60,22 @@ pub enum RunError {
     /// What was to be joined is not where it was published.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     NotThere(Vec<NotThere>),
+    /// Caches that are required lack what was to be pushed.
+    #[error("{}", .0.iter().map(lacking).collect::<Vec<_>>().join("\n"))]
+    Caches(Vec<Filled>),
+}
+
+fn lacking(filled: &Filled) -> String {
+    let count = filled.failed + filled.left;
+    let problem = filled.problems.first();
+    let why = problem.map_or_else(String::new, |problem| match &problem.cure {
+        Some(cure) => format!(": {}; {cure}", problem.what),
+        None => format!(": {}", problem.what),
+    });
+    format!(
+        "the cache {} is required and lacks {count} paths{why}",
+        filled.cache
+    )
 }
 
 /// What a run leaves behind.
@@ -96,8 +114,14 @@ pub async fn run(
     }
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
+    plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
     on_event(Event::Finished(Stage::Evaluate));
     on_event(Event::Planned(&plan));
+    let caching = Caching::of(nix, inputs, &plan, on_event);
+    let heard = |event: Event<'_>| {
+        caching.hear(&event);
+        on_event(event);
+    };
     let mut work = Work {
         nix,
         inputs,
@@ -108,15 +132,29 @@ pub async fn run(
         plan: &plan,
         offered: &offered,
         lock,
-        on_event,
+        on_event: &heard,
+        caching: &caching,
         report: Report::of(&plan),
         loadable: None,
         result: None,
         machines: BTreeMap::new(),
     };
     work.report.timings.evaluate = begun.elapsed().as_secs_f64();
-    let error = work.carry_out().await.err();
+    let working = async {
+        let ended = work.carry_out().await;
+        caching.over();
+        (ended.err(), Instant::now())
+    };
+    let ((mut error, over), caches) = tokio::join!(working, caching.carry_out());
     let mut report = work.report;
+    let missed = caching.missed(&caches);
+    if error.is_none() && report.outcome == Outcome::Success && !missed.is_empty() {
+        error = Some(RunError::Caches(missed));
+    }
+    if !caches.is_empty() {
+        report.timings.cache = over.elapsed().as_secs_f64();
+    }
+    report.caches = caches;
     if let Some(error) = &error {
         report.outcome = Outcome::Failure;
         report.error = Some(told(error));
@@ -142,6 +180,7 @@ struct Work<'a> {
     offered: &'a Offered,
     lock: Option<LockFile>,
     on_event: &'a OnEvent<'a>,
+    caching: &'a Caching<'a>,
     report: Report,
     loadable: Option<Loadable>,
     result: Option<RunResult>,
@@ -211,7 +250,11 @@ impl Work<'_> {
         // so costs less than a `nix build` that finds nothing to do.
         match closure(self.nix, self.plan).await {
             Err(error) if matches!(*error.kind, NixErrorKind::InvalidPaths(_)) => {}
-            known => return Ok(Some(known?)),
+            known => {
+                let known = known?;
+                self.caching.built();
+                return Ok(Some(known));
+            }
         }
         places.may_push().await?;
         let again = match self.plan.trusts_the_disk() {
@@ -222,7 +265,10 @@ impl Work<'_> {
             Some((plan, seen)) => (plan, &seen.host, seen.asked.as_ref()),
             None => (self.plan, self.host, self.asked),
         };
-        let built = build(self.nix, self.inputs, plan, host, asked, self.on_event).await?;
+        self.caching.building();
+        let built = build(self.nix, self.inputs, plan, host, asked, self.on_event).await;
+        self.caching.built();
+        let built = built?;
         self.report.failures = built.failures;
         self.report.troubles = built.troubles;
         self.machines = built.machines;

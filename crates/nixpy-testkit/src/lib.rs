@@ -17,10 +17,11 @@
 
 pub mod archive;
 mod background;
+pub mod caches;
 pub mod corpus;
 mod digest;
 pub mod fake_nix;
-mod nar;
+pub mod nar;
 pub mod proxy;
 pub mod redact;
 pub mod registry;

@@ -290,13 +290,19 @@ impl Scenario {
         fs::write(path, content).unwrap();
     }
 
+    /// What Nix says of every path of what is offered.
+    pub fn described(&self) -> String {
+        let outputs: Vec<&FakePath> = self.offers.iter().filter_map(Offer::path).collect();
+        let closure = self.store.closure(&outputs);
+        let shape = self.version.shape();
+        self.store.path_info_json(shape, &closure).to_string()
+    }
+
     /// A `nix` for one run, that has been called by nobody yet.
     fn nix(&self) -> FakeNix {
         let rules = self.rules.iter().cloned();
         let nix = rules.fold(FakeNix::builder(), |nix, rule| nix.on(rule));
-        let outputs: Vec<&FakePath> = self.offers.iter().filter_map(Offer::path).collect();
-        let closure = self.store.closure(&outputs);
-        let closure = self.store.path_info_json(self.version.shape(), &closure);
+        let closure = self.described();
         let store_dir = self.store.dir();
         let answer = nix::answer(self.version, &store_dir, &self.offers);
         let derivations = nix::derivations(&self.offers).to_string();
@@ -316,7 +322,7 @@ impl Scenario {
             .on(Replay::of(["derivation", "show"]).stdout(derivations))
             .on(Replay::of(["eval"]).stdout(answer.to_string()))
             .on(Replay::of(["build"]).stderr_file(self.version.log("build-success")))
-            .on(Replay::of(["path-info", "--recursive"]).stdout(closure.to_string()))
+            .on(Replay::of(["path-info", "--recursive"]).stdout(closure))
             .build()
     }
 }

@@ -1,6 +1,7 @@
 //! The key that opens them, which nobody else sees.
 
 use super::*;
+use crate::world::secrets::processes_that_show;
 
 #[test]
 fn the_key_is_seen_by_nobody_and_gone_afterwards() {
@@ -59,24 +60,6 @@ fn the_key_is_seen_by_nobody_and_gone_afterwards() {
         grep.args(["-exec", "grep", "-rlF", "--", &key.secret(), "{}", "+"]);
         assert_eq!(run(&mut grep).stdout, "");
     }
-}
-
-/// Of all that run here, with the exception of the program that was given the secret.
-fn processes_that_show(secret: &str, but: u32) -> Vec<String> {
-    let mut found = Vec::new();
-    for process in fs::read_dir("/proc").unwrap().flatten() {
-        let path = process.path();
-        if path.ends_with(but.to_string()) {
-            continue;
-        }
-        for file in ["cmdline", "environ"] {
-            let text = fs::read(path.join(file)).unwrap_or_default();
-            if String::from_utf8_lossy(&text).contains(secret) {
-                found.push(path.join(file).display().to_string());
-            }
-        }
-    }
-    found
 }
 
 /// Where the key is, if it is anywhere.

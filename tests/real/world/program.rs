@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 21] = [
+const PACKAGES: [(&str, &str); 22] = [
     ("apt-get", "apt"),
     ("cp", "coreutils"),
     ("curl", "curl"),
@@ -17,6 +17,7 @@ const PACKAGES: [(&str, &str); 21] = [
     ("kill", "procps"),
     ("mmdebstrap", "mmdebstrap"),
     ("mount", "mount"),
+    ("nginx", "nginx-light"),
     ("nix", "nix-bin (by `nixpy-ci setup`)"),
     ("nix-store", "nix-bin (by `nixpy-ci setup`)"),
     ("pgrep", "procps"),
@@ -44,7 +45,12 @@ pub struct Ended {
 
 /// The command for a program that has to be here.
 pub fn program(name: &str) -> Command {
-    let mut command = Command::new(place_of(name));
+    program_at(&place_of(name))
+}
+
+/// The command for a program that is not in the PATH.
+pub fn program_at(place: &Path) -> Command {
+    let mut command = Command::new(place);
     command.stdin(Stdio::null()).env("NIX_CONFIG", NIX_CONFIG);
     command
 }

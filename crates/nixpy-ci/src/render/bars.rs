@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use nixpy_nix::log::{Activity, LogEvent};
 use nixpy_pipeline::event::{Event, Stage};
 
+use super::caches::{filled_lines, trouble_lines};
 use super::smoke::tested_lines;
 use super::{
     Renderer, derivation_name, failure_lines, fell_lines, plain, plan_lines, published_line, size,
@@ -29,6 +30,7 @@ struct State {
     running: HashMap<u64, ProgressBar>,
     layers: u64,
     bytes: u64,
+    stage: Option<Stage>,
 }
 
 impl Bars {
@@ -111,6 +113,7 @@ impl Bars {
         let bar = self.spinner(String::new());
         bar.set_prefix(stage_line(stage));
         state.total = Some(bar);
+        state.stage = Some(stage);
     }
 
     fn end(state: &mut State) {
@@ -153,7 +156,21 @@ impl Renderer for Bars {
             }
             Event::Published(image) => self.say(&published_line(image)),
             Event::Tested(image) => tested_lines(image).iter().for_each(|text| self.say(text)),
-            Event::Tagged(_) => {}
+            Event::CacheFilling(stored) if state.stage == Some(Stage::Cache) => {
+                if let Some(total) = &state.total {
+                    let (cache, waiting) = (stored.cache, stored.waiting);
+                    total.set_message(format!("{waiting} paths left for {cache}"));
+                }
+            }
+            Event::CacheFilled(filled) => {
+                filled_lines(filled).iter().for_each(|text| self.say(text));
+            }
+            Event::CacheTrouble(problem) => {
+                trouble_lines(problem)
+                    .iter()
+                    .for_each(|text| self.say(text));
+            }
+            Event::Tagged(_) | Event::CacheFilling(_) => {}
         }
     }
 

@@ -9,10 +9,12 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Mutex;
 
 use nixpy_nix::log::{Activity, LogEvent};
+use nixpy_pipeline::caching::Filled;
 use nixpy_pipeline::event::Event;
 use nixpy_pipeline::report::PlatformReport;
 use nixpy_pipeline::smoke::Verdict;
 
+use super::caches::{self, Weight, filled_lines, trouble_lines};
 use super::plain::{line, nix_line};
 use super::{
     Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, smoke,
@@ -136,7 +138,9 @@ impl Renderer for Github {
             Event::Finished(_) => self.show_rest(),
             Event::Published(image) => line(&published_line(image)),
             Event::Tested(image) => tested(image),
-            Event::Layer(_) | Event::Tagged(_) => {}
+            Event::CacheFilled(filled) => cache_filled(filled),
+            Event::CacheTrouble(problem) => harmless(&trouble_lines(problem)),
+            Event::Layer(_) | Event::Tagged(_) | Event::CacheFilling(_) => {}
         }
     }
 
@@ -161,6 +165,20 @@ fn tested(image: &PlatformReport) {
     let details = smoke::detail_lines(image);
     if !details.is_empty() {
         fenced(&details);
+    }
+}
+
+/// As a workflow command if something is missing there.
+fn cache_filled(filled: &Filled) {
+    let lines = filled_lines(filled);
+    let command = match caches::weight(filled) {
+        Weight::Fine => return harmless(&lines),
+        Weight::Note => "notice",
+        Weight::Warning => "warning",
+    };
+    if !lines.is_empty() {
+        line(&format!("::{command}::{}", escaped(&lines.join("\n"))));
+        harmless(&lines);
     }
 }
 

@@ -2,6 +2,7 @@
 //! events; none of them changes what happens.
 
 mod bars;
+pub mod caches;
 mod github;
 mod plain;
 pub mod smoke;
@@ -64,6 +65,11 @@ impl Renderer for Silent {
             }
             Event::Tested(image) if smoke::has_failed(image) => {
                 smoke::tested_lines(image)
+                    .iter()
+                    .for_each(|text| line(text));
+            }
+            Event::CacheFilled(filled) if caches::weight(filled) == caches::Weight::Warning => {
+                caches::filled_lines(filled)
                     .iter()
                     .for_each(|text| line(text));
             }
@@ -152,6 +158,7 @@ fn stage_line(stage: Stage) -> &'static str {
         Stage::Build => "building",
         Stage::Publish => "publishing",
         Stage::Smoke => "trying the images out",
+        Stage::Cache => "pushing to caches",
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use nixpy_nix::log::{Activity, Level, LogEvent};
 use nixpy_pipeline::event::Event;
 
+use super::caches::{filled_lines, trouble_lines};
 use super::smoke::tested_lines;
 use super::{
     Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, stage_line,
@@ -52,7 +53,11 @@ impl Renderer for Plain {
             Event::Tested(image) => tested_lines(image)
                 .iter()
                 .for_each(|text| line(&format!("  {text}"))),
-            Event::Finished(_) | Event::Layer(_) | Event::Tagged(_) => {}
+            Event::CacheFilled(filled) => filled_lines(filled).iter().for_each(|text| line(text)),
+            Event::CacheTrouble(problem) => {
+                trouble_lines(problem).iter().for_each(|text| line(text));
+            }
+            Event::Finished(_) | Event::Layer(_) | Event::Tagged(_) | Event::CacheFilling(_) => {}
         }
     }
 }

@@ -1,10 +1,118 @@
 //! Binary caches, and what opens them.
 
-use nixpy_cache::CacheSettings;
-use nixpy_cache::settings::Tokens;
+use std::ffi::OsStr;
+
+use nixpy_cache::settings::{Access, Ready, Tokens};
+use nixpy_cache::{CacheSettings, Place};
+use nixpy_oci::name::Repository;
+use nixpy_pipeline::inputs::Target;
+use serde_json::Value;
 
 use super::image::time;
-use super::resolve::{Reader, Surroundings, parse};
+use super::resolve::{Output, Problem, Reader, Surroundings, parse};
+use super::sources::RawInputs;
+use super::target::{another, targets};
+
+/// A cache in a registry, and how it is reached.
+#[derive(Debug)]
+pub struct CacheRegistry {
+    /// The cache.
+    pub place: Place,
+    /// Where it is. Never a layout.
+    pub target: Target,
+}
+
+/// Everything that serving caches needs.
+#[derive(Debug)]
+pub struct ToServe {
+    /// Which, and what opens them.
+    pub caches: CacheSettings,
+    /// Those in registries.
+    pub registries: Vec<CacheRegistry>,
+    /// What is told.
+    pub output: Output,
+}
+
+/// The repository of the cache beside an image.
+const BESIDE: &str = "nix-cache";
+
+/// Parses what `nixpy-ci cache serve` takes.
+///
+/// # Errors
+/// Every problem there is, not the first.
+pub async fn to_serve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<ToServe, Vec<Problem>> {
+    let mut reader = Reader::of(raw);
+    let caches = reader.caches(around);
+    if raw.get("cache").is_none() {
+        reader.fail(
+            "--cache",
+            "name a cache, as in --cache oci://ghcr.io/owner/name/nix-cache",
+        );
+    }
+    let targets = targets(&mut reader, around).await;
+    let registries = cache_registries(&mut reader, &caches, &targets, around).await;
+    let output = reader.output();
+    reader.ended(ToServe {
+        caches,
+        registries,
+        output,
+    })
+}
+
+/// Those of the caches that are in a registry; without the one beside the image, where no
+/// image goes to a registry.
+pub(super) async fn cache_registries(
+    reader: &mut Reader<'_>,
+    caches: &CacheSettings,
+    targets: &[Target],
+    around: &Surroundings<'_>,
+) -> Vec<CacheRegistry> {
+    let mut found = Vec::new();
+    for spec in &caches.wanted {
+        let target = match &spec.place {
+            Place::BesideImage => match beside(reader, targets) {
+                Some(repository) => another(reader, &repository, targets, around).await,
+                None => None,
+            },
+            Place::Registry(repository) => another(reader, repository, targets, around).await,
+            _ => None,
+        };
+        let place = spec.place.clone();
+        found.extend(target.map(|target| CacheRegistry { place, target }));
+    }
+    found
+}
+
+/// The same for whoever writes to them.
+pub(super) fn accesses(registries: &[CacheRegistry]) -> Vec<Access> {
+    let accesses = registries.iter().filter_map(|cache| match &cache.target {
+        Target::Registry {
+            repository,
+            credentials,
+            options,
+        } => Some(Access {
+            place: cache.place.clone(),
+            repository: repository.clone(),
+            credentials: credentials.clone(),
+            options: options.clone(),
+        }),
+        Target::Layout(_) => None,
+    });
+    accesses.collect()
+}
+
+/// Of the first registry that the image goes to.
+fn beside(reader: &mut Reader<'_>, targets: &[Target]) -> Option<Repository> {
+    let mut targets = targets.iter();
+    let repository = targets.find_map(|target| match target {
+        Target::Registry { repository, .. } => Some(repository),
+        Target::Layout(_) => None,
+    })?;
+    let beside = repository.beside(BESIDE);
+    beside
+        .map_err(|e| reader.fail("--cache", e.to_string()))
+        .ok()
+}
 
 impl Reader<'_> {
     pub(super) fn caches(&mut self, around: &Surroundings<'_>) -> CacheSettings {
@@ -24,13 +132,89 @@ impl Reader<'_> {
                 .unwrap_or_default(),
             upstream,
             exclude: self.many("cache-exclude", |pattern| Ok(pattern.to_owned())),
+            registries: Vec::new(),
             read_only: self.switch("cache-read-only"),
+            from_fork: around.is_from_fork(),
             required: self.switch("cache-required"),
             drain: self.one("cache-drain", time).unwrap_or(default.drain),
             uploads: self
                 .number("cache-uploads", 1..=64)
                 .unwrap_or(default.uploads),
             place: around.temp_dir(),
+            port: self
+                .number("cache-port", 1..=65_535)
+                .and_then(|port| u16::try_from(port).ok()),
+            ready: Ready::default(),
         }
+    }
+}
+
+impl Surroundings<'_> {
+    /// Whether GitHub runs this for a pull request from another repository, by the event
+    /// that it describes in a file. What is not described is not trusted either.
+    fn is_from_fork(&self) -> bool {
+        let variable = |name: &str| self.environment.get(OsStr::new(name));
+        let name = variable("GITHUB_EVENT_NAME").and_then(|name| name.to_str());
+        if !name.is_some_and(|name| name.starts_with("pull_request")) {
+            return false;
+        }
+        let file = variable("GITHUB_EVENT_PATH").and_then(|path| std::fs::read(path).ok());
+        let event: Option<Value> = file.and_then(|text| serde_json::from_slice(&text).ok());
+        let repository = |side: &str| {
+            let name = format!("/pull_request/{side}/repo/full_name");
+            event.as_ref()?.pointer(&name)?.as_str()
+        };
+        match (repository("head"), repository("base")) {
+            (Some(head), Some(base)) => head != base,
+            // A fork that is gone by now has no name.
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::ffi::OsString;
+    use std::path::PathBuf;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn is_from_fork(event: &str, text: &str) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("event.json");
+        std::fs::write(&file, text).unwrap();
+        let environment = [
+            ("GITHUB_EVENT_NAME".into(), OsString::from(event)),
+            ("GITHUB_EVENT_PATH".into(), file.into()),
+        ];
+        let environment = environment.into_iter().collect();
+        let around = Surroundings {
+            environment: &environment,
+            cwd: PathBuf::from("/"),
+            now: std::time::SystemTime::UNIX_EPOCH,
+        };
+        around.is_from_fork()
+    }
+
+    #[test]
+    fn a_pull_request_is_from_a_fork_unless_both_sides_are_one_repository() {
+        let event = |head: Value| {
+            let base = json!({ "repo": { "full_name": "acme/api" } });
+            json!({ "pull_request": { "head": { "repo": head }, "base": base } }).to_string()
+        };
+        let own = event(json!({ "full_name": "acme/api" }));
+        let fork = event(json!({ "full_name": "mallory/api" }));
+        assert!(!is_from_fork("pull_request", &own));
+        assert!(is_from_fork("pull_request", &fork));
+        assert!(is_from_fork("pull_request_target", &fork));
+        assert!(
+            is_from_fork("pull_request", &event(Value::Null)),
+            "it is gone"
+        );
+        assert!(is_from_fork("pull_request", "{"), "nobody knows");
+        assert!(!is_from_fork("push", "{}"));
     }
 }

@@ -12,6 +12,7 @@ mod sources;
 pub mod table;
 mod target;
 
+pub use caches::{CacheRegistry, ToServe, to_serve};
 pub use joining::{ToJoin, to_join};
 pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};

@@ -11,6 +11,7 @@ use nixpy_pipeline::inputs::{Inputs, Loader};
 use nixpy_pipeline::matrix::Runners;
 use nixpy_pipeline::plan::Strategy;
 
+use super::caches::{CacheRegistry, accesses, cache_registries};
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
 use super::target::targets;
@@ -28,6 +29,8 @@ pub struct Problem {
 pub struct Resolved {
     /// For the pipeline.
     pub inputs: Inputs,
+    /// Those of the caches that are in registries.
+    pub cache_registries: Vec<CacheRegistry>,
     /// Nix, as far as it was named.
     pub nix: Option<PathBuf>,
     /// Options for Nix.
@@ -137,8 +140,10 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let image = reader.image();
     let smoke = reader.smoke();
     let builders = reader.builders(around);
-    let caches = reader.caches(around);
+    let mut caches = reader.caches(around);
     let targets = targets(&mut reader, around).await;
+    let cache_registries = cache_registries(&mut reader, &caches, &targets, around).await;
+    caches.registries = accesses(&cache_registries);
     let by_digest = reader.by_digest(&targets, around);
     let runners = reader.runners();
     let matrix = reader.switch("matrix").then_some(runners);
@@ -186,6 +191,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 caches,
                 temp_dir: around.temp_dir(),
             },
+            cache_registries,
             nix: path("nix"),
             nix_options,
             matrix,

@@ -509,6 +509,13 @@ pub const SETTINGS: &[Setting] = &[
         "Push nothing. A pull request from a fork never does.",
     ),
     setting(
+        "cache-port",
+        Group::Caches,
+        Kind::One("PORT"),
+        "The port of 127.0.0.1 at which a registry's cache is served to Nix. Without it one that is free; a daemon that \
+         does not trust this user has to know it beforehand.",
+    ),
+    setting(
         "cache-required",
         Group::Caches,
         Kind::Switch,

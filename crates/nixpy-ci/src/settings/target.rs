@@ -47,14 +47,7 @@ pub(super) async fn registries(
     repositories: Vec<Repository>,
     around: &Surroundings<'_>,
 ) -> Vec<Target> {
-    let options = RegistryOptions {
-        plain_http: reader.switch("plain-http"),
-        ca_file: reader
-            .raw
-            .get("ca-file")
-            .map(|raw| around.cwd.join(raw.first())),
-        ..RegistryOptions::default()
-    };
+    let options = options(reader, around);
     one_password_for_one_registry(reader, &repositories);
     let mut targets = Vec::new();
     for repository in repositories {
@@ -67,6 +60,57 @@ pub(super) async fn registries(
         }
     }
     targets
+}
+
+/// How a repository is reached that is for something else than images: as a target of the
+/// same registry is, if there is one. A password that is given is for the registry of the
+/// targets, and only where there is none for this one.
+pub(super) async fn another(
+    reader: &mut Reader<'_>,
+    repository: &Repository,
+    targets: &[Target],
+    around: &Surroundings<'_>,
+) -> Option<Target> {
+    let mut known = targets.iter().filter_map(|target| match target {
+        Target::Registry {
+            repository,
+            credentials,
+            options,
+        } => Some((repository.registry(), credentials, options)),
+        Target::Layout(_) => None,
+    });
+    let is_alone = known.clone().next().is_none();
+    let same = known.find(|(registry, ..)| *registry == repository.registry());
+    let (credentials, options) = match same {
+        Some((_, credentials, options)) => (credentials.clone(), options.clone()),
+        None if is_alone => (
+            credentials(reader, repository, around).await?,
+            options(reader, around),
+        ),
+        None => match discovered(repository, around).await {
+            Ok(credentials) => (credentials, options(reader, around)),
+            Err(e) => {
+                reader.fail("credentials", e.to_string());
+                return None;
+            }
+        },
+    };
+    Some(Target::Registry {
+        repository: repository.clone(),
+        credentials,
+        options,
+    })
+}
+
+fn options(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> RegistryOptions {
+    RegistryOptions {
+        plain_http: reader.switch("plain-http"),
+        ca_file: reader
+            .raw
+            .get("ca-file")
+            .map(|raw| around.cwd.join(raw.first())),
+        ..RegistryOptions::default()
+    }
 }
 
 /// A password that is given is for the one registry that is named: others must not see it.

@@ -40,6 +40,8 @@ pub struct Abilities {
     /// The caches that whoever builds takes from; `None` where the user's settings count,
     /// or it is not known.
     pub caches_allowed: Option<Vec<String>>,
+    /// The keys that whoever builds trusts; `None` as above.
+    pub keys_allowed: Option<Vec<String>>,
     /// Who asks; empty where nobody has to know.
     pub user: String,
     /// The nix.conf of whoever builds.
@@ -86,18 +88,22 @@ impl Abilities {
             }
             (Builds::Daemon(_) | Builds::Elsewhere(_), _) => settings.default_platforms.clone(),
         };
-        let caches_allowed = match (&builds, effective) {
-            (Builds::Daemon(Trust::Untrusted), Some(text)) => {
-                let mut allowed = setting_in(text, "substituters", &settings.default_substituters);
-                allowed.extend(setting_in(text, "trusted-substituters", &[]));
-                Some(allowed)
-            }
+        let unheard = match (&builds, effective) {
+            (Builds::Daemon(Trust::Untrusted), Some(text)) => Some(text),
             _ => None,
         };
+        let caches_allowed = unheard.map(|text| {
+            let mut allowed = setting_in(text, "substituters", &settings.default_substituters);
+            allowed.extend(setting_in(text, "trusted-substituters", &[]));
+            allowed
+        });
+        let by_default = &settings.default_public_keys;
+        let keys_allowed = unheard.map(|text| setting_in(text, "trusted-public-keys", by_default));
         Self {
             settings,
             builds,
             caches_allowed,
+            keys_allowed,
             builders_version: store.version,
             extra_platforms,
             user: who.user,
@@ -120,6 +126,12 @@ impl Abilities {
         let bare = |url: &str| url.trim_end_matches('/').to_owned();
         let allowed = self.caches_allowed.as_ref();
         allowed.is_none_or(|allowed| allowed.iter().any(|url| bare(url) == bare(cache)))
+    }
+
+    /// Whether whoever builds takes what is signed by this key if this user asks it to.
+    pub fn may_trust(&self, key: &str) -> bool {
+        let allowed = self.keys_allowed.as_ref();
+        allowed.is_none_or(|allowed| allowed.iter().any(|known| known == key))
     }
 
     /// Whether this machine's own processor runs what is built for the system: its own,

@@ -99,7 +99,7 @@ impl Line {
                 request = request.body(bytes.clone());
             }
             Body::Blob(content) => {
-                let (body, mut progress) = sending::body(Arc::clone(content));
+                let (body, mut progress) = sending::body(Bytes::new(), Arc::clone(content));
                 let request = request.header(CONTENT_LENGTH, content.len()).body(body);
                 return tokio::select! {
                     answer = request.send() => answer.map_err(|error| {

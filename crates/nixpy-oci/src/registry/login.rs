@@ -4,7 +4,8 @@
 //! the challenge names exchanges the credentials for a token, for `pull,push`
 //! together (<https://distribution.github.io/distribution/spec/auth/token/>).
 //! It asks again only when the registry turns the token away: tokens live for
-//! minutes, pushes longer. Whoever comes meanwhile waits for that one answer.
+//! minutes, pushes longer. Whoever comes meanwhile waits for that one answer. To delete
+//! something, which few do, a token of its own is asked for.
 //!
 //! `oci-client` could do this, but its client cannot be made on a machine without
 //! root certificates (it panics there, whatever roots it is given), and it asks
@@ -13,6 +14,7 @@
 //! refresh tokens need; the services that hand them out take them as passwords.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -42,6 +44,8 @@ pub(super) struct Login {
     pub(super) mount_from: Vec<String>,
     pub(super) credentials: Credentials,
     pub(super) pass: Mutex<Option<Arc<Pass>>>,
+    /// Whether something is to be deleted.
+    pub(super) deletes: AtomicBool,
 }
 
 /// What goes into a request, until the registry turns it away.
@@ -82,6 +86,13 @@ impl Login {
         Ok(pass)
     }
 
+    /// From here on the pass has to allow that something is deleted.
+    pub(super) async fn allow_deleting(&self) {
+        if !self.deletes.swap(true, Ordering::Relaxed) {
+            *self.pass.lock().await = None;
+        }
+    }
+
     /// Another pass than the one that was refused; `None` if there cannot be one.
     pub(super) async fn renew(&self, refused: &Arc<Pass>) -> Result<Option<Arc<Pass>>, Failure> {
         let mut current = self.pass.lock().await;
@@ -108,7 +119,11 @@ impl Login {
             Challenge::Password => self.password()?,
             Challenge::Token { realm, service } => {
                 let service = service.as_deref();
-                let mut token = self.token(&realm, service, "pull,push", true).await;
+                let actions = match self.deletes.load(Ordering::Relaxed) {
+                    true => "pull,push,delete",
+                    false => "pull,push",
+                };
+                let mut token = self.token(&realm, service, actions, true).await;
                 // One of the other repositories may be gone, or not ours any more.
                 if !self.mount_from.is_empty() && token.as_ref().is_err_and(|e| !e.is_transient()) {
                     token = self.token(&realm, service, "pull,push", false).await;

@@ -155,7 +155,7 @@ impl Wire {
     }
 
     /// `Ok` if the refusal means that what was asked for is not there.
-    async fn absent(&self, response: Response) -> Result<(), Failure> {
+    pub(super) async fn absent(&self, response: Response) -> Result<(), Failure> {
         let absent = match response.status() {
             StatusCode::NOT_FOUND => true,
             StatusCode::FORBIDDEN => !self.login.is_anonymous(),

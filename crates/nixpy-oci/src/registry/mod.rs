@@ -9,6 +9,7 @@
 //! | `line`, `wire`, `retry` | one request; one with a login; the same again |
 //! | `refusal`, `transport` | an answer that is no; no answer |
 //! | `manifests`, `upload`, `sending` | manifests; blobs; a blob as a body |
+//! | `reading`, `tags` | a blob, or a part of it, as it comes; what there is, and taking it away |
 //! | `error`, `explain` | what did not work; the cure |
 //!
 //! A push that changes nothing costs one GET for each tag and manifest that is
@@ -23,10 +24,12 @@ mod helper;
 mod line;
 mod login;
 mod manifests;
+mod reading;
 mod refusal;
-mod retry;
+pub mod retry;
 mod secret;
-mod sending;
+pub mod sending;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -34,6 +37,8 @@ mod trust;
 mod upload;
 mod wire;
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -43,7 +48,11 @@ use reqwest::Url;
 
 pub use credentials::{CredentialEnvironment, Credentials, CredentialsError, CredentialsErrorKind};
 pub use error::{RemoteError, RemoteErrorKind};
+pub use reading::Reading;
+pub use refusal::one_line;
 pub use secret::Secret;
+pub use transport::no_answer;
+pub use trust::http_client;
 
 use crate::blob::Content;
 use crate::destination::Stored;
@@ -59,7 +68,7 @@ use wire::Wire;
 #[derive(Debug)]
 pub struct Registry {
     repository: Repository,
-    wire: Box<Wire>,
+    wire: Arc<Wire>,
 }
 
 /// How a registry is spoken to.
@@ -109,7 +118,7 @@ impl Registry {
         match wire_to(&repository, credentials, &options) {
             Ok(wire) => Ok(Self {
                 repository,
-                wire: Box::new(wire),
+                wire: Arc::new(wire),
             }),
             Err(failure) => Err(failure.while_(Act::Connect, &repository)),
         }
@@ -151,6 +160,40 @@ impl Registry {
     pub async fn has_blob(&self, digest: Digest) -> Result<bool, RemoteError> {
         let found = self.wire.retrying(|_| self.wire.has(digest)).await;
         found.map_err(|failure| failure.while_(Act::LookFor(digest), &self.repository))
+    }
+
+    /// The bytes of a blob, or these of them, as they come; `None` if it is not there, by the
+    /// rules of [`Registry::resolve`].
+    ///
+    /// # Errors
+    /// The registry cannot be read; what happens later is told in the stream.
+    pub async fn read_blob(
+        &self,
+        digest: Digest,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<Reading>, RemoteError> {
+        let read = reading::read(&self.wire, &self.repository, digest, range).await;
+        read.map_err(|failure| failure.while_(Act::ReadBlob(digest), &self.repository))
+    }
+
+    /// All tags of the repository; none where there is no repository yet, by the rules of
+    /// [`Registry::resolve`].
+    ///
+    /// # Errors
+    /// The registry cannot be read.
+    pub async fn tags(&self) -> Result<BTreeSet<Tag>, RemoteError> {
+        let tags = self.wire.tags().await;
+        tags.map_err(|failure| failure.while_(Act::ListTags, &self.repository))
+    }
+
+    /// Takes a manifest away, and every tag that leads to it; its blobs are the registry's
+    /// affair. `false` if it was not there.
+    ///
+    /// # Errors
+    /// The registry does not let us, or not at all: 405 where it is not set up for it.
+    pub async fn delete_manifest(&self, digest: Digest) -> Result<bool, RemoteError> {
+        let deleted = self.wire.delete_manifest(digest).await;
+        deleted.map_err(|failure| failure.while_(Act::Delete(digest), &self.repository))
     }
 
     /// Whether the manifest of this digest and size is there, by the rules of
@@ -262,6 +305,7 @@ fn wire_to(
         path: repository.path().to_owned(),
         credentials,
         pass: tokio::sync::Mutex::default(),
+        deletes: std::sync::atomic::AtomicBool::new(false),
     };
     let (retries, first_wait) = (options.retries, options.first_wait);
     Ok(Wire {

@@ -85,7 +85,7 @@ fn name_of(code: &OciErrorCode) -> Option<String> {
 }
 
 /// Somebody else's text, fit for the middle of a message.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let visible = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })

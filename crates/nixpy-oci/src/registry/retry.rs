@@ -54,7 +54,7 @@ fn backoff(first: Duration, tried: u32) -> Duration {
 /// Reads a `Retry-After`: seconds or an HTTP date
 /// (<https://www.rfc-editor.org/rfc/rfc9110#name-retry-after>), and the `12.5ms`
 /// that ghcr.io has been seen to send.
-pub(super) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     let seconds = |number: &str, unit: f64| {
         let number = number.trim().parse::<f64>().ok().filter(|n| *n >= 0.0)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -20,7 +20,7 @@ const PIECE: usize = 256 << 10;
 const SLOWEST_REGISTRY: u64 = 16 << 20;
 
 /// How far a body has been taken.
-pub(super) struct Progress {
+pub struct Progress {
     moved: watch::Receiver<Moved>,
     size: u64,
 }
@@ -31,8 +31,8 @@ enum Moved {
     Unreadable,
 }
 
-/// The body, and the means to watch it.
-pub(super) fn body(content: Arc<Content>) -> (reqwest::Body, Progress) {
+/// The body, with these bytes before it, and the means to watch it.
+pub fn body(first: Bytes, content: Arc<Content>) -> (reqwest::Body, Progress) {
     let size = content.len();
     let (note, moved) = watch::channel(Moved::Bytes(0));
     let pieces = stream::unfold(0, move |offset| {
@@ -52,7 +52,9 @@ pub(super) fn body(content: Arc<Content>) -> (reqwest::Body, Progress) {
             Some((piece, end))
         }
     });
-    (reqwest::Body::wrap_stream(pieces), Progress { moved, size })
+    let first = stream::iter((!first.is_empty()).then_some(Ok(first)));
+    let body = reqwest::Body::wrap_stream(first.chain(pieces));
+    (body, Progress { moved, size })
 }
 
 /// At most `length` bytes from `offset` on, read where blocking is allowed.
@@ -81,7 +83,7 @@ pub(super) fn share(content: &Content) -> io::Result<Arc<Content>> {
 impl Progress {
     /// Returns once nothing has moved for `stall`, or, after the last byte, once
     /// the registry has had its time as well.
-    pub(super) async fn stalled(&mut self, stall: Duration) {
+    pub async fn stalled(&mut self, stall: Duration) {
         loop {
             let patience = match *self.moved.borrow_and_update() {
                 Moved::Bytes(n) if n >= self.size => {
@@ -99,7 +101,7 @@ impl Progress {
     }
 
     /// Whether sending ended because this machine could not read the blob.
-    pub(super) fn unreadable(&self) -> bool {
+    pub fn unreadable(&self) -> bool {
         matches!(*self.moved.borrow(), Moved::Unreadable)
     }
 }

@@ -5,6 +5,11 @@ use std::io;
 
 use super::error::{Failure, RemoteErrorKind};
 
+/// Why a request had no answer, whoever it was sent to.
+pub fn no_answer(error: reqwest::Error) -> RemoteErrorKind {
+    explain_transport(error).kind
+}
+
 /// Why a request had no answer.
 pub(super) fn explain_transport(error: reqwest::Error) -> Failure {
     // The URL may carry the credentials of an upload.

@@ -13,6 +13,7 @@
 //! Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` by `reqwest`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -23,15 +24,45 @@ use super::transport::explain_transport;
 
 const USER_AGENT: &str = concat!("nixpy-ci/", env!("CARGO_PKG_VERSION"));
 
+/// A client for other servers than registries: the same roots, names and proxies. Where a
+/// request is sent elsewhere it follows, but not where it would become another (303).
+///
+/// # Errors
+/// The roots of this machine cannot be used.
+pub fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, RemoteErrorKind> {
+    let built = builder(&[], connect_timeout).and_then(|client| {
+        let client = client.redirect(reqwest::redirect::Policy::custom(|attempt| {
+            let becomes_another = attempt.status() == reqwest::StatusCode::SEE_OTHER;
+            match becomes_another || attempt.previous().len() > 10 {
+                true => attempt.stop(),
+                false => attempt.follow(),
+            }
+        }));
+        client.build().map_err(explain_transport)
+    });
+    built.map_err(|failure| failure.kind)
+}
+
 /// The client for all requests.
 pub(super) fn client(options: &RegistryOptions) -> Result<reqwest::Client, Failure> {
-    // Fails only if somebody else was first, which is as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-
-    let mut roots = match &options.ca_file {
+    let roots = match &options.ca_file {
         Some(file) => read_certificates(file)?,
         None => Vec::new(),
     };
+    builder(&roots, options.connect_timeout)?
+        .redirect(reqwest::redirect::Policy::custom(follow))
+        .build()
+        .map_err(explain_transport)
+}
+
+fn builder(
+    further: &[CertificateDer<'static>],
+    connect_timeout: Duration,
+) -> Result<reqwest::ClientBuilder, Failure> {
+    // Fails only if somebody else was first, which is as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+
+    let mut roots = further.to_vec();
     // Without a single root the system's verifier cannot be made.
     if reqwest::Client::builder().build().is_err() {
         tracing::debug!("this machine has no root certificates; using Mozilla's");
@@ -44,13 +75,10 @@ pub(super) fn client(options: &RegistryOptions) -> Result<reqwest::Client, Failu
     let certificates = certificates
         .collect::<Result<Vec<_>, _>>()
         .map_err(explain_transport)?;
-    reqwest::Client::builder()
+    Ok(reqwest::Client::builder()
         .user_agent(USER_AGENT)
-        .connect_timeout(options.connect_timeout)
-        .tls_certs_merge(certificates)
-        .redirect(reqwest::redirect::Policy::custom(follow))
-        .build()
-        .map_err(explain_transport)
+        .connect_timeout(connect_timeout)
+        .tls_certs_merge(certificates))
 }
 
 /// A registry sends whoever asks for a blob to where it is stored, by an address

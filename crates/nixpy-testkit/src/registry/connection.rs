@@ -19,19 +19,19 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Cuts one connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Switch(Arc<AtomicBool>);
+pub(crate) struct Switch(Arc<AtomicBool>);
 
 /// The listener whose connections have a switch.
-pub(super) struct Wires(pub(super) TcpListener);
+pub(crate) struct Wires(pub(crate) TcpListener);
 
 /// One connection.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     stream: TcpStream,
     switch: Switch,
 }
 
 impl Switch {
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 

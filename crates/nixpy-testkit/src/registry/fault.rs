@@ -18,12 +18,13 @@ pub struct Fault {
     path: String,
     first: u64,
     times: u64,
+    percent: u64,
     seen: u64,
 }
 
 /// What the registry does in place of, or on the way to, its answer.
 #[derive(Clone, Debug)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Refuse {
         status: StatusCode,
         code: String,
@@ -121,6 +122,12 @@ impl Fault {
         self.times(u64::MAX)
     }
 
+    /// Every match from the first on, but only so many in a hundred, evenly spread.
+    pub fn share(mut self, percent: u64) -> Self {
+        self.percent = percent;
+        self.always()
+    }
+
     /// With this `Retry-After`: seconds, or a date. Only for [`Fault::status`].
     pub fn retry_after(mut self, value: impl ToString) -> Self {
         if let Act::Refuse { retry_after, .. } = &mut self.act {
@@ -144,6 +151,7 @@ impl Fault {
             path: String::new(),
             first: 1,
             times: 1,
+            percent: 100,
             seen: 0,
         }
     }
@@ -155,19 +163,19 @@ impl Fault {
 
 /// The rules in force.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Mutex<Vec<Fault>>);
+pub(crate) struct Faults(Mutex<Vec<Fault>>);
 
 impl Faults {
-    pub(super) fn add(&self, fault: Fault) {
+    pub(crate) fn add(&self, fault: Fault) {
         self.0.lock().unwrap().push(fault);
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.lock().unwrap().clear();
     }
 
     /// Counts the request with every rule that it matches; the first that is due acts.
-    pub(super) fn strike(&self, method: &Method, path: &str) -> Option<Act> {
+    pub(crate) fn strike(&self, method: &Method, path: &str) -> Option<Act> {
         let mut due = None;
         for rule in self
             .0
@@ -177,7 +185,8 @@ impl Faults {
             .filter(|rule| rule.matches(method, path))
         {
             rule.seen += 1;
-            let acts = rule.seen >= rule.first && rule.seen - rule.first < rule.times;
+            let in_time = rule.seen >= rule.first && rule.seen - rule.first < rule.times;
+            let acts = in_time && (rule.seen * rule.percent) % 100 < rule.percent;
             if acts && due.is_none() {
                 due = Some(rule.act.clone());
             }

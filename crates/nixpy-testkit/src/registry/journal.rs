@@ -25,7 +25,7 @@ pub struct Recorded {
 
 /// The list of requests, which grows while it is read.
 #[derive(Debug, Default)]
-pub(super) struct Journal(Mutex<Entries>);
+pub(crate) struct Journal(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -35,13 +35,13 @@ struct Entries {
 
 /// One request's place in the journal.
 #[derive(Clone, Debug)]
-pub(super) struct Receipt {
+pub(crate) struct Receipt {
     journal: Arc<Journal>,
     number: u64,
 }
 
 impl Journal {
-    pub(super) fn arrived(self: &Arc<Self>, request: &Parts) -> Receipt {
+    pub(crate) fn arrived(self: &Arc<Self>, request: &Parts) -> Receipt {
         let mut entries = self.0.lock().unwrap();
         let number = entries.next;
         entries.next += 1;
@@ -62,21 +62,21 @@ impl Journal {
         }
     }
 
-    pub(super) fn all(&self) -> Vec<Recorded> {
+    pub(crate) fn all(&self) -> Vec<Recorded> {
         self.0.lock().unwrap().by_number.values().cloned().collect()
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.lock().unwrap().by_number.clear();
     }
 }
 
 impl Receipt {
-    pub(super) fn received(&self, bytes: u64) {
+    pub(crate) fn received(&self, bytes: u64) {
         self.update(|entry| entry.body_bytes += bytes);
     }
 
-    pub(super) fn answered(&self, status: u16) {
+    pub(crate) fn answered(&self, status: u16) {
         self.update(|entry| entry.status = Some(status));
     }
 

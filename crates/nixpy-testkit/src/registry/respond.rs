@@ -12,12 +12,12 @@ use serde_json::Value;
 use super::connection::Switch;
 
 /// An answer without a body, with these headers.
-pub(super) fn empty(status: u16, headers: &[(&'static str, &str)]) -> Response<Body> {
+pub(crate) fn empty(status: u16, headers: &[(&'static str, &str)]) -> Response<Body> {
     body(status, headers, Bytes::new())
 }
 
 /// An answer with a body, with these headers.
-pub(super) fn body(status: u16, headers: &[(&'static str, &str)], bytes: Bytes) -> Response<Body> {
+pub(crate) fn body(status: u16, headers: &[(&'static str, &str)], bytes: Bytes) -> Response<Body> {
     let mut response = Response::builder().status(StatusCode::from_u16(status).unwrap());
     for (name, value) in headers {
         response = response.header(*name, *value);
@@ -26,7 +26,7 @@ pub(super) fn body(status: u16, headers: &[(&'static str, &str)], bytes: Bytes) 
 }
 
 /// A JSON document.
-pub(super) fn json(value: &Value) -> Response<Body> {
+pub(crate) fn json(value: &Value) -> Response<Body> {
     body(
         200,
         &[(CONTENT_TYPE.as_str(), "application/json")],
@@ -35,14 +35,14 @@ pub(super) fn json(value: &Value) -> Response<Body> {
 }
 
 /// What HEAD answers where GET would send these bytes.
-pub(super) fn head(headers: &[(&'static str, &str)], length: usize) -> Response<Body> {
+pub(crate) fn head(headers: &[(&'static str, &str)], length: usize) -> Response<Body> {
     let mut response = empty(200, headers);
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
     response
 }
 
 /// The same answer, whose body takes this long.
-pub(super) async fn trickle(response: Response<Body>, over: Duration) -> Response<Body> {
+pub(crate) async fn trickle(response: Response<Body>, over: Duration) -> Response<Body> {
     const PIECES: u32 = 16;
     let (parts, bytes) = take_apart(response).await;
     if bytes.is_empty() {
@@ -61,7 +61,7 @@ pub(super) async fn trickle(response: Response<Body>, over: Duration) -> Respons
 }
 
 /// The same answer, which ends after so many bytes of its body with the connection.
-pub(super) async fn break_off(
+pub(crate) async fn break_off(
     response: Response<Body>,
     after: u64,
     switch: Switch,

@@ -1,0 +1,87 @@
+//! What a binary cache gives to readers: only what a trusted key has signed, and nothing
+//! but archives by the names that archives have.
+
+use std::ops::Range;
+
+use futures_util::future::BoxFuture;
+use nixpy_nix::narinfo::NarInfo;
+
+use super::{BinaryCache, Files, narinfo_of};
+use crate::error::{CacheError, CacheErrorKind};
+use crate::source::{Nar, Source};
+
+/// More than any narinfo seen.
+const LONGEST_NARINFO: u64 = 1 << 20;
+
+impl Source for BinaryCache {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn narinfo<'a>(
+        &'a self,
+        hash_part: &'a str,
+    ) -> BoxFuture<'a, Result<Option<NarInfo>, CacheError>> {
+        Box::pin(async move {
+            let known = self.known(hash_part).await;
+            known.map_err(self.blame(format!("say what it has of {hash_part}")))
+        })
+    }
+
+    fn nar<'a>(
+        &'a self,
+        url: &'a str,
+        range: Option<Range<u64>>,
+    ) -> BoxFuture<'a, Result<Option<Nar>, CacheError>> {
+        Box::pin(async move {
+            if !is_archive(url) {
+                return Ok(None);
+            }
+            let nar = match &self.files {
+                Files::Folder(folder) => folder.nar(&self.name, url, range).await,
+                Files::Http(http) => http.nar(&self.name, url, range).await,
+                Files::S3(s3) => s3.nar(&self.name, url, range).await,
+            };
+            nar.map_err(self.blame(format!("give {url}")))
+        })
+    }
+}
+
+impl BinaryCache {
+    async fn known(&self, hash_part: &str) -> Result<Option<NarInfo>, CacheErrorKind> {
+        if !hash_part.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Ok(None);
+        }
+        let name = narinfo_of(hash_part);
+        let Some(text) = self.files.text(&name, LONGEST_NARINFO).await? else {
+            return Ok(None);
+        };
+        let broken = |problem: String| CacheErrorKind::Broken(format!("{name}: {problem}"));
+        let text = str::from_utf8(&text).map_err(|error| broken(error.to_string()))?;
+        let narinfo: NarInfo = text.parse().map_err(|error| broken(format!("{error}")))?;
+        if narinfo.info.path.hash_part() != hash_part {
+            return Err(broken(format!("it is about {}", narinfo.info.path)));
+        }
+        let signed = self.trusted.iter().any(|key| key.has_signed(&narinfo.info));
+        Ok(signed.then_some(narinfo))
+    }
+}
+
+impl Files {
+    async fn text(&self, name: &str, limit: u64) -> Result<Option<bytes::Bytes>, CacheErrorKind> {
+        match self {
+            Self::Folder(folder) => folder.text(name, limit).await,
+            Self::Http(http) => http.text(name, limit).await,
+            Self::S3(s3) => s3.text(name, limit).await,
+        }
+    }
+}
+
+/// Whether an address that a narinfo gives leads to an archive of this cache: `nar/` and one name.
+fn is_archive(url: &str) -> bool {
+    let Some(name) = url.strip_prefix("nar/") else {
+        return false;
+    };
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._+=".contains(&byte);
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(good)
+}

@@ -1,0 +1,237 @@
+//! Which paths of this machine's store go into caches, and when they are there.
+//!
+//! Nix tells nobody without rights that a derivation is finished: a post-build hook is for
+//! trusted users, and up to 2.26 or so the log lets a build end only with the whole call.
+//! But the log tells at once that a build begins. So the outputs of what has begun are
+//! looked for on the disk; one that has appeared is asked for, and is taken when Nix calls
+//! it valid. That works for every user, every version, and for builds that a daemon or
+//! another machine does.
+//!
+//! What was built before goes too: the closures of what a run has made, and the outputs, as
+//! far as they are here, of all derivations that were needed for it, so that the next
+//! change finds what it builds with.
+//!
+//! Not pushed is what upstream holds ([`Upstream`]); and what nobody gains from: sources,
+//! which are fetched as quickly, archives of images, which are in the registry, and what
+//! the settings exclude. These stay out unless something refers to them that is pushed.
+
+mod choice;
+mod upstream;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use nixpy_nix::derivation::{Derivation, show_derivations};
+use nixpy_nix::path_info::{PathInfo, derivation_closure, known, path_info};
+use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
+use tokio::time::Instant;
+
+use crate::error::CacheError;
+pub use upstream::{Upstream, keys_of};
+
+/// As many paths as one call of Nix is given.
+const PATHS_PER_CALL: usize = 500;
+/// As many derivations: each has some kilobytes of JSON.
+const DERIVATIONS_PER_CALL: usize = 200;
+/// How long an output that is on the disk and not valid is let alone, at most: it is being
+/// built in its place.
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+
+/// Gathers what is to be pushed.
+#[derive(Debug)]
+pub struct Gather<'a> {
+    nix: &'a Nix,
+    upstream: Upstream,
+    exclude: &'a [String],
+    /// Archives of images, which stay out.
+    images: BTreeSet<StorePath>,
+    /// What derivations make; what nobody is known to have made is a source.
+    made: HashSet<StorePath>,
+    handed: HashSet<StorePath>,
+    awaited: BTreeMap<StorePath, Look>,
+}
+
+/// When an output is looked for again.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    next: Instant,
+    wait: Duration,
+}
+
+/// What has been gathered.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// To be pushed: each after what it refers to, and none that was gathered before.
+    pub paths: Vec<StorePath>,
+    /// Whether some of what was asked for is not in the store.
+    pub absent: bool,
+    /// Caches upstream that did not answer; told once.
+    pub silent: Vec<CacheError>,
+}
+
+impl<'a> Gather<'a> {
+    /// From this store; these outputs are archives of images.
+    pub fn new(
+        nix: &'a Nix,
+        upstream: Upstream,
+        exclude: &'a [String],
+        images: BTreeSet<StorePath>,
+    ) -> Self {
+        Self {
+            nix,
+            upstream,
+            exclude,
+            images,
+            made: HashSet::new(),
+            handed: HashSet::new(),
+            awaited: BTreeMap::new(),
+        }
+    }
+
+    /// Takes note of derivations that are being built.
+    ///
+    /// # Errors
+    /// Nix does not say what their outputs are.
+    pub async fn expect(&mut self, derivations: &[StorePath]) -> Result<(), NixError> {
+        for outputs in self.outputs(derivations).await? {
+            let now = Look {
+                next: Instant::now(),
+                wait: Duration::ZERO,
+            };
+            self.awaited.insert(outputs, now);
+        }
+        Ok(())
+    }
+
+    /// What has been built of what is expected, with everything that it refers to.
+    ///
+    /// # Errors
+    /// Nix does not tell.
+    pub async fn appeared(&mut self) -> Result<Gathered, NixError> {
+        let now = Instant::now();
+        let due = self.awaited.iter().filter(|(_, look)| look.next <= now);
+        let there: Vec<StorePath> = due
+            .filter(|(path, _)| path.as_path().symlink_metadata().is_ok())
+            .map(|(path, _)| path.clone())
+            .collect();
+        let valid = self.valid(&there).await?;
+        for path in &valid {
+            self.awaited.remove(path);
+        }
+        for path in there {
+            if let Some(look) = self.awaited.get_mut(&path) {
+                look.wait = (look.wait * 2).clamp(Duration::from_millis(250), LONGEST_WAIT);
+                look.next = now + look.wait;
+            }
+        }
+        self.closure(&valid).await
+    }
+
+    /// These paths, with everything that they refer to, as far as they are in the store.
+    ///
+    /// # Errors
+    /// Nix does not tell.
+    pub async fn closure(&mut self, roots: &[StorePath]) -> Result<Gathered, NixError> {
+        let mut gathered = Gathered::default();
+        for roots in roots.chunks(PATHS_PER_CALL) {
+            let infos = match path_info(self.nix, roots, true).await {
+                Err(error) if matches!(*error.kind, NixErrorKind::InvalidPaths(_)) => {
+                    let valid = self.valid(roots).await?;
+                    gathered.absent |= valid.len() < roots.len();
+                    path_info(self.nix, &valid, true).await?
+                }
+                told => told?,
+            };
+            self.choose(&infos, &mut gathered).await;
+        }
+        Ok(gathered)
+    }
+
+    /// The derivations that these need to be built, themselves included.
+    ///
+    /// # Errors
+    /// They are not in the store.
+    pub async fn needed(&self, derivations: &[StorePath]) -> Result<Vec<StorePath>, NixError> {
+        let all = derivation_closure(self.nix, derivations).await?;
+        let paths = all.into_iter().map(|info| info.path);
+        Ok(paths.filter(StorePath::is_derivation).collect())
+    }
+
+    /// Those outputs of these derivations that are in the store, with everything that they
+    /// refer to.
+    ///
+    /// # Errors
+    /// Nix does not tell.
+    pub async fn outputs_of(&mut self, derivations: &[StorePath]) -> Result<Gathered, NixError> {
+        let outputs = self.outputs(derivations).await?;
+        let new = outputs
+            .into_iter()
+            .filter(|path| !self.handed.contains(path));
+        let there = new.filter(|path| path.as_path().symlink_metadata().is_ok());
+        let there: Vec<StorePath> = there.collect();
+        self.closure(&there).await
+    }
+
+    async fn outputs(&mut self, derivations: &[StorePath]) -> Result<Vec<StorePath>, NixError> {
+        let mut outputs = Vec::new();
+        for some in derivations.chunks(DERIVATIONS_PER_CALL) {
+            for derivation in show_derivations(self.nix, some).await? {
+                let is_image = is_image(&derivation);
+                for output in derivation.outputs.into_values().flatten() {
+                    if is_image {
+                        self.images.insert(output.clone());
+                    }
+                    self.made.insert(output.clone());
+                    outputs.push(output);
+                }
+            }
+        }
+        Ok(outputs)
+    }
+
+    async fn valid(&self, paths: &[StorePath]) -> Result<Vec<StorePath>, NixError> {
+        let infos = known(self.nix, paths).await?;
+        Ok(infos.into_iter().map(|info| info.path).collect())
+    }
+
+    async fn choose(&mut self, infos: &[PathInfo], gathered: &mut Gathered) {
+        let chosen = self.chosen(infos);
+        let asked: BTreeSet<&StorePath> = chosen.iter().collect();
+        let asked = infos.iter().filter(|info| asked.contains(&info.path));
+        let asked: Vec<PathInfo> = asked.cloned().collect();
+        gathered.silent.extend(self.upstream.ask(&asked).await);
+        let chosen = self.chosen(infos);
+        self.handed.extend(chosen.iter().cloned());
+        gathered.paths.extend(chosen);
+    }
+
+    fn chosen(&self, infos: &[PathInfo]) -> Vec<StorePath> {
+        let is_upstream = |info: &PathInfo| self.upstream.holds(info);
+        choice::chosen(infos, &self.handed, is_upstream, |info| {
+            self.stays_out(info)
+        })
+    }
+
+    fn stays_out(&self, info: &PathInfo) -> bool {
+        let is_source = info.ca.is_some()
+            || (info.deriver.is_none() && !self.made.contains(&info.path))
+            || info.path.is_derivation();
+        let mut patterns = self.exclude.iter();
+        is_source
+            || self.images.contains(&info.path)
+            || patterns.any(|pattern| choice::matches(pattern, info.path.name()))
+    }
+}
+
+/// Whether it makes an archive of an image, as nixpkgs' dockerTools do.
+fn is_image(derivation: &Derivation) -> bool {
+    let endings = [".tar", ".tar.gz", ".tar.zst"];
+    let is_archive = endings
+        .iter()
+        .any(|ending| derivation.name.ends_with(ending));
+    is_archive && derivation.env.contains_key("imageName")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,307 @@
+//! The cache that is a repository of a registry: who may push the image has a cache, and
+//! nothing else to set up.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `documents` | what lies there, and under which tags |
+//! | `index`, `load` | the same in memory; reading it |
+//! | `making`, `push` | archives of paths; putting them there, references first |
+//! | `taking` | reading an archive out of a blob |
+//! | `closing` | what a run has reached, and the catalog |
+//! | `collect`, `plan` | removing what no recent run has reached |
+//! | `trouble` | what did not work |
+//!
+//! **Packs.** A manifest a path, and a blob for each, would be five requests for each of
+//! thousands of small paths. So what is pushed together is one manifest, a *pack*: its config
+//! holds the narinfos, its layers the archives, small ones one after another in one blob. A
+//! pack is visible with its tag and whole by then, because a registry takes no manifest whose
+//! blobs it lacks; and packs are tagged in order, references before referrers. So what a
+//! reader sees is closed at any moment, and an interrupted push leaves blobs that the next one
+//! finds.
+//!
+//! **The list of tags is the truth.** Nothing is ever written over but the *catalog*, which
+//! only spares readers to read each pack: who finds a pack in the list that the catalog lacks
+//! reads it, and what the catalog holds of packs that are not listed does not count. Two that
+//! write at once lose nothing.
+//!
+//! **Deleting while others write.** Who deletes says before, by a tag, which packs leave, and
+//! looks at the list again after that; who pushes tags his pack before he looks for such a tag.
+//! So at least one of the two sees the other: the one keeps what is needed, or the other puts
+//! it there again (`closing`, `collect`).
+
+mod closing;
+mod collect;
+mod documents;
+mod index;
+mod load;
+mod making;
+mod plan;
+mod push;
+mod taking;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::BoxFuture;
+use nixpy_nix::StorePath;
+use nixpy_nix::narinfo::NarInfo;
+use nixpy_nix::path_info::PathInfo;
+use nixpy_nix::signing::PublicKey;
+use nixpy_oci::name::Tag;
+use nixpy_oci::registry::{Registry, RemoteError};
+use tokio::sync::{RwLock, RwLockReadGuard, Semaphore};
+use tokio::time::Instant;
+
+pub use collect::{CollectEvent, Collected, Keep, collect};
+
+use crate::error::{CacheError, CacheErrorKind};
+use crate::settings::CacheSettings;
+use crate::source::{Nar, Source};
+use crate::store::{Put, Store};
+use index::{Found, Index};
+
+/// For so long a path that is not there is not looked for again, and a registry that could
+/// not be read is not asked again.
+const FRESH: Duration = Duration::from_secs(60);
+/// More is not remembered to be told.
+const MOST_TROUBLES: usize = 100;
+
+/// A cache in a repository of a registry.
+#[derive(Debug, Clone)]
+pub struct RegistryCache(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
+    registry: Registry,
+    trusted: Vec<PublicKey>,
+    read_only: bool,
+    /// Blobs under way, and archives being made.
+    uploads: Semaphore,
+    making: Semaphore,
+    place: PathBuf,
+    clock: fn() -> SystemTime,
+    state: RwLock<State>,
+    /// Packs that this run has put there.
+    written: Mutex<Vec<Tag>>,
+    troubles: Mutex<Vec<CacheError>>,
+}
+
+/// What is known of the repository.
+#[derive(Debug, Default)]
+struct State {
+    index: Option<Index>,
+    read: Option<Instant>,
+    failed: Option<CacheError>,
+}
+
+impl RegistryCache {
+    /// The cache of this repository, called as it was typed. What is in it counts only with a
+    /// signature by one of these keys; without any it is empty, and nothing can be put there.
+    pub fn new(
+        name: String,
+        registry: Registry,
+        trusted: Vec<PublicKey>,
+        settings: &CacheSettings,
+    ) -> Self {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Self(Arc::new(Inner {
+            name,
+            registry,
+            trusted,
+            read_only: settings.read_only,
+            uploads: Semaphore::new(settings.uploads.max(1)),
+            making: Semaphore::new(processors.min(4)),
+            place: settings.place.clone(),
+            clock: SystemTime::now,
+            state: RwLock::default(),
+            written: Mutex::default(),
+            troubles: Mutex::default(),
+        }))
+    }
+
+    /// What did not count or could not be used since this was asked last: by path or document.
+    pub fn troubles(&self) -> Vec<CacheError> {
+        std::mem::take(
+            &mut *self
+                .0
+                .troubles
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// By another clock.
+    #[cfg(test)]
+    fn at(self, clock: fn() -> SystemTime) -> Self {
+        let inner = Arc::into_inner(self.0).map(|inner| Inner { clock, ..inner });
+        Self(Arc::new(inner.expect("nobody else has it yet")))
+    }
+}
+
+impl Inner {
+    fn now(&self) -> SystemTime {
+        (self.clock)()
+    }
+
+    fn error(&self, act: impl Into<String>, kind: CacheErrorKind) -> CacheError {
+        CacheError::new(&self.name, act, kind)
+    }
+
+    fn remote(&self, act: impl Into<String>, error: &RemoteError) -> CacheError {
+        self.error(act, trouble::kind_of(error))
+    }
+
+    fn note(&self, error: CacheError) {
+        tracing::warn!(%error);
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if troubles.len() < MOST_TROUBLES {
+            troubles.push(error);
+        }
+    }
+
+    /// What the repository holds, read no longer ago than this.
+    async fn index(&self, age: Duration) -> Result<RwLockReadGuard<'_, Index>, CacheError> {
+        let is_fresh = |state: &State| state.read.is_some_and(|read| read.elapsed() <= age);
+        let known = |state: &State| match (&state.index, &state.failed) {
+            (Some(_), _) if is_fresh(state) => Some(Ok(())),
+            (None, Some(error)) if state.read.is_some_and(|it| it.elapsed() < FRESH) => {
+                Some(Err(trouble::same(error)))
+            }
+            _ => None,
+        };
+        let mut state = self.state.read().await;
+        let mut answer = known(&state);
+        if answer.is_none() {
+            drop(state);
+            let mut writing = self.state.write().await;
+            // Somebody else may have been quicker.
+            if known(&writing).is_none() {
+                self.load(&mut writing).await;
+            }
+            state = writing.downgrade();
+            answer = state.failed.as_ref().map(|error| Err(trouble::same(error)));
+        }
+        match (answer, state.index.is_some()) {
+            // What was read before is as good as it was.
+            (_, true) => {}
+            (Some(Err(error)), false) => return Err(error),
+            _ => return Err(self.error("be read", CacheErrorKind::Broken(String::new()))),
+        }
+        let index = RwLockReadGuard::try_map(state, |state| state.index.as_ref());
+        index.map_err(|_| self.error("be read", CacheErrorKind::Broken(String::new())))
+    }
+
+    async fn load(&self, state: &mut State) {
+        let mut index = state.index.take().unwrap_or_default();
+        let is_new = index.tags.is_empty();
+        let loaded = load::load(&self.registry, &mut index, self.now()).await;
+        state.read = Some(Instant::now());
+        match loaded {
+            Ok(troubles) => {
+                for (what, why) in troubles {
+                    self.note(self.error(format!("use {what}"), CacheErrorKind::Broken(why)));
+                }
+                (state.index, state.failed) = (Some(index), None);
+            }
+            Err(error) => {
+                state.index = (!is_new).then_some(index);
+                state.failed = Some(self.remote("list its paths", &error));
+            }
+        }
+    }
+
+    fn has_written(&self, pack: Tag) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.push(pack);
+    }
+
+    /// Reads everything again when it is asked for.
+    async fn forget(&self) {
+        *self.state.write().await = State::default();
+    }
+
+    /// The path with this hash part, if it is there and counts.
+    fn find(&self, index: &Index, hash: &str) -> Option<Found> {
+        let (found, refused) = index.find(hash, &self.trusted);
+        for refused in refused {
+            let act = format!("serve {}", refused.what);
+            self.note(self.error(act, CacheErrorKind::Broken(refused.why)));
+        }
+        found
+    }
+
+    async fn missing(&self, paths: &[PathInfo]) -> Result<BTreeSet<StorePath>, CacheError> {
+        let index = self.index(FRESH).await?;
+        let missing = paths
+            .iter()
+            .filter(|info| self.find(&index, info.path.hash_part()).is_none())
+            .map(|info| info.path.clone());
+        Ok(missing.collect())
+    }
+
+    async fn narinfo(&self, hash: &str) -> Result<Option<NarInfo>, CacheError> {
+        let found = {
+            let index = self.index(Duration::MAX).await?;
+            self.find(&index, hash)
+        };
+        if let Some(found) = found {
+            return Ok(Some(found.narinfo));
+        }
+        // Somebody else may have put it there meanwhile.
+        let index = self.index(FRESH).await?;
+        Ok(self.find(&index, hash).map(|found| found.narinfo))
+    }
+}
+
+impl Store for RegistryCache {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn missing<'a>(
+        &'a self,
+        paths: &'a [PathInfo],
+    ) -> BoxFuture<'a, Result<BTreeSet<StorePath>, CacheError>> {
+        Box::pin(self.0.missing(paths))
+    }
+
+    fn put<'a>(&'a self, paths: &'a [PathInfo]) -> BoxFuture<'a, Put> {
+        Box::pin(push::put(&self.0, paths))
+    }
+
+    fn close<'a>(&'a self, reached: &'a [StorePath]) -> BoxFuture<'a, Result<(), CacheError>> {
+        Box::pin(closing::close(&self.0, reached))
+    }
+}
+
+impl Source for RegistryCache {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn narinfo<'a>(
+        &'a self,
+        hash_part: &'a str,
+    ) -> BoxFuture<'a, Result<Option<NarInfo>, CacheError>> {
+        Box::pin(self.0.narinfo(hash_part))
+    }
+
+    fn nar<'a>(
+        &'a self,
+        url: &'a str,
+        range: Option<Range<u64>>,
+    ) -> BoxFuture<'a, Result<Option<Nar>, CacheError>> {
+        Box::pin(taking::nar(&self.0, url, range))
+    }
+
+    fn troubles(&self) -> Vec<CacheError> {
+        RegistryCache::troubles(self)
+    }
+}

@@ -1,0 +1,124 @@
+//! A registry that throttles, fails, hangs or is not there.
+
+use std::time::Instant;
+
+use super::*;
+use crate::error::CacheErrorKind;
+use nixpy_testkit::registry::Fault;
+
+#[tokio::test]
+async fn a_registry_that_asks_for_time_is_given_it() {
+    let mut world = World::new();
+    let paths = world.chain();
+    world.double.fail(
+        Fault::status(429)
+            .retry_after(1)
+            .on(Method::POST, "/uploads/"),
+    );
+    let begun = Instant::now();
+    assert_eq!(world.cache().put(&paths).await.stored, names(&paths));
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn one_that_asks_for_too_much_time_is_told_as_that() {
+    let mut world = World::new();
+    let paths = world.chain();
+    world
+        .double
+        .fail(Fault::status(429).retry_after(3_600).always());
+    let put = world.cache().put(&paths).await;
+    let kind = &put.failed[0].1.kind;
+    let hour = Some(Duration::from_secs(3_600));
+    assert!(matches!(kind, CacheErrorKind::Throttled { retry_after } if *retry_after == hour));
+}
+
+#[tokio::test]
+async fn three_requests_in_ten_may_fail() {
+    let mut world = World::new();
+    let mut paths = world.chain();
+    for number in 0..20 {
+        paths.push(world.path(&format!("large-{number}"), 1_100_000, &[]));
+    }
+    world.double.fail(Fault::status(500).share(15));
+    world.double.fail(Fault::cut_after(0).share(15));
+    let cache = world.cache();
+    let put = cache.put(&paths).await;
+    assert_eq!(put.stored, names(&paths), "{:?}", put.failed);
+    cache.close(&roots(&paths)).await.unwrap();
+    assert_eq!(world.readable(&paths).await, names(&paths));
+}
+
+#[tokio::test]
+async fn one_that_hangs_or_is_not_there_is_given_up_in_time() {
+    let mut world = World::new();
+    let mut paths = world.chain();
+    for number in 0..30 {
+        paths.push(world.path(&format!("large-{number}"), 1_100_000, &[]));
+    }
+    let hang = Fault::hang(Duration::from_secs(60)).always();
+    world
+        .double
+        .fail(hang.clone().on(Method::POST, "/uploads/"));
+    let begun = Instant::now();
+    let put = world
+        .cache_with(|_| {}, |it| it.retries = 1)
+        .put(&paths)
+        .await;
+    assert_eq!(put.failed.len(), paths.len());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(put.failed[0].1.is_transient(), "{}", put.failed[0].1);
+
+    world.double.heal();
+    world.double.fail(hang);
+    let cache = world.cache_with(|_| {}, |it| it.retries = 1);
+    let begun = Instant::now();
+    for info in &paths {
+        cache.narinfo(info.path.hash_part()).await.unwrap_err();
+    }
+    // Asked once; after that it is known.
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
+    world.double.stop();
+    let put = world.cache().put(&paths).await;
+    assert!(put.stored.is_empty() && put.failed[0].1.is_transient());
+}
+
+#[tokio::test]
+async fn one_that_lets_nobody_push_is_asked_for_little() {
+    let mut world = World::new();
+    let mut paths = Vec::new();
+    for number in 0..40 {
+        paths.push(world.path(&format!("large-{number}"), 1_100_000, &[]));
+    }
+    world.double.fail(Fault::refuse_uploads_after(0));
+    let put = world
+        .cache_with(|it| it.uploads = 2, |_| {})
+        .put(&paths)
+        .await;
+    assert_eq!(put.failed.len(), 40);
+    assert!(put.failed.iter().all(|(_, error)| error.cure().is_some()));
+    assert!(world.double.count(Method::POST, "/uploads/") <= 3);
+}
+
+#[tokio::test]
+async fn one_that_goes_away_in_mid_push_leaves_what_is_closed() {
+    let mut world = World::new();
+    let paths = world.chain();
+    world.cache().put(&paths[..2]).await;
+    world
+        .double
+        .fail(Fault::cut_after(500_000).on_path("/blobs/").always());
+    let put = world.cache().put(&paths).await;
+    assert_eq!(put.stored, names(&paths[..2]));
+    world.double.heal();
+    world.assert_closed("after the break").await;
+    assert_eq!(world.cache().put(&paths).await.stored, names(&paths));
+}

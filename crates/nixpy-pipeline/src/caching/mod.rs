@@ -1,0 +1,192 @@
+//! The stage beside all others: what is built goes into the caches, while it is built, while
+//! images are made and tried out, and for a set time afterwards.
+//!
+//! It is told how far the run has come, and listens to what Nix says. Until there is
+//! something to push, no cache is opened and nothing is asked: a run that publishes from
+//! what caches tell, or finds what it found complete a few hours ago, costs nothing here.
+//!
+//! No cache can make a run fail, unless the settings say so ([`Caching::missed`]).
+
+mod gathering;
+mod memory;
+mod opening;
+
+use std::sync::{Mutex, PoisonError};
+
+pub use nixpy_cache::queue::{End, Filled, Problem, Stored};
+use nixpy_cache::queue::{Pace, Queue};
+use nixpy_cache::{Spec, Store};
+use nixpy_nix::log::{Activity, LogEvent};
+use nixpy_nix::{Nix, StorePath};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::event::{Event, OnEvent, Stage};
+use crate::inputs::Inputs;
+use crate::plan::Plan;
+use memory::Memory;
+
+/// What goes into caches in one run.
+pub struct Caching<'a> {
+    nix: &'a Nix,
+    inputs: &'a Inputs,
+    plan: &'a Plan,
+    on_event: &'a OnEvent<'a>,
+    /// Derivations whose building has begun since they were last looked at.
+    begun: Mutex<Vec<StorePath>>,
+    phase: watch::Sender<Phase>,
+    began: Instant,
+}
+
+/// How far the run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// There is nothing to push yet.
+    Nothing,
+    /// Nix builds.
+    Building,
+    /// Everything that will be built is.
+    Built {
+        /// In this run; or before it.
+        just_now: bool,
+    },
+    /// Nothing else is done any more.
+    Over(Instant),
+}
+
+impl<'a> Caching<'a> {
+    /// Of a run that has a plan.
+    pub fn of(nix: &'a Nix, inputs: &'a Inputs, plan: &'a Plan, on_event: &'a OnEvent<'a>) -> Self {
+        Self {
+            nix,
+            inputs,
+            plan,
+            on_event,
+            begun: Mutex::default(),
+            phase: watch::Sender::new(Phase::Nothing),
+            began: Instant::now(),
+        }
+    }
+
+    /// Listens to the run.
+    pub fn hear(&self, event: &Event<'_>) {
+        if let Event::Nix(LogEvent::Started { activity, .. }) = event
+            && let Activity::Build { derivation, .. } = activity
+            && self.written().next().is_some()
+        {
+            let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            begun.push(derivation.clone());
+        }
+    }
+
+    /// Nix begins to build.
+    pub fn building(&self) {
+        self.phase.send_replace(Phase::Building);
+    }
+
+    /// Everything that will be built is; before this run, if nothing was said of building.
+    pub fn built(&self) {
+        let just_now = *self.phase.borrow() == Phase::Building;
+        self.phase.send_replace(Phase::Built { just_now });
+    }
+
+    /// Nothing else is done any more.
+    pub fn over(&self) {
+        self.phase.send_if_modified(|phase| {
+            // Who did not come as far has nothing to push.
+            *phase = match phase {
+                Phase::Over(_) => return false,
+                _ => Phase::Over(Instant::now()),
+            };
+            true
+        });
+    }
+
+    /// Fills the caches until the run is over and everything is pushed, or the time for
+    /// that has passed as well; what became of each. Of none, if nothing was to be pushed.
+    pub async fn carry_out(&self) -> Vec<Filled> {
+        let first = self.until(Phase::Building).await;
+        let settings = &self.inputs.caches;
+        let state = self.inputs.state_dir.as_deref();
+        let memory = state.map(|dir| Memory::of(dir, self.plan, settings, self.inputs.now));
+        let is_remembered = |spec: &Spec| {
+            let memory = memory.as_ref();
+            first == Phase::Built { just_now: false }
+                && memory.is_some_and(|it| it.is_complete(&spec.place.to_string()))
+        };
+        let specs = self.written().filter(|spec| !is_remembered(spec));
+        let specs: Vec<&Spec> = specs.collect();
+        if matches!(first, Phase::Over(_)) || specs.is_empty() {
+            return Vec::new();
+        }
+        let (opened, mut filled) = opening::open(&specs, settings, self.nix);
+        if !opened.is_empty() {
+            filled.extend(self.fill(opened, memory.as_ref()).await);
+        }
+        // In the order in which they were typed.
+        let place = |filled: &Filled| {
+            let mut places = specs.iter().map(|spec| spec.place.to_string());
+            places.position(|name| name == filled.cache)
+        };
+        filled.sort_by_key(place);
+        for filled in &filled {
+            (self.on_event)(Event::CacheFilled(filled));
+        }
+        filled
+    }
+
+    /// Of these, the ones that lack something, if that is a failure.
+    pub fn missed(&self, filled: &[Filled]) -> Vec<Filled> {
+        let short = filled.iter().filter(|filled| filled.is_short());
+        match self.inputs.caches.required {
+            true => short.cloned().collect(),
+            false => Vec::new(),
+        }
+    }
+
+    async fn fill(&self, opened: Vec<Box<dyn Store>>, memory: Option<&Memory<'_>>) -> Vec<Filled> {
+        let key = self.inputs.caches.signing_key.as_ref();
+        let queue = Queue::to(opened, self.nix, key, Pace::default());
+        let on_stored = |stored: Stored<'_>| (self.on_event)(Event::CacheFilling(stored));
+        let (mut filled, gathered) = tokio::join!(queue.work(&on_stored), self.gather(&queue));
+        if gathered.is_shown {
+            (self.on_event)(Event::Finished(Stage::Cache));
+        }
+        for filled in &mut filled {
+            if let Some(problem) = &gathered.problem {
+                filled.end = End::Cut;
+                filled.problems.push(problem.clone());
+            }
+            if let Some(memory) = memory
+                && gathered.is_all
+                && filled.is_whole()
+            {
+                memory.keep(&filled.cache);
+            }
+        }
+        filled
+    }
+
+    /// The caches that are to be written, whether they can or not.
+    fn written(&self) -> impl Iterator<Item = &'a Spec> {
+        let wanted = self.inputs.caches.wanted.iter();
+        wanted.filter(|spec| spec.write)
+    }
+
+    /// Waits until the run has come so far.
+    async fn until(&self, far: Phase) -> Phase {
+        let mut phase = self.phase.subscribe();
+        let reached = phase.wait_for(|phase| *phase >= far).await;
+        // Its sender lives as long as this.
+        reached.map_or(far, |phase| *phase)
+    }
+
+    /// When the run has come to its end.
+    async fn end(&self) -> Instant {
+        loop {
+            if let Phase::Over(at) = self.until(Phase::Over(self.began)).await {
+                return at;
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Caches that are filled by a run: what Nix is asked, and what is told.
+
+use std::fs;
+use std::path::Path;
+
+use nixpy_pipeline::caching::End;
+use nixpy_testkit::fake_nix::Replay;
+use nixpy_testkit::nar::nar;
+use serde_json::Value;
+
+use crate::scenario::{Ended, Run, SYSTEMS, Scenario};
+
+/// A checkout whose outputs are all here, and whose Nix describes every path of them.
+fn here() -> Scenario {
+    let scenario = Scenario::app().built();
+    let mut known: Value = serde_json::from_str(&scenario.described()).unwrap();
+    for (path, info) in known.as_object_mut().unwrap() {
+        // What decides about layers is made up, and an archive has the size that it has.
+        info["narSize"] = nar(Path::new(path)).len().into();
+    }
+    let config = r#"{"system": {"value": "x86_64-linux"}, "store": {"value": "auto"},
+        "trusted-public-keys": {"value": []}}"#;
+    scenario
+        .on(Replay::of(["path-info"]).stdout(known.to_string()))
+        .on(Replay::of(["show-config"]).stdout(config))
+        .on(Replay::of(["config", "show"]).stdout(config))
+}
+
+fn cache(scenario: &Scenario) -> String {
+    format!(
+        "--cache=file://{}",
+        scenario.checkout().join("cache").display()
+    )
+}
+
+fn filling<'a>(scenario: &'a Scenario, cache: &'a str) -> Run<'a> {
+    scenario.run(["--json", "--cache-upstream=file:///nowhere", cache])
+}
+
+fn narinfos(scenario: &Scenario) -> usize {
+    let files = fs::read_dir(scenario.checkout().join("cache"))
+        .unwrap()
+        .flatten();
+    files
+        .filter(|file| file.path().extension().is_some_and(|it| it == "narinfo"))
+        .count()
+}
+
+fn ended(scenario: &Scenario, argument: &str) -> Ended {
+    filling(scenario, argument).ended().succeeded()
+}
+
+#[test]
+fn what_is_here_is_pushed_and_told_in_every_way() {
+    let scenario = here();
+    let argument = cache(&scenario);
+    let ended = ended(&scenario, &argument);
+    let report = ended.report();
+    let [filled] = report.caches.as_slice() else {
+        panic!("{ended}");
+    };
+    let came = (filled.end, filled.failed, filled.left);
+    assert_eq!(came, (End::Complete, 0, 0), "{ended}");
+    assert_eq!(filled.pushed as usize, narinfos(&scenario));
+    assert!(filled.pushed as usize > SYSTEMS.len(), "{ended}");
+    ended.says(&format!(": {} paths pushed (", filled.pushed));
+}
+
+#[test]
+fn a_run_with_nothing_to_do_asks_nix_no_more_than_one_without_a_cache() {
+    let scenario = here();
+    let argument = format!("{} write", cache(&scenario));
+    let first = ended(&scenario, &argument);
+    let second = ended(&scenario, &argument);
+    let without = scenario.run([]).ended().succeeded();
+    assert!(first.nix_calls().len() > second.nix_calls().len());
+    assert_eq!(second.nix_calls().len(), without.nix_calls().len());
+    assert!(second.report().caches.is_empty());
+}
+
+#[test]
+fn what_is_remembered_is_of_one_cache_and_one_key() {
+    let scenario = here();
+    let argument = cache(&scenario);
+    ended(&scenario, &argument);
+    let key = nixpy_nix::signing::SecretKey::generate("test-1").unwrap();
+    let signing = filling(&scenario, &argument).env("NIXPY_CACHE_KEY", key.expose());
+    let signing = signing.ended().succeeded();
+    assert_eq!(signing.report().caches[0].pushed, 0);
+    let other = argument
+        .replace("cache", "other")
+        .replacen("other", "cache", 1);
+    assert!(ended(&scenario, &other).report().caches[0].pushed > 0);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_a_warning_of_the_workflow_and_no_failure() {
+    let scenario = here();
+    let argument = "--cache=file:///proc/nowhere";
+    let run = filling(&scenario, argument).env("GITHUB_ACTIONS", "true");
+    let ended = run.ended().succeeded();
+    let ended = ended.says("::warning::warning: cache file:///proc/nowhere: ");
+    assert!(ended.report().caches[0].is_short());
+    let required = scenario.run([
+        argument,
+        "--cache-required",
+        "--cache-upstream=file:///nowhere",
+    ]);
+    let required = required.ended().with_code(4);
+    required
+        .with_the_error(&["file:///proc/nowhere is required and lacks"])
+        .prints("latest");
+}
+
+#[test]
+fn a_registry_cache_without_a_key_is_only_read_and_the_cure_is_told() {
+    let scenario = here();
+    let ended = ended(&scenario, "--cache=oci://127.0.0.1:1/acme/cache write");
+    assert_eq!(ended.report().caches[0].end, End::Refused);
+    ended.says("only read from here").says("nixpy-ci cache key");
+}
+
+#[test]
+fn a_cache_that_is_only_read_is_not_written_and_not_mentioned() {
+    let scenario = here();
+    let argument = format!("{} read", cache(&scenario));
+    let ended = ended(&scenario, &argument);
+    assert!(ended.report().caches.is_empty());
+    assert!(!scenario.has("cache"));
+}
+
+#[test]
+fn a_preview_pushes_nothing() {
+    let scenario = here();
+    let argument = cache(&scenario);
+    scenario.nixpy(["plan", &argument]).ended().succeeded();
+    scenario.run(["--dry-run", &argument]).ended().succeeded();
+    assert!(!scenario.has("cache"));
+}
+
+#[test]
+fn the_summary_has_a_line_for_each_cache() {
+    let scenario = here();
+    let argument = cache(&scenario);
+    filling(&scenario, &argument)
+        .env("NIXPY_SUMMARY", "summary.md")
+        .ended()
+        .succeeded();
+    let summary = scenario.read("summary.md");
+    assert!(summary.contains("- `cache file://"), "{summary}");
+    assert!(summary.contains("paths pushed ("), "{summary}");
+}
