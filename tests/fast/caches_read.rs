@@ -335,3 +335,22 @@ fn what_cannot_be_served_is_told_with_the_cure() {
     let busy = serve(&["--cache", &cache, "--cache-port", &port]).with_code(3);
     busy.with_the_error(&[&port, "another port"]);
 }
+
+#[test]
+fn a_doctor_looks_at_the_caches_of_the_settings_and_calls_them_by_their_names() {
+    let mut scenario = Scenario::app();
+    let url = "file:///nowhere/cache?priority=10";
+    for rule in machine_with(Version::Nix2_26, |settings| {
+        settings["substituters"]["value"] = serde_json::json!([url]);
+    }) {
+        scenario = scenario.on(rule);
+    }
+    let cache = format!("file:///nowhere/cache key={KEY}");
+    let ended = scenario
+        .nixpy(["doctor", "--cache", &cache, "--cache", "registry"])
+        .ended();
+    ended
+        .prints("cache file:///nowhere/cache ")
+        .prints("take file:///nowhere/cache out of --cache")
+        .prints("the cache registry is not read");
+}
