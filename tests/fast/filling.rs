@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use nixpy_pipeline::caching::End;
+use nixpy_pipeline::doctor::{Check, Concern, Diagnosis, State};
 use nixpy_testkit::fake_nix::Replay;
 use nixpy_testkit::nar::nar;
 use serde_json::Value;
@@ -149,4 +150,40 @@ fn the_summary_has_a_line_for_each_cache() {
     let summary = scenario.read("summary.md");
     assert!(summary.contains("- `cache file://"), "{summary}");
     assert!(summary.contains("paths pushed ("), "{summary}");
+}
+
+/// What `doctor` says of the one cache that is to be written.
+fn push_check(scenario: &Scenario, arguments: &[&str]) -> Check {
+    let all = ["doctor", "--json"].iter().chain(arguments).copied();
+    let ended = scenario.nixpy(all).ended();
+    let diagnosis: Diagnosis = serde_json::from_str(&ended.stdout).unwrap();
+    let mut checks = diagnosis.checks.into_iter();
+    let found = checks.find(|check| check.name == "push");
+    found.unwrap_or_else(|| panic!("{ended}"))
+}
+
+#[test]
+fn the_doctor_tells_whether_a_cache_may_be_written() {
+    let scenario = here();
+    let found = push_check(&scenario, &[&cache(&scenario)]);
+    assert_eq!(found.state, State::Fine, "{found:?}");
+    assert!(!scenario.has("cache"), "nothing is made");
+
+    let found = push_check(&scenario, &["--cache=file:///dev/null/cache"]);
+    assert_eq!(found.state, State::Warning, "{found:?}");
+    let registry = "--cache=oci://127.0.0.1:1/acme/cache";
+    let found = push_check(&scenario, &[registry]);
+    assert_eq!(
+        (found.state, found.concern),
+        (State::Warning, Concern::Inputs)
+    );
+    assert!(found.cure.unwrap().contains("nixpy-ci cache key"));
+    let found = push_check(
+        &scenario,
+        &["--cache=http://127.0.0.1:1/cache", "--cache-required"],
+    );
+    assert_eq!(
+        (found.state, found.concern),
+        (State::Trouble, Concern::Remote)
+    );
 }

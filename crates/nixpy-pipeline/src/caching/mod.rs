@@ -25,6 +25,7 @@ use crate::event::{Event, OnEvent, Stage};
 use crate::inputs::Inputs;
 use crate::plan::Plan;
 use memory::Memory;
+pub(crate) use opening::why_not;
 
 /// What goes into caches in one run.
 pub struct Caching<'a> {
