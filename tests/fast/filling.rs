@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use nixpy_nix::signing::SecretKey;
 use nixpy_pipeline::caching::End;
 use nixpy_pipeline::doctor::{Check, Concern, Diagnosis, State};
+use nixpy_pipeline::report::Outcome;
 use nixpy_testkit::fake_nix::Replay;
 use nixpy_testkit::nar::nar;
+use nixpy_testkit::registry::{Fault, Method, Registry};
 use serde_json::Value;
 
 use crate::scenario::{Ended, Run, SYSTEMS, Scenario};
@@ -84,7 +88,7 @@ fn what_is_remembered_is_of_one_cache_and_one_key() {
     let scenario = here();
     let argument = cache(&scenario);
     ended(&scenario, &argument);
-    let key = nixpy_nix::signing::SecretKey::generate("test-1").unwrap();
+    let key = SecretKey::generate("test-1").unwrap();
     let signing = filling(&scenario, &argument).env("NIXPY_CACHE_KEY", key.expose());
     let signing = signing.ended().succeeded();
     assert_eq!(signing.report().caches[0].pushed, 0);
@@ -186,4 +190,59 @@ fn the_doctor_tells_whether_a_cache_may_be_written() {
         (found.state, found.concern),
         (State::Trouble, Concern::Remote)
     );
+}
+
+/// A run whose cache is this registry, that signs, and has so long in the end.
+fn filling_registry(scenario: &Scenario, registry: &Registry, drain: &str) -> Ended {
+    let cache = format!("--cache=oci://{}/acme/cache write", registry.host());
+    let drain = format!("--cache-drain={drain}");
+    let words = ["--json", "--cache-upstream=file:///nowhere", &cache, &drain];
+    let key = SecretKey::generate("test-1").unwrap();
+    let run = scenario.run(words).env("NIXPY_CACHE_KEY", key.expose());
+    run.ended().succeeded()
+}
+
+#[test]
+fn a_registry_that_throttles_or_fails_now_and_then_has_everything_in_the_end() {
+    let scenario = here();
+    let cache = "acme/cache";
+    for fault in [
+        Fault::status(429).retry_after("1").on_path(cache).nth(3),
+        Fault::status(503).on_path(cache).share(30),
+    ] {
+        let registry = Registry::builder().fail(fault).start();
+        let ended = filling_registry(&scenario, &registry, "60s");
+        let filled = &ended.report().caches[0];
+        assert!(filled.is_whole() && filled.pushed > 0, "{ended}");
+        assert!(!registry.tags(cache).is_empty(), "{ended}");
+    }
+}
+
+#[test]
+fn a_registry_that_hangs_or_goes_away_is_told_and_the_run_is_green() {
+    let scenario = here();
+    let cache = "acme/cache";
+    let hour = Duration::from_secs(3600);
+    for fault in [
+        Fault::hang(hour).on(Method::POST, cache).always(),
+        Fault::cut_after(0).on_path(cache).nth(4).always(),
+    ] {
+        let registry = Registry::builder().fail(fault).start();
+        let ended = filling_registry(&scenario, &registry, "2s");
+        assert!(ended.took < Duration::from_secs(20), "{ended}");
+        let report = ended.report();
+        assert_eq!(report.outcome, Outcome::Success);
+        assert!(report.caches[0].is_short(), "{ended}");
+        ended.says("warning: cache oci://");
+    }
+}
+
+#[test]
+fn a_registry_that_lets_nobody_write_is_only_read_from_here() {
+    let scenario = here();
+    let fault = Fault::status(403).on(Method::POST, "acme/cache").always();
+    let registry = Registry::builder().fail(fault).start();
+    let ended = filling_registry(&scenario, &registry, "20s");
+    assert_eq!(ended.report().caches[0].end, End::Refused, "{ended}");
+    ended.says("only read from here");
 }
