@@ -5,7 +5,7 @@
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
 //! - [`packed`]: a path made ready for a cache
 //! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3;
-//!   [`cachix`], [`attic`]: services with protocols of their own
+//!   [`cachix`], [`attic`]: services with protocols of their own; [`nix_store`]: the rest, by Nix
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
 //! signed before it gets here, or by a key of the settings; what comes out of one counts
@@ -17,6 +17,7 @@ pub mod binary;
 pub mod cachix;
 pub mod error;
 mod netrc;
+pub mod nix_store;
 mod ordered;
 pub mod packed;
 mod sections;
