@@ -208,7 +208,7 @@ fn a_registry_that_throttles_or_fails_now_and_then_has_everything_in_the_end() {
     let cache = "acme/cache";
     for fault in [
         Fault::status(429).retry_after("1").on_path(cache).nth(3),
-        Fault::status(503).on_path(cache).share(30),
+        Fault::status(503).on_path(cache).share(31),
     ] {
         let registry = Registry::builder().fail(fault).start();
         let ended = filling_registry(&scenario, &registry, "60s");

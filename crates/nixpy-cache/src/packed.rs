@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::CacheErrorKind;
 
-/// Half a second for what xz needs ten for, and a fifth larger.
+/// Quick enough that the network is the limit, for whoever writes and whoever reads.
 const ZSTD: Compression = Compression::Zstd(3);
 
 /// A path's archive, ready to be sent.

@@ -26,6 +26,7 @@ mod base32;
 pub mod build;
 pub mod builders;
 pub mod cache;
+pub mod copying;
 pub mod derivation;
 pub mod error;
 pub mod evaluate;
