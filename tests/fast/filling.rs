@@ -206,11 +206,19 @@ fn filling_registry(scenario: &Scenario, registry: &Registry, drain: &str) -> En
 fn a_registry_that_throttles_or_fails_now_and_then_has_everything_in_the_end() {
     let scenario = here();
     let cache = "acme/cache";
-    for fault in [
-        Fault::status(429).retry_after("1").on_path(cache).nth(3),
-        Fault::status(503).on_path(cache).share(31),
-    ] {
-        let registry = Registry::builder().fail(fault).start();
+    // Of each kind of request: one after the other they would fail in step with the attempts.
+    let kinds = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PATCH,
+        Method::PUT,
+    ];
+    let failing = kinds.map(|kind| Fault::status(503).on(kind, cache).share(30));
+    let throttling = Fault::status(429).retry_after("1").on_path(cache).nth(3);
+    for faults in [vec![throttling], failing.to_vec()] {
+        let registry = Registry::start();
+        faults.into_iter().for_each(|fault| registry.fail(fault));
         let ended = filling_registry(&scenario, &registry, "60s");
         let filled = &ended.report().caches[0];
         assert!(filled.is_whole() && filled.pushed > 0, "{ended}");
