@@ -6,10 +6,13 @@ use nixpy_cache::nix_store::NixStore;
 use nixpy_cache::{CacheErrorKind, Put, Store};
 use nixpy_nix::Nix;
 use nixpy_nix::path_info::PathInfo;
+use nixpy_nix::signing::SecretKey;
 use tokio::runtime::Runtime;
 
 use super::Signed;
 use crate::world::builder::{Builder, Key};
+use crate::world::closure::told_of;
+use crate::world::daemon::DaemonWorld;
 use crate::world::program::{output_of, place_of};
 
 fn nix() -> Nix {
@@ -105,4 +108,38 @@ fn a_machine_that_is_not_there_or_does_not_let_us_in_is_told() {
         "{error}"
     );
     assert!(error.cure().unwrap().contains("known_hosts"), "{error}");
+}
+
+/// What the next test lets an ordinary user run.
+#[test]
+#[ignore = "started by a_user_whom_the_daemon_does_not_trust_signs_at_the_other_end"]
+fn a_push_by_an_ordinary_user() {
+    let home = std::env::var("HOME").unwrap();
+    let file = format!("{home}/file");
+    fs::write(&file, "a file").unwrap();
+    let path = output_of("nix-store", ["--add", &file]);
+    let mut paths = told_of(&[path.parse().unwrap()]);
+    let key = SecretKey::generate("test-1").unwrap();
+    let signature = key.sign(&paths[0]);
+    paths[0].signatures = vec![signature.clone()];
+    let url = format!("local?root={home}/root");
+    let done = put(&NixStore::new(&url, nix()), &paths);
+    assert_eq!(done.stored.len(), 1, "{done:?}");
+    let here = output_of("nix", ["path-info", "--sigs", &path]);
+    assert!(
+        !here.contains(&signature),
+        "the daemon takes no signatures from him: {here}"
+    );
+    let there = output_of("nix", ["path-info", "--sigs", "--store", &url, &path]);
+    assert!(there.contains(&signature), "{there}");
+}
+
+#[test]
+fn a_user_whom_the_daemon_does_not_trust_signs_at_the_other_end() {
+    let world = DaemonWorld::with_nix_conf("trusted-users = root");
+    let this = world.copied(&std::env::current_exe().unwrap(), "tests");
+    let test = "caches::nix_stores::a_push_by_an_ordinary_user";
+    let words = [this.to_str().unwrap(), "--ignored", "--exact", test];
+    let ended = world.user_runs(words).succeeded();
+    assert!(ended.stdout.contains("1 passed"), "{ended}");
 }
