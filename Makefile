@@ -69,8 +69,8 @@ test-fast: ## Formatting, lints and the tests that need neither root nor Nix
 .PHONY: test-deps
 test-deps: need-cargo ## As root: install what the real tests need
 	@$(call install,$(TO_BUILD) $(TO_FETCH) $(TO_TEST))
-	@[ -x $(BUILT)/../moto/bin/moto_server ] || { /usr/bin/python3 -m venv --clear $(BUILT)/../moto && $(BUILT)/../moto/bin/pip --quiet install '$(MOTO)'; }
 	cargo build --locked --workspace
+	@[ -x $(BUILT)/../moto/bin/moto_server ] || { /usr/bin/python3 -m venv --clear $(BUILT)/../moto && $(BUILT)/../moto/bin/pip --quiet install '$(MOTO)'; }
 	$(BUILT)/debug/nixpy-ci setup
 
 .PHONY: check-static

@@ -2,10 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use nixpy_nix::signing::SecretKey;
 use nixpy_pipeline::caching::End;
+use nixpy_pipeline::doctor::{Check, Concern, Diagnosis, State};
+use nixpy_pipeline::report::Outcome;
 use nixpy_testkit::fake_nix::Replay;
 use nixpy_testkit::nar::nar;
+use nixpy_testkit::registry::{Fault, Method, Registry};
 use serde_json::Value;
 
 use crate::scenario::{Ended, Run, SYSTEMS, Scenario};
@@ -83,7 +88,7 @@ fn what_is_remembered_is_of_one_cache_and_one_key() {
     let scenario = here();
     let argument = cache(&scenario);
     ended(&scenario, &argument);
-    let key = nixpy_nix::signing::SecretKey::generate("test-1").unwrap();
+    let key = SecretKey::generate("test-1").unwrap();
     let signing = filling(&scenario, &argument).env("NIXPY_CACHE_KEY", key.expose());
     let signing = signing.ended().succeeded();
     assert_eq!(signing.report().caches[0].pushed, 0);
@@ -149,4 +154,103 @@ fn the_summary_has_a_line_for_each_cache() {
     let summary = scenario.read("summary.md");
     assert!(summary.contains("- `cache file://"), "{summary}");
     assert!(summary.contains("paths pushed ("), "{summary}");
+}
+
+/// What `doctor` says of the one cache that is to be written.
+fn push_check(scenario: &Scenario, arguments: &[&str]) -> Check {
+    let all = ["doctor", "--json"].iter().chain(arguments).copied();
+    let ended = scenario.nixpy(all).ended();
+    let diagnosis: Diagnosis = serde_json::from_str(&ended.stdout).unwrap();
+    let mut checks = diagnosis.checks.into_iter();
+    let found = checks.find(|check| check.name == "push");
+    found.unwrap_or_else(|| panic!("{ended}"))
+}
+
+#[test]
+fn the_doctor_tells_whether_a_cache_may_be_written() {
+    let scenario = here();
+    let found = push_check(&scenario, &[&cache(&scenario)]);
+    assert_eq!(found.state, State::Fine, "{found:?}");
+    assert!(!scenario.has("cache"), "nothing is made");
+
+    let found = push_check(&scenario, &["--cache=file:///dev/null/cache"]);
+    assert_eq!(found.state, State::Warning, "{found:?}");
+    let registry = "--cache=oci://127.0.0.1:1/acme/cache";
+    let found = push_check(&scenario, &[registry]);
+    assert_eq!(
+        (found.state, found.concern),
+        (State::Warning, Concern::Inputs)
+    );
+    assert!(found.cure.unwrap().contains("nixpy-ci cache key"));
+    let found = push_check(
+        &scenario,
+        &["--cache=http://127.0.0.1:1/cache", "--cache-required"],
+    );
+    assert_eq!(
+        (found.state, found.concern),
+        (State::Trouble, Concern::Remote)
+    );
+}
+
+/// A run whose cache is this registry, that signs, and has so long in the end.
+fn filling_registry(scenario: &Scenario, registry: &Registry, drain: &str) -> Ended {
+    let cache = format!("--cache=oci://{}/acme/cache write", registry.host());
+    let drain = format!("--cache-drain={drain}");
+    let words = ["--json", "--cache-upstream=file:///nowhere", &cache, &drain];
+    let key = SecretKey::generate("test-1").unwrap();
+    let run = scenario.run(words).env("NIXPY_CACHE_KEY", key.expose());
+    run.ended().succeeded()
+}
+
+#[test]
+fn a_registry_that_throttles_or_fails_now_and_then_has_everything_in_the_end() {
+    let scenario = here();
+    let cache = "acme/cache";
+    // Of each kind of request: one after the other they would fail in step with the attempts.
+    let kinds = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PATCH,
+        Method::PUT,
+    ];
+    let failing = kinds.map(|kind| Fault::status(503).on(kind, cache).share(30));
+    let throttling = Fault::status(429).retry_after("1").on_path(cache).nth(3);
+    for faults in [vec![throttling], failing.to_vec()] {
+        let registry = Registry::start();
+        faults.into_iter().for_each(|fault| registry.fail(fault));
+        let ended = filling_registry(&scenario, &registry, "60s");
+        let filled = &ended.report().caches[0];
+        assert!(filled.is_whole() && filled.pushed > 0, "{ended}");
+        assert!(!registry.tags(cache).is_empty(), "{ended}");
+    }
+}
+
+#[test]
+fn a_registry_that_hangs_or_goes_away_is_told_and_the_run_is_green() {
+    let scenario = here();
+    let cache = "acme/cache";
+    let hour = Duration::from_secs(3600);
+    for fault in [
+        Fault::hang(hour).on(Method::POST, cache).always(),
+        Fault::cut_after(0).on_path(cache).nth(4).always(),
+    ] {
+        let registry = Registry::builder().fail(fault).start();
+        let ended = filling_registry(&scenario, &registry, "2s");
+        assert!(ended.took < Duration::from_secs(20), "{ended}");
+        let report = ended.report();
+        assert_eq!(report.outcome, Outcome::Success);
+        assert!(report.caches[0].is_short(), "{ended}");
+        ended.says("warning: cache oci://");
+    }
+}
+
+#[test]
+fn a_registry_that_lets_nobody_write_is_only_read_from_here() {
+    let scenario = here();
+    let fault = Fault::status(403).on(Method::POST, "acme/cache").always();
+    let registry = Registry::builder().fail(fault).start();
+    let ended = filling_registry(&scenario, &registry, "20s");
+    assert_eq!(ended.report().caches[0].end, End::Refused, "{ended}");
+    ended.says("only read from here");
 }

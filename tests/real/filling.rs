@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use crate::world::chain::{Chain, Folder, with_key};
 use crate::world::daemon::DaemonWorld;
+use crate::world::flake::own_system;
 use crate::world::nixpy::{Workplace, binary};
-use crate::world::program::{Ended, output_of, program, run, wait_for};
+use crate::world::program::{Ended, NIX_CONFIG, output_of, program, run, wait_for};
 use crate::world::registry::Registry;
 use crate::world::secrets::processes_that_show;
 use crate::world::store::Store;
@@ -83,6 +84,19 @@ fn what_is_finished_is_in_the_cache_before_the_build_has_ended() {
     cache.is_sound(&chain.place_of("app"), &key);
     let told = format!("cache {}: 3 paths pushed (", cache.url());
     assert!(ended.stderr.contains(&told), "{ended}");
+}
+
+#[test]
+fn what_another_machine_builds_is_pushed_when_it_is_here() {
+    // A store of its own stands for another machine: Nix's hook copies there, and builds.
+    let (at, other, chain) = (Workplace::new(), Workplace::new(), Chain::quick());
+    let cache = cache_in(&at);
+    let mut command = at.command(arguments(&at, &chain, &cache));
+    let builder = format!("{} {} - 1 1", other.path("store").display(), own_system());
+    let config = format!("{NIX_CONFIG}\nbuilders = {builder}\nmax-jobs = 0");
+    let ended = run(command.env("NIX_CONFIG", config)).succeeded();
+    assert!(ended.stderr.contains("build app on "), "{ended}");
+    assert_eq!(cache.names(), ["app", "lib", "tool"], "{ended}");
 }
 
 #[test]

@@ -210,8 +210,20 @@ impl Cachix {
         let narinfo = described(&sent.narinfo, keys)?;
         let completed = json!({ "parts": sent.parts, "narInfoCreate": narinfo });
         let address = sent.upload.address("complete", &[]);
-        self.post(&address, Some(completed)).await?;
+        let ended = self.post(&address, Some(completed)).await;
+        // An upload that has ended is not known any more to whoever ends it again, because
+        // the answer was lost.
+        if let Err(kind) = ended
+            && !self.has(&sent.narinfo.info).await
+        {
+            return Err(kind);
+        }
         Ok(0)
+    }
+
+    async fn has(&self, info: &PathInfo) -> bool {
+        let lacking = self.lacks(std::slice::from_ref(info)).await;
+        lacking.is_ok_and(|lacking| lacking.is_empty())
     }
 
     /// The keys that the cache says are its own.

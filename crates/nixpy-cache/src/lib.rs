@@ -11,7 +11,7 @@
 //! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3
 //! - [`registry`]: the cache that is a repository of a registry
 //! - [`binary`]: the caches that Nix knows itself, in a folder, behind HTTP, on S3;
-//!   [`cachix`], [`attic`]: services with protocols of their own
+//!   [`cachix`], [`attic`]: services with protocols of their own; [`nix_store`]: the rest, by Nix
 //!
 //! This crate never decides what is built and never prints. What goes into a cache is
 //! signed before it gets here, or by a key of the settings; what comes out of one counts
@@ -25,6 +25,7 @@ pub mod error;
 pub mod folder;
 pub mod gather;
 mod netrc;
+pub mod nix_store;
 mod ordered;
 pub mod packed;
 pub mod queue;

@@ -3,8 +3,8 @@
 //!
 //! What has another hash than the store says is damaged or was changed, and goes nowhere: a
 //! signature vouches for the hash. Archives of more than a MiB wait in an unlinked file below
-//! the settings' place, so that memory does not depend on their size; and no more are made
-//! at once than there are processors.
+//! the settings' place, so that memory does not depend on their size; and no more than four are
+//! made at once: each is hashed on one processor, and compressed on all.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::CacheErrorKind;
 
-/// Half a second for what xz needs ten for, and a fifth larger.
+/// Quick enough that the network is the limit, for whoever writes and whoever reads.
 const ZSTD: Compression = Compression::Zstd(3);
 
 /// A path's archive, ready to be sent.
@@ -35,7 +35,7 @@ pub struct Packed {
     pub content: Content,
 }
 
-/// Packs paths of this machine's store, as many at once as there are processors.
+/// Packs paths of this machine's store, a few at once.
 #[derive(Debug)]
 pub struct Packer {
     place: PathBuf,
@@ -56,10 +56,12 @@ impl Packer {
 
     fn compressing(place: &Path, compression: Compression) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        // Each has some ten MB under way.
+        let at_once = processors.min(4);
         Self {
             place: place.to_owned(),
             compression,
-            at_once: Semaphore::new(processors),
+            at_once: Semaphore::new(at_once),
         }
     }
 

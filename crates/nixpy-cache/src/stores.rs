@@ -7,6 +7,7 @@ use crate::attic::Attic;
 use crate::binary::BinaryCache;
 use crate::cachix::Cachix;
 use crate::error::{CacheError, CacheErrorKind};
+use crate::nix_store::NixStore;
 use crate::registry::RegistryCache;
 use crate::settings::CacheSettings;
 use crate::spec::{Place, Spec};
@@ -38,11 +39,8 @@ pub fn open(
         Place::Nix(url) if BINARY_CACHES.iter().any(|it| url.starts_with(it)) => {
             Box::new(BinaryCache::new(url, token, settings)?)
         }
-        Place::Nix(_) => {
-            let kind = CacheErrorKind::Broken("such caches are not written".to_owned());
-            let _ = nix;
-            return Err(CacheError::new(name, "be used", kind));
-        }
+        // What only Nix speaks to.
+        Place::Nix(url) => Box::new(NixStore::new(url, nix.clone())),
     })
 }
 

@@ -11,7 +11,8 @@
 //! - [`log`]: what Nix says while it works, as events
 //! - [`path_info`], [`derivation`]: what the store knows; [`cache`]: what binary caches know,
 //!   and small files out of their archives ([`nar`])
-//! - [`narinfo`], [`signing`]: what a cache says of a path, and who says it
+//! - [`narinfo`], [`signing`]: what a cache says of a path, and who says it; [`copying`]: paths
+//!   brought to stores that only Nix speaks to
 //! - [`store_path`], [`nar_hash`], [`system`]: the words of this trade, parsed
 //! - [`settings`]: what Nix's configuration says; [`abilities`]: what this machine's Nix can
 //!   build; [`machine`]: how it can learn to build more
@@ -26,6 +27,7 @@ mod base32;
 pub mod build;
 pub mod builders;
 pub mod cache;
+pub mod copying;
 pub mod derivation;
 pub mod error;
 pub mod evaluate;

@@ -20,6 +20,11 @@ use crate::program::Nix;
 /// seen, the closure of a desktop system, is far below it.
 const LARGEST_ANSWER: u64 = 256 * 1024 * 1024;
 const KEPT_MESSAGES: usize = 200;
+/// How Nix says that it does not know what ssh did.
+const CONNECTING: [&str; 2] = [
+    "cannot open connection to",
+    "failed to start SSH connection",
+];
 
 /// Takes the events of a running call.
 pub(crate) type OnEvent<'a> = &'a mut (dyn FnMut(LogEvent) + Send);
@@ -41,10 +46,16 @@ impl<Answer> Ended<Answer> {
             .filter(|message| message.level == Level::Error)
     }
 
-    /// All that Nix said about its failure, or the last thing it said at all.
+    /// All that Nix said about its failure, or the last thing it said at all; where it could
+    /// not connect, what ssh said about that before.
     pub(crate) fn complaint(&self) -> String {
         let errors: Vec<&str> = self.errors().map(|message| message.text.as_str()).collect();
+        let could_not_connect = |text: &&str| CONNECTING.iter().any(|words| text.contains(words));
+        let all = || self.messages.iter().map(|message| message.text.as_str());
         match (errors.is_empty(), self.messages.last()) {
+            (false, _) if errors.iter().any(could_not_connect) => {
+                all().collect::<Vec<_>>().join("\n")
+            }
             (false, _) => errors.join("\n"),
             (true, Some(last)) => last.text.clone(),
             (true, None) => "it failed and said nothing".to_owned(),

@@ -4,6 +4,7 @@
 mod damaged;
 mod folder;
 mod nginx;
+mod nix_stores;
 mod s3;
 
 use std::collections::BTreeSet;

@@ -42,6 +42,8 @@ mod s3;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+/// To send a smaller archive takes no longer than to ask whether it is there.
+const WORTH_ASKING: u64 = 64 << 10;
 const CACHE_INFO: &str = "nix-cache-info";
 const NARINFO_TYPE: &str = "text/x-nix-narinfo";
 const NAR_TYPE: &str = "application/x-nix-nar";
@@ -119,7 +121,7 @@ impl BinaryCache {
         let size = content.len();
         let text = narinfo.to_string();
         // Two paths may have one archive; and an interrupted push has sent some.
-        if self.files.has(&narinfo.url).await? {
+        if size > WORTH_ASKING && self.files.has(&narinfo.url).await? {
             return Ok((text, 0));
         }
         self.files.put(&narinfo.url, content, NAR_TYPE).await?;

@@ -123,6 +123,7 @@ async fn trouble_that_passes_is_overcome() {
     server.fail(Fault::status(500).on(Method::POST, "multipart-nar"));
     server.fail(Fault::cut_after(5000).on(Method::PUT, "/storage/"));
     server.fail(Fault::status(502).on(Method::POST, "/complete"));
+    server.fail(Fault::lose_answer().on(Method::POST, "/complete").nth(2));
     let put = cache(&server, "acme", Some("abc")).put(&[path]).await;
     assert_eq!(put.stored.len(), 1, "{put:?}");
 }

@@ -85,6 +85,7 @@ struct Fixed {
     trouble: Arc<Trouble>,
     slowness: Duration,
     says_missing: fn(usize) -> Option<CacheErrorKind>,
+    says_closed: fn(usize) -> Option<CacheErrorKind>,
 }
 
 #[derive(Default)]
@@ -93,6 +94,7 @@ struct Kept {
     asked: Vec<usize>,
     puts: Vec<usize>,
     reached: Vec<StorePath>,
+    closed: usize,
 }
 
 impl Fixed {
@@ -109,6 +111,7 @@ impl Fixed {
             trouble: Arc::new(Box::new(trouble)),
             slowness: Duration::ZERO,
             says_missing: |_| None,
+            says_closed: |_| None,
         }
     }
 
@@ -189,7 +192,12 @@ impl Store for Fixed {
 
     fn close<'a>(&'a self, reached: &'a [StorePath]) -> BoxFuture<'a, Result<(), CacheError>> {
         Box::pin(async move {
-            self.kept().reached = reached.to_vec();
+            let mut kept = self.kept();
+            kept.closed += 1;
+            if let Some(kind) = (self.says_closed)(kept.closed) {
+                return Err(CacheError::new(self.name, "note what was reached", kind));
+            }
+            kept.reached = reached.to_vec();
             Ok(())
         })
     }
@@ -441,4 +449,16 @@ async fn a_queue_that_nothing_comes_to_says_so_and_writes_nothing() {
     let filled = filled(&cache, &Paths::default()).await;
     assert_eq!(filled, Filled::nothing("fixed"));
     assert!(cache.kept().asked.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_reached_is_told_again_if_it_was_not_heard() {
+    let mut cache = Fixed::sound();
+    cache.says_closed = |attempt| (attempt < 3).then(down);
+    assert!(filled(&cache, &Paths::chain(2)).await.is_whole());
+    assert_eq!(cache.kept().reached, [path(1)]);
+    cache.says_closed = |_| Some(down());
+    let never = filled(&cache, &Paths::chain(2)).await;
+    assert_eq!((never.end, never.present, never.left), (End::GivenUp, 2, 0));
+    assert!(never.problems[0].what.contains("note what was reached"));
 }

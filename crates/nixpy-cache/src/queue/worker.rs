@@ -103,10 +103,14 @@ impl<'a> Worker<'a> {
         if reached.is_empty() {
             return;
         }
-        if let Err(error) = self.line.store.close(&reached).await {
-            let mut state = lock(&self.state);
-            state.filled.note(&error);
-            state.filled.end = end_of(&error);
+        let mut attempt = 0;
+        while let Err(error) = self.line.store.close(&reached).await {
+            attempt += 1;
+            if !error.is_transient() || attempt >= self.queue.pace.attempts {
+                self.give_up(&error);
+                return;
+            }
+            sleep(wait(&self.queue.pace, attempt - 1, &error)).await;
         }
     }
 

@@ -66,7 +66,7 @@ impl Trouble {
     }
 
     /// What these lines of ssh and Nix mean.
-    pub(crate) fn recognise<'a>(said: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn recognise<'a>(said: impl IntoIterator<Item = &'a str>) -> Self {
         let lines: Vec<&str> = said
             .into_iter()
             .flat_map(str::lines)

@@ -9,7 +9,7 @@ use nixpy_nix::settings::Settings;
 use nixpy_nix::{NixError, StorePath};
 use tokio::time::{sleep, timeout_at};
 
-use super::{Caching, Phase};
+use super::{Caching, Progress};
 use crate::event::{Event, Stage};
 use crate::plan::Form;
 use crate::report::told;
@@ -35,6 +35,11 @@ enum Backlog {
     Left(Vec<StorePath>),
 }
 
+/// Whether nothing more will be built.
+fn has_built(run: &Progress) -> bool {
+    run.built || run.over.is_some()
+}
+
 impl Caching<'_> {
     /// Hands over what is built, until the run is over and there is nothing more.
     pub(super) async fn gather(&self, queue: &Queue<'_>) -> Handed {
@@ -42,12 +47,12 @@ impl Caching<'_> {
         let mut backlog = Backlog::NotAsked;
         let mut is_shown = false;
         let sweep = async {
-            while *self.phase.borrow() == Phase::Building {
+            while !has_built(&self.progress.borrow()) {
                 self.look(&mut gather, queue).await;
                 if !self.look_back(&mut gather, &mut backlog, queue).await {
                     tokio::select! {
                         () = sleep(LOOK_EVERY) => {}
-                        _ = self.until(Phase::Built { just_now: false }) => {}
+                        _ = self.until(has_built) => {}
                     }
                 }
             }

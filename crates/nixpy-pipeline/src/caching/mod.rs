@@ -25,6 +25,7 @@ use crate::event::{Event, OnEvent, Stage};
 use crate::inputs::Inputs;
 use crate::plan::Plan;
 use memory::Memory;
+pub(crate) use opening::why_not;
 
 /// What goes into caches in one run.
 pub struct Caching<'a> {
@@ -34,24 +35,18 @@ pub struct Caching<'a> {
     on_event: &'a OnEvent<'a>,
     /// Derivations whose building has begun since they were last looked at.
     begun: Mutex<Vec<StorePath>>,
-    phase: watch::Sender<Phase>,
-    began: Instant,
+    progress: watch::Sender<Progress>,
 }
 
-/// How far the run has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    /// There is nothing to push yet.
-    Nothing,
-    /// Nix builds.
-    Building,
-    /// Everything that will be built is.
-    Built {
-        /// In this run; or before it.
-        just_now: bool,
-    },
-    /// Nothing else is done any more.
-    Over(Instant),
+/// How far the run has come. All of it may have come about between two looks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// Nix builds, or has built.
+    builds: bool,
+    /// Everything that will be built is; before this run, unless it builds.
+    built: bool,
+    /// When nothing else was to be done any more.
+    over: Option<Instant>,
 }
 
 impl<'a> Caching<'a> {
@@ -63,8 +58,7 @@ impl<'a> Caching<'a> {
             plan,
             on_event,
             begun: Mutex::default(),
-            phase: watch::Sender::new(Phase::Nothing),
-            began: Instant::now(),
+            progress: watch::Sender::default(),
         }
     }
 
@@ -81,42 +75,37 @@ impl<'a> Caching<'a> {
 
     /// Nix begins to build.
     pub fn building(&self) {
-        self.phase.send_replace(Phase::Building);
+        self.progress.send_modify(|run| run.builds = true);
     }
 
     /// Everything that will be built is; before this run, if nothing was said of building.
     pub fn built(&self) {
-        let just_now = *self.phase.borrow() == Phase::Building;
-        self.phase.send_replace(Phase::Built { just_now });
+        self.progress.send_modify(|run| run.built = true);
     }
 
     /// Nothing else is done any more.
     pub fn over(&self) {
-        self.phase.send_if_modified(|phase| {
-            // Who did not come as far has nothing to push.
-            *phase = match phase {
-                Phase::Over(_) => return false,
-                _ => Phase::Over(Instant::now()),
-            };
-            true
-        });
+        self.progress
+            .send_modify(|run| run.over = Some(Instant::now()));
     }
 
     /// Fills the caches until the run is over and everything is pushed, or the time for
     /// that has passed as well; what became of each. Of none, if nothing was to be pushed.
     pub async fn carry_out(&self) -> Vec<Filled> {
-        let first = self.until(Phase::Building).await;
+        let first = self
+            .until(|run| run.builds || run.built || run.over.is_some())
+            .await;
         let settings = &self.inputs.caches;
         let state = self.inputs.state_dir.as_deref();
         let memory = state.map(|dir| Memory::of(dir, self.plan, settings, self.inputs.now));
         let is_remembered = |spec: &Spec| {
             let memory = memory.as_ref();
-            first == Phase::Built { just_now: false }
-                && memory.is_some_and(|it| it.is_complete(&spec.place.to_string()))
+            !first.builds && memory.is_some_and(|it| it.is_complete(&spec.place.to_string()))
         };
         let specs = self.written().filter(|spec| !is_remembered(spec));
         let specs: Vec<&Spec> = specs.collect();
-        if matches!(first, Phase::Over(_)) || specs.is_empty() {
+        let has_something = first.builds || first.built;
+        if !has_something || specs.is_empty() {
             return Vec::new();
         }
         let (opened, mut filled) = opening::open(&specs, settings, self.nix);
@@ -174,19 +163,16 @@ impl<'a> Caching<'a> {
     }
 
     /// Waits until the run has come so far.
-    async fn until(&self, far: Phase) -> Phase {
-        let mut phase = self.phase.subscribe();
-        let reached = phase.wait_for(|phase| *phase >= far).await;
+    async fn until(&self, far: impl Fn(&Progress) -> bool) -> Progress {
+        let mut progress = self.progress.subscribe();
+        let reached = progress.wait_for(|run| far(run)).await;
         // Its sender lives as long as this.
-        reached.map_or(far, |phase| *phase)
+        reached.map(|run| *run).unwrap_or_default()
     }
 
     /// When the run has come to its end.
     async fn end(&self) -> Instant {
-        loop {
-            if let Phase::Over(at) = self.until(Phase::Over(self.began)).await {
-                return at;
-            }
-        }
+        let run = self.until(|run| run.over.is_some()).await;
+        run.over.unwrap_or_else(Instant::now)
     }
 }

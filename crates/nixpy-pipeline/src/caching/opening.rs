@@ -22,33 +22,39 @@ pub(super) fn open(
 
 fn one(spec: &Spec, settings: &CacheSettings, nix: &Nix) -> Result<Box<dyn Store>, Filled> {
     let name = spec.place.to_string();
-    let closed = |end, problem| Err(Filled::closed(&name, end, problem));
-    // First: a fork has no secrets, and is not to be told to get some.
-    if settings.from_fork {
-        let what = "a pull request from a fork pushes nothing".to_owned();
-        let problem = Problem { what, cure: None };
-        return closed(End::ReadOnly, Some(problem));
+    if let Some((end, problem)) = why_not(spec, settings) {
+        return Err(Filled::closed(&name, end, problem));
     }
-    if settings.read_only {
-        return closed(End::ReadOnly, None);
-    }
-    let is_registry = matches!(spec.place, Place::BesideImage | Place::Registry(_));
-    if is_registry && settings.signing_key.is_none() {
-        let problem = Problem {
-            what: "there is no key to sign with, and nobody could trust what is not signed".to_owned(),
-            cure: Some(
-                "make one with `nixpy-ci cache key`, and give it as NIXPY_CACHE_KEY; or say `read` \
-                 behind the cache"
-                    .to_owned(),
-            ),
-        };
-        return closed(End::Refused, Some(problem));
-    }
-    stores::open(spec, settings, nix).or_else(|error| {
+    stores::open(spec, settings, nix).map_err(|error| {
         let end = match error.kind {
             CacheErrorKind::Refused { .. } => End::Refused,
             _ => End::GivenUp,
         };
-        closed(end, Some(Problem::from(&error)))
+        Filled::closed(&name, end, Some(Problem::from(&error)))
     })
+}
+
+/// Why this run does not write to this cache, if that is known without looking at it.
+pub(crate) fn why_not(spec: &Spec, settings: &CacheSettings) -> Option<(End, Option<Problem>)> {
+    // First: a fork has no secrets, and is not to be told to get some.
+    if settings.from_fork {
+        let what = "a pull request from a fork pushes nothing".to_owned();
+        let problem = Problem { what, cure: None };
+        return Some((End::ReadOnly, Some(problem)));
+    }
+    if settings.read_only {
+        return Some((End::ReadOnly, None));
+    }
+    let is_registry = matches!(spec.place, Place::BesideImage | Place::Registry(_));
+    if is_registry && settings.signing_key.is_none() {
+        let what = "there is no key to sign with, and nobody could trust what is not signed";
+        let cure = "make one with `nixpy-ci cache key`, and give it as NIXPY_CACHE_KEY; or say \
+                    `read` behind the cache";
+        let problem = Problem {
+            what: what.to_owned(),
+            cure: Some(cure.to_owned()),
+        };
+        return Some((End::Refused, Some(problem)));
+    }
+    None
 }

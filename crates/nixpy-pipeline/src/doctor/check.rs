@@ -21,7 +21,7 @@ pub struct Diagnosis {
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// The kind of thing: `nix`, `store`, `flake`, `system`, `builder`, `cache`,
+    /// The kind of thing: `nix`, `store`, `flake`, `system`, `builder`, `cache`, `push`,
     /// `destination`, `room`, `untracked`, `lock`.
     pub name: String,
     /// Which of that kind; empty where there is one only.

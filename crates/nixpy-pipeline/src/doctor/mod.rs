@@ -12,6 +12,7 @@
 //! | `systems` | each wanted system, built here |
 //! | `builders` | each remote builder |
 //! | `caches` | each binary cache |
+//! | `pushes` | each cache that is to be written |
 //! | `destinations` | where the image goes |
 //! | `disk` | room where it will be needed |
 //! | `flake` | what it offers, and what git keeps from it |
@@ -25,6 +26,7 @@ mod disk;
 mod flake;
 mod locked;
 mod nix;
+mod pushes;
 mod systems;
 
 use std::collections::BTreeSet;
@@ -69,17 +71,18 @@ pub async fn diagnose(
                 builders: OnceCell::new(),
                 offered: OnceCell::new(),
             };
-            let (nix, systems, builders, caches, flake, places, room, lock) = tokio::join!(
+            let (nix, systems, builders, caches, pushes, flake, places, room, lock) = tokio::join!(
                 nix::check(&patient),
                 systems::check(&patient),
                 builders::check(&patient),
                 caches::check(&patient),
+                pushes::check(&patient),
                 flake::check(&patient),
                 destinations::check(&patient),
                 disk::check(inputs, PATIENCE),
                 locked::check(inputs, PATIENCE),
             );
-            for found in [nix, flake, systems, builders, caches, places, room] {
+            for found in [nix, flake, systems, builders, caches, pushes, places, room] {
                 checks.extend(found);
             }
             checks.extend(lock);

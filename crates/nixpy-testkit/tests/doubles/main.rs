@@ -5,6 +5,7 @@
 
 mod archive;
 mod auth;
+mod caches;
 mod client;
 mod fake_nix;
 mod faults;

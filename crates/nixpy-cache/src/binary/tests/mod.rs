@@ -23,7 +23,13 @@ pub(super) fn given() -> Given {
             .file("lib/libc.so", "libc")
             .refers_to_itself(),
     );
-    let large = vec![7; 3 << 20];
+    // Which no compressor makes smaller, as what is worth asking for.
+    let mut state = 7_u32;
+    let noise = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let large: Vec<u8> = (0..3 << 20).map(noise).collect();
     let app = Item::named("app")
         .executable("bin/app", large)
         .references([&libc]);
