@@ -1,16 +1,18 @@
 //! Drives the cache in a registry for `bench/caches.py`, and nothing else: pushes the closure
-//! of a path, or reads all of it back, and says in JSON what that took.
+//! of a path, or reads all of it back, or removes all of it, as if it were the day after tomorrow; and
+//! says in JSON what that took.
 //!
 //! ```text
-//! registry_cache push|read HOST/NAME KEYFILE PATH
+//! registry_cache push|read|collect HOST/NAME KEYFILE PATH
 //! ```
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use nixpy_cache::registry::{Keep, collect};
 use nixpy_cache::{CacheSettings, RegistryCache, Source as _, Store as _};
 use nixpy_nix::Nix;
 use nixpy_nix::path_info::{PathInfo, path_info};
@@ -20,12 +22,13 @@ use serde_json::json;
 
 /// As many as Nix reads at once.
 const READS: usize = 16;
+const DAY: Duration = Duration::from_secs(86_400);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [act, repository, key, path] = arguments.as_slice() else {
-        return Err("registry_cache push|read HOST/NAME KEYFILE PATH".into());
+        return Err("registry_cache push|read|collect HOST/NAME KEYFILE PATH".into());
     };
     let key: SecretKey = std::fs::read_to_string(key)?.parse()?;
     let path = path.parse()?;
@@ -53,7 +56,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
             json!({ "paths": put.stored.len(), "sent_bytes": put.sent })
         }
         "read" => read(Arc::new(cache), paths).await?,
-        other => return Err(format!("{other} is neither push nor read").into()),
+        "collect" => {
+            let keep = Keep {
+                age: Some(DAY),
+                size: None,
+            };
+            let tomorrow = SystemTime::now() + 2 * DAY;
+            let collected = collect(&cache, keep, false, tomorrow, |_| {}).await?;
+            serde_json::to_value(collected)?
+        }
+        other => return Err(format!("{other} is none of push, read, collect").into()),
     };
     println!(
         "{}",

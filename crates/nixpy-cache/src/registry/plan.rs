@@ -3,8 +3,8 @@
 //! A path lives through what was reached: by a run that said so at its end, or by being
 //! stored. What was reached within the time that is asked for lives, with all that it refers
 //! to; and beyond the size that is asked for, what was reached longest ago goes first. What is
-//! younger than an hour always lives, as does what was reached last: a run may be at work on
-//! the one, and without the other there would be no cache at all.
+//! younger than an hour always lives, since a run may be at work on it; and what was reached
+//! last lives however large it is, since without it there would be no cache at all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
