@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable
 
 import measure
+from caches import pushing
 from contenders import Push, Workshop
 from figures import Figure, against_best, compared, details, median, megabytes
 from measure import Run
@@ -252,6 +253,11 @@ def limit(shop: Workshop, runs: int) -> list[Figure]:
     return figures
 
 
+def caching(shop: Workshop, runs: int) -> list[Figure]:
+    """A closure of 1 GB to the cache in an empty registry, beside `nix copy`, and once more."""
+    return pushing(shop, min(runs, ROUNDS), gigabyte(shop)["app"])
+
+
 # What the cases are made of.
 
 
@@ -292,6 +298,7 @@ CASES: dict[str, Case] = {
     "changed": changed,
     "memory": memory,
     "limit": limit,
+    "cache": caching,
 }
 # Those that need gigabytes of disk and minutes.
-LARGE = ("cold", "cold-zstd", "archive", "unchanged", "changed", "memory", "limit")
+LARGE = ("cold", "cold-zstd", "archive", "unchanged", "changed", "memory", "limit", "cache")
