@@ -92,7 +92,7 @@ impl Server {
     /// # Errors
     /// The port cannot be had, or a thread.
     pub fn start(sources: Vec<Arc<dyn Source>>, port: Option<u16>) -> Result<Self, ServeError> {
-        Self::start_giving(sources, port, Given::Packed)
+        Self::start_giving(sources, port, Given::Unpacked)
     }
 
     /// The same, with archives given in this way.
