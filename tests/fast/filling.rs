@@ -118,6 +118,23 @@ fn a_cache_that_cannot_be_written_is_a_warning_of_the_workflow_and_no_failure() 
 }
 
 #[test]
+fn an_upstream_that_does_not_answer_is_told_and_what_it_may_hold_is_pushed() {
+    let scenario = here();
+    let argument = format!("{} write", cache(&scenario));
+    let ended = scenario.run(["--json", "--cache-upstream=http://127.0.0.1:1", &argument]);
+    let ended = ended.ended().succeeded();
+    assert!(ended.report().caches[0].is_whole());
+    assert_eq!(
+        ended
+            .stderr
+            .matches("note: the cache http://127.0.0.1:1")
+            .count(),
+        1
+    );
+    ended.says("signatures alone");
+}
+
+#[test]
 fn a_registry_cache_without_a_key_is_only_read_and_the_cure_is_told() {
     let scenario = here();
     let ended = ended(&scenario, "--cache=oci://127.0.0.1:1/acme/cache write");

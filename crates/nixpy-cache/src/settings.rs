@@ -32,7 +32,7 @@ pub struct CacheSettings {
     pub from_fork: bool,
     /// A cache that cannot be written is a failure of the run.
     pub required: bool,
-    /// After the last build, pushes may go on for so long.
+    /// When nothing else is left to do, pushes may go on for so long.
     pub drain: Duration,
     /// Paths or blobs sent at once, to each cache.
     pub uploads: usize,

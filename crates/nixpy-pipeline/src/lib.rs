@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! inputs → offer → look → plan → build → image → publish → smoke → index → report
-//!                                  └──── caching ────┘        ↓       ↑
+//!                                                            ↓       ↑
 //!                                                         result → join
 //! ```
+//!
+//! Beside all of them goes [`caching`], which pushes what is built to binary caches.
 //!
 //! This crate decides, and asks `nixpy-nix` and `nixpy-oci` to act. It never
 //! reads the environment, opens a socket, starts a process or prints: settings

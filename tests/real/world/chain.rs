@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
@@ -35,7 +36,9 @@ impl Chain {
     /// Whose app takes so many seconds; the words that the process has which waits.
     pub fn slow(seconds: u32) -> (Self, String) {
         // Other tests have sleepers of their own.
-        let nap = format!("{seconds}.{:09}", std::process::id());
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let nap = format!("{seconds}.{:08}{count}", std::process::id());
         let words = format!("sleep {nap}");
         (Self::built_by(&format!("{words}; finish")), words)
     }

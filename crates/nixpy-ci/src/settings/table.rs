@@ -525,7 +525,7 @@ pub const SETTINGS: &[Setting] = &[
         "cache-drain",
         Group::Caches,
         Kind::One("TIME"),
-        "After the last build, go on pushing for so long.",
+        "When nothing else is left to do, go on pushing for so long.",
     )
     .default("5m"),
     setting(
