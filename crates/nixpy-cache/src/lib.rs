@@ -4,7 +4,7 @@
 //! - [`spec`]: what a user types; [`settings`]: everything that decides
 //! - [`gather`]: which paths go into caches; [`queue`]: paths on their way there
 //! - [`reading`]: what Nix is told, so that it reads them
-//! - [`folder`]: one on a disk; [`serve`]: what is read, given to Nix as an ordinary binary cache
+//! - [`serve`]: what is read, given to Nix as an ordinary binary cache
 //! - [`store`], [`source`]: what caches can do that are written and read; [`error`]: what they did not
 //! - [`stores`]: the cache that a text stands for
 //! - [`packed`]: a path made ready for a cache
@@ -22,7 +22,6 @@ pub mod attic;
 pub mod binary;
 pub mod cachix;
 pub mod error;
-pub mod folder;
 pub mod gather;
 mod netrc;
 pub mod nix_store;
@@ -43,7 +42,6 @@ pub mod stores;
 mod web;
 
 pub use error::{CacheError, CacheErrorKind};
-pub use folder::Folder;
 pub use registry::RegistryCache;
 pub use serve::Server;
 pub use settings::CacheSettings;

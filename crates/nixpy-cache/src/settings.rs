@@ -1,12 +1,15 @@
 //! Everything that decides about caches.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nixpy_nix::signing::{PublicKey, SecretKey};
 use nixpy_oci::name::Repository;
-use nixpy_oci::registry::{Credentials, RegistryOptions, Secret};
+use nixpy_oci::registry::{Credentials, Registry, RegistryOptions, Secret};
 
+use crate::error::CacheErrorKind;
+use crate::registry::RegistryCache;
 use crate::spec::{Place, Spec};
 
 /// Everything that decides about caches.
@@ -54,16 +57,32 @@ pub struct Ready {
 }
 
 /// How a registry is reached that a cache is in.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Access {
-    /// The cache as it was typed.
-    pub place: Place,
-    /// Its repository.
-    pub repository: Repository,
-    /// Who asks.
-    pub credentials: Credentials,
-    /// How.
-    pub options: RegistryOptions,
+    place: Place,
+    repository: Repository,
+    credentials: Credentials,
+    options: RegistryOptions,
+    /// Read and written by one and the same, so that its contents are asked for once.
+    opened: OnceLock<RegistryCache>,
+}
+
+impl Access {
+    /// To the cache that was typed so: its repository, who asks, and how.
+    pub fn new(
+        place: Place,
+        repository: Repository,
+        credentials: Credentials,
+        options: RegistryOptions,
+    ) -> Self {
+        Self {
+            place,
+            repository,
+            credentials,
+            options,
+            opened: OnceLock::new(),
+        }
+    }
 }
 
 /// What opens caches: one text for all, or a line `CACHE TOKEN` for each.
@@ -115,9 +134,36 @@ impl Default for CacheSettings {
 }
 
 impl CacheSettings {
-    /// How the registry of this cache is reached, if it is in one.
-    pub fn access(&self, place: &Place) -> Option<&Access> {
-        self.registries.iter().find(|access| access.place == *place)
+    /// The cache in a registry that was typed so. These keys are trusted beside those of the
+    /// settings by whoever is first to open it.
+    ///
+    /// # Errors
+    /// There is no registry that it could be in.
+    pub fn in_registry(
+        &self,
+        place: &Place,
+        trusted: &[PublicKey],
+    ) -> Result<RegistryCache, CacheErrorKind> {
+        let mut registries = self.registries.iter();
+        let Some(access) = registries.find(|access| access.place == *place) else {
+            return Err(CacheErrorKind::Refused {
+                message: "the image goes to no registry that it could be beside".to_owned(),
+                cure: "name a --repository, or the cache's own place, as oci://HOST/NAME"
+                    .to_owned(),
+            });
+        };
+        if let Some(opened) = access.opened.get() {
+            return Ok(opened.clone());
+        }
+        let (repository, credentials) = (access.repository.clone(), access.credentials.clone());
+        let registry = Registry::new(repository, credentials, access.options.clone());
+        let registry = registry.map_err(|error| CacheErrorKind::Here(error.to_string()))?;
+        let mut keys = self.trusted_keys();
+        keys.extend(trusted.iter().cloned());
+        keys.sort();
+        keys.dedup();
+        let cache = RegistryCache::new(place.to_string(), registry, keys, self);
+        Ok(access.opened.get_or_init(|| cache).clone())
     }
 
     /// All keys that are trusted beside those of Nix's configuration; each once.

@@ -1,15 +1,17 @@
-//! From what a user has typed to a cache that can be written.
+//! From what a user has typed to a cache that can be written, or served.
+
+use std::sync::Arc;
 
 use nixpy_nix::Nix;
-use nixpy_oci::registry::Registry;
+use nixpy_nix::signing::PublicKey;
 
 use crate::attic::Attic;
 use crate::binary::BinaryCache;
 use crate::cachix::Cachix;
 use crate::error::{CacheError, CacheErrorKind};
 use crate::nix_store::NixStore;
-use crate::registry::RegistryCache;
 use crate::settings::CacheSettings;
+use crate::source::Source;
 use crate::spec::{Place, Spec};
 use crate::store::Store;
 
@@ -29,18 +31,49 @@ pub fn open(
     let token = settings.tokens.of(&name).cloned();
     Ok(match &spec.place {
         Place::BesideImage | Place::Registry(_) => {
-            let registry = registry(&spec.place, settings)
-                .map_err(|kind| CacheError::new(&name, "be used", kind))?;
-            let trusted = settings.trusted_keys();
-            Box::new(RegistryCache::new(name, registry, trusted, settings))
+            let opened = settings.in_registry(&spec.place, &[]);
+            Box::new(opened.map_err(|kind| CacheError::new(&name, "be used", kind))?)
         }
         Place::Cachix { server, cache } => Box::new(Cachix::new(server, cache, token, settings)?),
         Place::Attic { server, cache } => Box::new(Attic::new(server, cache, token, settings)?),
-        Place::Nix(url) if BINARY_CACHES.iter().any(|it| url.starts_with(it)) => {
-            Box::new(BinaryCache::new(url, token, settings)?)
-        }
+        Place::Nix(url) if is_binary(url) => Box::new(BinaryCache::new(url, token, settings)?),
         // What only Nix speaks to.
         Place::Nix(url) => Box::new(NixStore::new(url, nix.clone())),
+    })
+}
+
+/// The cache at this place, for whoever serves it to Nix; `trusted` are the keys that count.
+/// Nothing is asked of it yet.
+///
+/// # Errors
+/// No key is trusted; it cannot be used with these settings; or Nix alone speaks to it.
+pub fn open_to_read(
+    place: &Place,
+    trusted: Vec<PublicKey>,
+    settings: &CacheSettings,
+) -> Result<Arc<dyn Source>, CacheError> {
+    let name = place.to_string();
+    let unusable = |kind| CacheError::new(&name, "be read", kind);
+    if trusted.is_empty() {
+        return Err(unusable(CacheErrorKind::Refused {
+            message: "no key is trusted, and without one nothing is taken from it".to_owned(),
+            cure: "`nixpy-ci cache key` makes one: give its secret half in NIXPY_CACHE_KEY where the cache is \
+                   written, its public one by --cache-public-key where it is read"
+                .to_owned(),
+        }));
+    }
+    Ok(match place {
+        Place::BesideImage | Place::Registry(_) => {
+            Arc::new(settings.in_registry(place, &trusted).map_err(unusable)?)
+        }
+        Place::Nix(url) if is_binary(url) => {
+            let token = settings.tokens.of(&name).cloned();
+            Arc::new(BinaryCache::new(url, token, settings)?.trusting(trusted))
+        }
+        _ => {
+            let problem = "Nix reads it itself: give it to Nix as a substituter".to_owned();
+            return Err(unusable(CacheErrorKind::Broken(problem)));
+        }
     })
 }
 
@@ -57,14 +90,7 @@ pub fn upstream(settings: &CacheSettings) -> Vec<Box<dyn Store>> {
         .collect()
 }
 
-fn registry(place: &Place, settings: &CacheSettings) -> Result<Registry, CacheErrorKind> {
-    let Some(access) = settings.access(place) else {
-        return Err(CacheErrorKind::Refused {
-            message: "the image goes to no registry that it could be beside".to_owned(),
-            cure: "name a --repository, or the cache's own place, as oci://HOST/NAME".to_owned(),
-        });
-    };
-    let (repository, credentials) = (access.repository.clone(), access.credentials.clone());
-    let registry = Registry::new(repository, credentials, access.options.clone());
-    registry.map_err(|error| CacheErrorKind::Here(error.to_string()))
+/// Whether it is of the ordinary form, and not for Nix alone.
+fn is_binary(url: &str) -> bool {
+    BINARY_CACHES.iter().any(|scheme| url.starts_with(scheme))
 }

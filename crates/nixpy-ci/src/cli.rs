@@ -195,13 +195,45 @@ fn cache() -> Command {
             "Examples:\n  nixpy-ci cache serve --cache 'oci://ghcr.io/acme/api/nix-cache key=acme.example-1:…'\n  \
              nixpy-ci cache serve -r ghcr.io/acme/api --cache registry --cache-port 8181",
         );
+    let gc = Command::new("gc")
+        .about("Remove from a registry's cache what no recent run has reached")
+        .long_about(
+            "Removes from the cache of a registry what no run has reached for as long as --keep says, and then what \
+             was reached longest ago, until --max is kept to; never a path that a kept one refers to. It may be \
+             stopped at any moment. Space is free when the registry has collected its own garbage.",
+        )
+        .arg(
+            Arg::new("keep")
+                .long("keep")
+                .value_name("TIME")
+                .help("Keep what a run has reached within this time, as in 14d"),
+        )
+        .arg(
+            Arg::new("max")
+                .long("max")
+                .value_name("SIZE")
+                .help("Keep no more than this, as in 10GB"),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .help("Only say what would be removed")
+                .action(ArgAction::SetTrue),
+        )
+        .after_help(
+            "Examples:\n  nixpy-ci cache gc -r ghcr.io/acme/api --cache registry --keep 14d --max 10GB\n  \
+             nixpy-ci cache gc --cache oci://ghcr.io/acme/api/nix-cache --keep 30d --dry-run --json",
+        );
     Command::new("cache")
-        .about("Make keys for binary caches, and serve caches to this machine")
+        .about("Make keys for binary caches, serve caches to this machine, and keep them small")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(key)
         .subcommand(with_settings(serve, |setting| {
             FOR_SERVING.contains(&setting.name)
+        }))
+        .subcommand(with_settings(gc, |setting| {
+            FOR_SERVING.contains(&setting.name) && setting.name != "cache-port"
         }))
 }
 

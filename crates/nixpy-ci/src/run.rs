@@ -130,7 +130,6 @@ pub(crate) fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
 pub(crate) async fn read_caches(nix: Nix, resolved: &mut Resolved, machine: &Machine) -> Opened {
     let wanted = Wanted {
         caches: &resolved.inputs.caches,
-        registries: &resolved.cache_registries,
         options: &resolved.nix_options,
     };
     let opened = Opened::of(nix, &wanted, machine).await;

@@ -91,6 +91,13 @@ impl BinaryCache {
         })
     }
 
+    /// The same, of which only what these keys have signed counts for readers.
+    #[must_use]
+    pub fn trusting(mut self, keys: Vec<PublicKey>) -> Self {
+        self.trusted = keys;
+        self
+    }
+
     /// Whether nothing is known that opens this bucket, so that Nix, which asks Amazon's
     /// machines as well, may know more; never of another address.
     pub fn lacks_credentials(url: &str, token: Option<&Secret>) -> bool {

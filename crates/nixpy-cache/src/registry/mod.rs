@@ -127,6 +127,11 @@ impl RegistryCache {
         }))
     }
 
+    /// The registry that it is in.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
     /// What did not count or could not be used since this was asked last: by path or document.
     pub fn troubles(&self) -> Vec<CacheError> {
         std::mem::take(

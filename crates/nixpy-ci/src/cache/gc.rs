@@ -1,11 +1,10 @@
 //! `nixpy-ci cache gc`: removes from a registry's cache what no recent run has reached.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use clap::ArgMatches;
 use nixpy_cache::registry::{CollectEvent, Collected, Keep, collect};
 use nixpy_cache::{CacheError, CacheErrorKind, Place, RegistryCache};
-use nixpy_oci::registry::Registry;
 use nixpy_pipeline::report::told;
 use serde::Serialize;
 
@@ -37,34 +36,30 @@ pub async fn gc(flags: &ArgMatches, environment: &Environment) -> Code {
         Ok(cache) => cache,
         Err(problem) => return wrong(&[problem], environment),
     };
-    let name = settings.caches.wanted.iter().map(|spec| spec.place.to_string());
+    let name = settings
+        .caches
+        .wanted
+        .iter()
+        .map(|spec| spec.place.to_string());
     let name = name.collect::<String>();
     let now = SystemTime::now();
-    let collecting = collect(&cache, keep, dry_run, now, |event| tell_event(&event));
-    match until_interrupted(collecting).await {
-        None => {
-            line("stopped: what is left to remove, the next call removes; no path lacks a reference");
-            Code::Cancelled
+    let work = async {
+        match collect(&cache, keep, dry_run, now, |event| tell_event(&event)).await {
+            Ok(collected) if settings.output.json => print(&json(&Told {
+                version: 1,
+                cache: name,
+                collected,
+            })),
+            Ok(collected) => print(&text(&name, &collected)),
+            Err(error) => return refused(&error),
         }
-        Some(Ok(collected)) => {
-            match settings.output.json {
-                true => print(&json(&Told {
-                    version: 1,
-                    cache: name,
-                    collected,
-                })),
-                false => print(&text(&name, &collected)),
-            }
-            Code::Success
-        }
-        Some(Err(error)) => {
-            line(&format!("error: {}", told(&error)));
-            if let Some(cure) = error.cure() {
-                line(&format!("  {cure}"));
-            }
-            code(&error)
-        }
+        Code::Success
+    };
+    let code = until_interrupted(work).await;
+    if code == Code::Cancelled {
+        line("stopped: what is left to remove, the next call removes");
     }
+    code
 }
 
 async fn settings(
@@ -72,7 +67,7 @@ async fn settings(
     environment: &Environment,
 ) -> Result<(ToServe, Keep), Vec<String>> {
     let mut problems = Vec::new();
-    let mut read = |name: &str| flags.get_one::<String>(name).cloned();
+    let read = |name: &str| flags.get_one::<String>(name).cloned();
     let (age, most) = (read("keep"), read("max"));
     let age = age.map(|text| days(&text));
     let most = most.map(|text| bytes(&text));
@@ -95,11 +90,7 @@ async fn settings(
     }
 }
 
-fn given<T>(
-    name: &str,
-    read: Option<Result<T, String>>,
-    problems: &mut Vec<String>,
-) -> Option<T> {
+fn given<T>(name: &str, read: Option<Result<T, String>>, problems: &mut Vec<String>) -> Option<T> {
     match read? {
         Ok(value) => Some(value),
         Err(problem) => {
@@ -120,10 +111,8 @@ fn open(settings: &ToServe) -> Result<RegistryCache, String> {
             "--cache: {place} is in no registry: only caches of registries (registry, oci://…) are collected here"
         ));
     }
-    let registry = settings.caches.registry(place).map_err(|kind| kind.to_string())?;
-    // Whoever removes trusts nobody: what a path refers to counts, whoever has signed it.
-    let trusted = settings.caches.trusted_keys();
-    Ok(RegistryCache::new(place.to_string(), registry, trusted, &settings.caches))
+    let opened = settings.caches.in_registry(place, &[]);
+    opened.map_err(|kind| CacheError::new(place.to_string(), "be used", kind).to_string())
 }
 
 fn tell_event(event: &CollectEvent) {
@@ -154,7 +143,11 @@ fn text(cache: &str, collected: &Collected) -> String {
     text
 }
 
-fn code(error: &CacheError) -> Code {
+fn refused(error: &CacheError) -> Code {
+    line(&format!("error: {}", told(error)));
+    if let Some(cure) = error.cure() {
+        line(&format!("  {cure}"));
+    }
     match error.kind {
         CacheErrorKind::Here(_) => Code::Machine,
         _ => Code::Remote,
@@ -183,6 +176,8 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -5,12 +5,12 @@
 //! | `key` | a key to sign with |
 //! | `serve` | caches served to the Nix of this machine, until it is interrupted |
 //! | `reading` | the caches of a run, made ready to be read |
-//! | `sources` | from a place to what can be read there |
+//! | `gc` | removing what no recent run has reached |
 
+mod gc;
 mod key;
 mod reading;
 mod serve;
-mod sources;
 
 use clap::ArgMatches;
 
@@ -23,6 +23,7 @@ use crate::settings::Environment;
 pub async fn cache(flags: &ArgMatches, environment: &Environment) -> Code {
     match flags.subcommand() {
         Some(("key", flags)) => key::key(flags),
+        Some(("gc", flags)) => gc::gc(flags, environment).await,
         Some(("serve", flags)) => serve::serve(flags, environment).await,
         _ => Code::Inputs,
     }

@@ -9,20 +9,16 @@ use futures_util::future::join_all;
 use nixpy_cache::reading::{Login, Netrc, Substituter, ask_attic, ask_cachix, decide, keys_of_nix};
 use nixpy_cache::serve::{Server, Told};
 use nixpy_cache::settings::Ready;
-use nixpy_cache::{CacheSettings, Place, Source, Spec};
+use nixpy_cache::stores::open_to_read;
+use nixpy_cache::{CacheError, CacheErrorKind, CacheSettings, Place, Source, Spec};
 use nixpy_nix::machine::Environment as Machine;
 use nixpy_nix::signing::{PublicKey, SecretKey};
 use nixpy_nix::{Abilities, Nix};
-
-use super::sources::open;
-use crate::settings::CacheRegistry;
 
 /// What caches are made ready of.
 pub struct Wanted<'a> {
     /// Which, and what opens them.
     pub caches: &'a CacheSettings,
-    /// Those in registries.
-    pub registries: &'a [CacheRegistry],
     /// What the user tells Nix.
     pub options: &'a [(String, String)],
 }
@@ -62,7 +58,7 @@ impl Opened {
         for (spec, found) in specs.into_iter().zip(found) {
             let opened_source = |mut trusted: Vec<PublicKey>| {
                 trusted.extend(abilities.iter().flat_map(keys_of_nix));
-                open(&spec.place, trusted, caches, wanted.registries)
+                open_to_read(&spec.place, trusted, caches)
             };
             match found {
                 Ok(Found::Nix(substituter)) => substituters.push(substituter),
@@ -71,7 +67,7 @@ impl Opened {
                         sources.push(source);
                         keys.extend(own);
                     }
-                    Err(why) => opened.ready.notes.push(not_read(&spec.place, &why)),
+                    Err(error) => opened.ready.notes.push(not_read(&spec.place, &why(&error))),
                 },
                 Err(why) => opened.ready.notes.push(not_read(&spec.place, &why)),
             }
@@ -166,6 +162,14 @@ impl Opened {
                 caches.place.display()
             )),
         }
+    }
+}
+
+/// Why a cache cannot be opened, with the cure where one is known.
+pub(super) fn why(error: &CacheError) -> String {
+    match &error.kind {
+        CacheErrorKind::Refused { message, cure } => format!("{message}: {cure}"),
+        kind => kind.to_string(),
     }
 }
 

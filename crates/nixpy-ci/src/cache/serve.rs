@@ -2,11 +2,12 @@
 
 use clap::ArgMatches;
 use nixpy_cache::serve::{Server, Told};
+use nixpy_cache::stores::open_to_read;
 use nixpy_cache::{Place, Spec};
 use nixpy_nix::signing::{PublicKey, SecretKey};
 use serde::Serialize;
 
-use super::sources::open;
+use super::reading::why;
 use crate::exit::Code;
 use crate::render::{line, size};
 use crate::report::json;
@@ -34,18 +35,13 @@ pub async fn serve(flags: &ArgMatches, environment: &Environment) -> Code {
     let mut keys: Vec<PublicKey> = Vec::new();
     for spec in to_serve.caches.wanted.iter().filter(|spec| spec.read) {
         let trusted = trusted(spec, &to_serve);
-        match open(
-            &spec.place,
-            trusted.clone(),
-            &to_serve.caches,
-            &to_serve.registries,
-        ) {
+        match open_to_read(&spec.place, trusted.clone(), &to_serve.caches) {
             Ok(source) => {
                 sources.push(source);
                 keys.extend(trusted);
             }
-            Err(why) => {
-                line(&format!("error: the cache {}: {why}", spec.place));
+            Err(error) => {
+                line(&format!("error: the cache {}: {}", spec.place, why(&error)));
                 return Code::Inputs;
             }
         }

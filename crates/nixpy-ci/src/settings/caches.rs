@@ -13,22 +13,11 @@ use super::resolve::{Output, Problem, Reader, Surroundings, parse};
 use super::sources::RawInputs;
 use super::target::{another, targets};
 
-/// A cache in a registry, and how it is reached.
-#[derive(Debug)]
-pub struct CacheRegistry {
-    /// The cache.
-    pub place: Place,
-    /// Where it is. Never a layout.
-    pub target: Target,
-}
-
 /// Everything that serving caches needs.
 #[derive(Debug)]
 pub struct ToServe {
     /// Which, and what opens them.
     pub caches: CacheSettings,
-    /// Those in registries.
-    pub registries: Vec<CacheRegistry>,
     /// What is told.
     pub output: Output,
 }
@@ -42,7 +31,7 @@ const BESIDE: &str = "nix-cache";
 /// Every problem there is, not the first.
 pub async fn to_serve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<ToServe, Vec<Problem>> {
     let mut reader = Reader::of(raw);
-    let caches = reader.caches(around);
+    let mut caches = reader.caches(around);
     if raw.get("cache").is_none() {
         reader.fail(
             "--cache",
@@ -50,55 +39,39 @@ pub async fn to_serve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<ToSe
         );
     }
     let targets = targets(&mut reader, around).await;
-    let registries = cache_registries(&mut reader, &caches, &targets, around).await;
+    caches.registries = accesses(&mut reader, &caches, &targets, around).await;
     let output = reader.output();
-    reader.ended(ToServe {
-        caches,
-        registries,
-        output,
-    })
+    reader.ended(ToServe { caches, output })
 }
 
-/// Those of the caches that are in a registry; without the one beside the image, where no
-/// image goes to a registry.
-pub(super) async fn cache_registries(
+/// How those of the caches are reached that are in a registry; without the one beside the
+/// image, where no image goes to a registry.
+pub(super) async fn accesses(
     reader: &mut Reader<'_>,
     caches: &CacheSettings,
     targets: &[Target],
     around: &Surroundings<'_>,
-) -> Vec<CacheRegistry> {
+) -> Vec<Access> {
     let mut found = Vec::new();
     for spec in &caches.wanted {
-        let target = match &spec.place {
-            Place::BesideImage => match beside(reader, targets) {
-                Some(repository) => another(reader, &repository, targets, around).await,
-                None => None,
-            },
-            Place::Registry(repository) => another(reader, repository, targets, around).await,
+        let repository = match &spec.place {
+            Place::BesideImage => beside(reader, targets),
+            Place::Registry(repository) => Some(repository.clone()),
             _ => None,
         };
-        let place = spec.place.clone();
-        found.extend(target.map(|target| CacheRegistry { place, target }));
+        let Some(repository) = repository else {
+            continue;
+        };
+        if let Some((credentials, options)) = another(reader, &repository, targets, around).await {
+            found.push(Access::new(
+                spec.place.clone(),
+                repository,
+                credentials,
+                options,
+            ));
+        }
     }
     found
-}
-
-/// The same for whoever writes to them.
-pub(super) fn accesses(registries: &[CacheRegistry]) -> Vec<Access> {
-    let accesses = registries.iter().filter_map(|cache| match &cache.target {
-        Target::Registry {
-            repository,
-            credentials,
-            options,
-        } => Some(Access {
-            place: cache.place.clone(),
-            repository: repository.clone(),
-            credentials: credentials.clone(),
-            options: options.clone(),
-        }),
-        Target::Layout(_) => None,
-    });
-    accesses.collect()
 }
 
 /// Of the first registry that the image goes to.

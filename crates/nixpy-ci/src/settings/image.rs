@@ -87,6 +87,17 @@ fn signal(text: &str) -> Result<String, String> {
     }
 }
 
+/// As [`time`], and `14d`.
+pub fn days(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('d').and_then(|days| days.parse().ok());
+    match number {
+        Some(days) => Duration::from_secs(86_400)
+            .checked_mul(days)
+            .ok_or_else(|| format!("{text:?} is too long")),
+        None => time(text).map_err(|_| format!("{text:?} is no time: write 14d or 36h")),
+    }
+}
+
 /// `30s`, `500ms`, `1m30s`, `2h`, as docker has it.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time: write 30s, 500ms or 1m30s");

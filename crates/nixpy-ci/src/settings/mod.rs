@@ -12,7 +12,8 @@ mod sources;
 pub mod table;
 mod target;
 
-pub use caches::{CacheRegistry, ToServe, to_serve};
+pub use caches::{ToServe, to_serve};
+pub use image::days;
 pub use joining::{ToJoin, to_join};
 pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};

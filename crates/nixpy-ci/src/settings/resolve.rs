@@ -11,7 +11,7 @@ use nixpy_pipeline::inputs::{Inputs, Loader};
 use nixpy_pipeline::matrix::Runners;
 use nixpy_pipeline::plan::Strategy;
 
-use super::caches::{CacheRegistry, accesses, cache_registries};
+use super::caches::accesses;
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
 use super::target::targets;
@@ -29,8 +29,6 @@ pub struct Problem {
 pub struct Resolved {
     /// For the pipeline.
     pub inputs: Inputs,
-    /// Those of the caches that are in registries.
-    pub cache_registries: Vec<CacheRegistry>,
     /// Nix, as far as it was named.
     pub nix: Option<PathBuf>,
     /// Options for Nix.
@@ -142,8 +140,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let builders = reader.builders(around);
     let mut caches = reader.caches(around);
     let targets = targets(&mut reader, around).await;
-    let cache_registries = cache_registries(&mut reader, &caches, &targets, around).await;
-    caches.registries = accesses(&cache_registries);
+    caches.registries = accesses(&mut reader, &caches, &targets, around).await;
     let by_digest = reader.by_digest(&targets, around);
     let runners = reader.runners();
     let matrix = reader.switch("matrix").then_some(runners);
@@ -191,7 +188,6 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 caches,
                 temp_dir: around.temp_dir(),
             },
-            cache_registries,
             nix: path("nix"),
             nix_options,
             matrix,

@@ -70,7 +70,7 @@ pub(super) async fn another(
     repository: &Repository,
     targets: &[Target],
     around: &Surroundings<'_>,
-) -> Option<Target> {
+) -> Option<(Credentials, RegistryOptions)> {
     let mut known = targets.iter().filter_map(|target| match target {
         Target::Registry {
             repository,
@@ -81,25 +81,20 @@ pub(super) async fn another(
     });
     let is_alone = known.clone().next().is_none();
     let same = known.find(|(registry, ..)| *registry == repository.registry());
-    let (credentials, options) = match same {
-        Some((_, credentials, options)) => (credentials.clone(), options.clone()),
-        None if is_alone => (
-            credentials(reader, repository, around).await?,
-            options(reader, around),
-        ),
-        None => match discovered(repository, around).await {
-            Ok(credentials) => (credentials, options(reader, around)),
+    if let Some((_, credentials, options)) = same {
+        return Some((credentials.clone(), options.clone()));
+    }
+    let credentials = match is_alone {
+        true => credentials(reader, repository, around).await?,
+        false => match discovered(repository, around).await {
+            Ok(credentials) => credentials,
             Err(e) => {
                 reader.fail("credentials", e.to_string());
                 return None;
             }
         },
     };
-    Some(Target::Registry {
-        repository: repository.clone(),
-        credentials,
-        options,
-    })
+    Some((credentials, options(reader, around)))
 }
 
 fn options(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> RegistryOptions {

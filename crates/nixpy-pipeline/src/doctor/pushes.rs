@@ -7,7 +7,6 @@ use futures_util::future::join_all;
 use nixpy_cache::{CacheError, CacheSettings, Place, Spec, stores};
 use nixpy_nix::path_info::PathInfo;
 use nixpy_nix::{NarHash, StorePath};
-use nixpy_oci::registry::Registry;
 use rustix::fs::{Access, access};
 
 use super::check::{About, Check, Concern, State, about};
@@ -35,19 +34,23 @@ async fn one(patient: &Patient<'_>, spec: &Spec, caches: &CacheSettings) -> Chec
     if let Some((_, Some(problem))) = why_not(spec, caches) {
         return lacking.of(Concern::Inputs, problem);
     }
-    match (&spec.place, caches.access(&spec.place)) {
-        (Place::Nix(url), _) if url.starts_with("file://") => {
+    match &spec.place {
+        Place::Nix(url) if url.starts_with("file://") => {
             let folder = url.trim_start_matches("file://");
             let folder = folder.split('?').next().unwrap_or_default().to_owned();
             let asked = lacking.clone();
             let found = aside(patient.patience(), move || asked.folder(Path::new(&folder))).await;
             found.unwrap_or_else(|late| lacking.about.not_checked(late))
         }
-        (_, Some(reached)) => {
-            let (repository, who) = (reached.repository.clone(), reached.credentials.clone());
-            let registry = Registry::new(repository, who, reached.options.clone());
-            let asked = async { registry?.may_push().await };
-            match patient.within(asked).await {
+        Place::BesideImage | Place::Registry(_) => {
+            let cache = match caches.in_registry(&spec.place, &[]) {
+                Ok(cache) => cache,
+                Err(kind) => {
+                    let error = CacheError::new(spec.place.to_string(), "be used", kind);
+                    return lacking.of(Concern::Inputs, Problem::from(&error));
+                }
+            };
+            match patient.within(cache.registry().may_push()).await {
                 Ok(Ok(())) => lacking.about.fine("this user may push"),
                 // Errors of registries bring their cure along.
                 Ok(Err(error)) => lacking.about.is(lacking.state, told(&error), None),
