@@ -32,12 +32,24 @@ pub(super) fn client(options: &RegistryOptions) -> Result<reqwest::Client, Failu
         Some(file) => read_certificates(file)?,
         None => Vec::new(),
     };
-    // Without a single root the system's verifier cannot be made.
-    if reqwest::Client::builder().build().is_err() {
-        tracing::debug!("this machine has no root certificates; using Mozilla's");
-        roots.extend_from_slice(webpki_root_certs::TLS_SERVER_ROOT_CERTS);
+    // Without a single root the system's verifier cannot be made. To find that out costs as
+    // much as the client itself, which it is where nothing is added.
+    let bare = client_with(options, &[]);
+    match bare {
+        Ok(client) if roots.is_empty() => return Ok(client),
+        Ok(_) => {}
+        Err(_) => {
+            tracing::debug!("this machine has no root certificates; using Mozilla's");
+            roots.extend_from_slice(webpki_root_certs::TLS_SERVER_ROOT_CERTS);
+        }
     }
+    client_with(options, &roots)
+}
 
+fn client_with(
+    options: &RegistryOptions,
+    roots: &[CertificateDer<'static>],
+) -> Result<reqwest::Client, Failure> {
     let certificates = roots
         .iter()
         .map(|root| reqwest::Certificate::from_der(root));
