@@ -250,3 +250,45 @@ fn tag(text: String) -> Tag {
 pub(super) fn catalog_config() -> Vec<u8> {
     format!("{{\"version\":{VERSION}}}").into_bytes()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_tells_what_it_is_and_when_it_was_set() {
+        let (now, hash) = (
+            UNIX_EPOCH + Duration::from_secs(3 * DAY + 7),
+            Digest::of(b""),
+        );
+        assert_eq!(Kind::of(&pack_tag(now, hash)), Some(Kind::Pack(now)));
+        assert_eq!(Kind::of(&leaving_tag(now, hash)), Some(Kind::Leaving(now)));
+        let end = UNIX_EPOCH + Duration::from_secs(4 * DAY);
+        assert_eq!(Kind::of(&reached_tag(now, hash)), Some(Kind::Reached(end)));
+        for other in [
+            "catalog",
+            "latest",
+            "pack-",
+            "pack-1",
+            "pack-x-y",
+            "pack-1-a-b",
+            "v1-2-3",
+        ] {
+            assert_eq!(Kind::of(&other.parse().unwrap()), None, "{other}");
+        }
+        let never = format!("pack-{}-a", u64::MAX);
+        assert_eq!(Kind::of(&never.parse().unwrap()), None);
+    }
+
+    #[test]
+    fn documents_of_this_form_are_read_for_ever() {
+        let json = r#"{"version":1,"blobs":[{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":9}],"paths":[{"narinfo":"StorePath: /nix/store/0c1rh5b9ky9wwkqh1csqjnwsqhdsm9zz-hello\n","blob":0,"offset":3}]}"#;
+        let pack: Pack = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            pack.paths[0].hash_part(),
+            Some("0c1rh5b9ky9wwkqh1csqjnwsqhdsm9zz")
+        );
+        assert_eq!(String::from_utf8(pack.to_json()).unwrap(), json);
+    }
+}

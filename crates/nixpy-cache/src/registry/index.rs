@@ -1,7 +1,7 @@
 //! What the repository holds, in memory: a path is found without a request.
 //!
 //! Narinfos are kept as their text and looked at when they are asked for: to read and to
-//! verify ten thousand takes most of a second (60 µs for a signature), and a run asks for
+//! verify ten thousand takes most of a second (80 µs for a signature), and a run asks for
 //! some hundreds. A path may be there several times; the oldest that counts is given.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

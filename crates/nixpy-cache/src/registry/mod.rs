@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `documents` | what lies there, and under which tags |
 //! | `index`, `load` | the same in memory; reading it |
-//! | `making`, `push` | archives of paths; putting them there, references first |
+//! | `units`, `making`, `push` | what goes into which blob; archives of paths; putting them there, references first |
 //! | `taking` | reading an archive out of a blob |
 //! | `closing` | what a run has reached, and the catalog |
 //! | `collect`, `plan` | removing what no recent run has reached |
@@ -41,6 +41,7 @@ mod taking;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod units;
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -15,6 +15,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::ClientBuilder;
+use reqwest::redirect::{Action, Attempt, Policy};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -30,17 +32,12 @@ const USER_AGENT: &str = concat!("nixpy-ci/", env!("CARGO_PKG_VERSION"));
 /// # Errors
 /// The roots of this machine cannot be used.
 pub fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, RemoteErrorKind> {
-    let built = builder(&[], connect_timeout).and_then(|client| {
-        let client = client.redirect(reqwest::redirect::Policy::custom(|attempt| {
-            let becomes_another = attempt.status() == reqwest::StatusCode::SEE_OTHER;
-            match becomes_another || attempt.previous().len() > 10 {
-                true => attempt.stop(),
-                false => attempt.follow(),
-            }
-        }));
-        client.build().map_err(explain_transport)
+    let made = client_with(Vec::new(), |builder| {
+        builder
+            .connect_timeout(connect_timeout)
+            .redirect(Policy::custom(follow_others))
     });
-    built.map_err(|failure| failure.kind)
+    made.map_err(|failure| failure.kind)
 }
 
 /// The client for all requests.
@@ -49,41 +46,51 @@ pub(super) fn client(options: &RegistryOptions) -> Result<reqwest::Client, Failu
         Some(file) => read_certificates(file)?,
         None => Vec::new(),
     };
-    builder(&roots, options.connect_timeout)?
-        .redirect(reqwest::redirect::Policy::custom(follow))
-        .build()
-        .map_err(explain_transport)
+    client_with(roots, |builder| {
+        builder
+            .connect_timeout(options.connect_timeout)
+            .redirect(Policy::custom(follow))
+    })
 }
 
-fn builder(
-    further: &[CertificateDer<'static>],
-    connect_timeout: Duration,
-) -> Result<reqwest::ClientBuilder, Failure> {
+fn client_with(
+    mut further: Vec<CertificateDer<'static>>,
+    prepared: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<reqwest::Client, Failure> {
     // Fails only if somebody else was first, which is as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-
-    let mut roots = further.to_vec();
-    // Without a single root the system's verifier cannot be made.
-    if reqwest::Client::builder().build().is_err() {
-        tracing::debug!("this machine has no root certificates; using Mozilla's");
-        roots.extend_from_slice(webpki_root_certs::TLS_SERVER_ROOT_CERTS);
+    let made = |certificates| {
+        let builder = reqwest::Client::builder().user_agent(USER_AGENT);
+        prepared(builder).tls_certs_merge(certificates).build()
+    };
+    // Without a single root the system's verifier cannot be made. To find that out costs as
+    // much as the client itself, which it is where nothing is added.
+    match made(Vec::new()) {
+        Ok(client) if further.is_empty() => return Ok(client),
+        Ok(_) => {}
+        Err(_) => {
+            tracing::debug!("this machine has no root certificates; using Mozilla's");
+            further.extend_from_slice(webpki_root_certs::TLS_SERVER_ROOT_CERTS);
+        }
     }
-
-    let certificates = roots
+    let certificates = further
         .iter()
         .map(|root| reqwest::Certificate::from_der(root));
-    let certificates = certificates
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(explain_transport)?;
-    Ok(reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(connect_timeout)
-        .tls_certs_merge(certificates))
+    let certificates = certificates.collect::<Result<Vec<_>, _>>();
+    made(certificates.map_err(explain_transport)?).map_err(explain_transport)
+}
+
+fn follow_others(attempt: Attempt<'_>) -> Action {
+    let becomes_another = attempt.status() == reqwest::StatusCode::SEE_OTHER;
+    match becomes_another || attempt.previous().len() > 10 {
+        true => attempt.stop(),
+        false => attempt.follow(),
+    }
 }
 
 /// A registry sends whoever asks for a blob to where it is stored, by an address
 /// that is signed for GET: that it does so is the answer, and HEAD would fail there.
-fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+fn follow(attempt: Attempt<'_>) -> Action {
     let blob = attempt
         .previous()
         .first()

@@ -149,16 +149,17 @@ async fn it_may_be_cut_at_any_request_and_the_next_one_completes_it() {
         let cut = collect(&cache, WEEK, false, on_day(21), |_| {}).await;
         old.world.double.heal();
         let when = format!("request {nth}");
-        old.world.assert_closed(&when).await;
-        let readable = old.world.readable(&old.all()).await;
+        let reader = old.world.assert_closed(&when).await;
+        let readable = old.world.readable_in(&reader, &old.all()).await;
         assert!(readable.is_superset(&old.kept()), "{when}");
         let later = on_day(21) + Duration::from_secs(3_600);
         collect(&old.world.cache(), WEEK, false, later, |_| {})
             .await
             .unwrap();
-        assert_eq!(old.world.readable(&old.all()).await, old.kept(), "{when}");
+        let reader = old.world.assert_closed(&when).await;
+        let readable = old.world.readable_in(&reader, &old.all()).await;
+        assert_eq!(readable, old.kept(), "{when}");
         assert!(old.world.tags("leaving-").is_empty(), "{when}");
-        old.world.assert_closed(&when).await;
         if cut.is_ok() {
             break;
         }

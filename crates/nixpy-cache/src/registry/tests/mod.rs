@@ -105,10 +105,13 @@ impl World {
 
     /// What a new reader can take whole, archive and all.
     async fn readable(&self, paths: &[PathInfo]) -> BTreeSet<StorePath> {
-        let cache = self.cache();
+        self.readable_in(&self.cache(), paths).await
+    }
+
+    async fn readable_in(&self, cache: &RegistryCache, paths: &[PathInfo]) -> BTreeSet<StorePath> {
         let mut readable = BTreeSet::new();
         for info in paths {
-            if taken(&cache, info)
+            if taken(cache, info)
                 .await
                 .is_some_and(|nar| nar == archive(info))
             {
@@ -119,7 +122,7 @@ impl World {
     }
 
     /// Panics if a new reader would see a path without one that it refers to.
-    async fn assert_closed(&self, when: &str) {
+    async fn assert_closed(&self, when: &str) -> RegistryCache {
         let cache = self.cache();
         let index = cache.0.index(Duration::MAX).await.unwrap();
         for listed in index.packs.values() {
@@ -137,6 +140,8 @@ impl World {
                 assert!(self.double.has_blob(NAME, &digest), "{when}: no blob");
             }
         }
+        drop(index);
+        cache
     }
 
     fn tags(&self, kind: &str) -> Vec<String> {

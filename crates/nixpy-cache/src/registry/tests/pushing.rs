@@ -130,7 +130,8 @@ async fn what_a_reader_sees_is_closed_whichever_request_fails_and_the_next_push_
         world.assert_closed(&format!("request {nth} failed")).await;
         let again = world.cache().put(&paths).await;
         assert_eq!(again.stored, names(&paths), "request {nth} failed");
-        assert_eq!(world.readable(&paths).await, names(&paths));
+        let reader = world.assert_closed("completed").await;
+        assert_eq!(world.readable_in(&reader, &paths).await, names(&paths));
         match closed {
             Err(_) => failures += 1,
             Ok(()) => break,
