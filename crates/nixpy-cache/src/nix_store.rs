@@ -7,6 +7,9 @@
 //! afterwards. They are handed over as what a cache in a folder says (`nix store
 //! copy-sigs`), so that the key itself leaves this process for nowhere.
 //!
+//! A bucket of S3 comes here where nothing is known that opens it: Nix, where it was made with
+//! S3, asks Amazon's machines as well.
+//!
 //! ssh asks nobody for a password or a host's key here: nobody would see the question.
 
 use std::collections::BTreeSet;
@@ -213,6 +216,15 @@ fn explain(error: NixError) -> CacheErrorKind {
         } => return CacheErrorKind::Unreachable(message),
         other => other.to_string(),
     };
+    if message.contains("don't know how to open Nix store 's3:") {
+        return CacheErrorKind::Refused {
+            message: "nothing opens it that is known here, and this Nix was made without S3"
+                .to_owned(),
+            cure: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or have a profile in \
+                   ~/.aws/credentials and name it by `profile=`"
+                .to_owned(),
+        };
+    }
     let trouble = Trouble::recognise([message.as_str()]);
     let refused = |cure: &str| CacheErrorKind::Refused {
         message: trouble.words.clone(),

@@ -6,6 +6,7 @@ mod folder;
 mod nginx;
 mod nix_stores;
 mod s3;
+mod versions;
 
 use std::collections::BTreeSet;
 
@@ -31,8 +32,11 @@ struct Signed {
 impl Signed {
     /// A chain of paths of so many bytes each.
     fn chain(sizes: &[u64]) -> Self {
+        Self::of(chain(sizes))
+    }
+
+    fn of(mut paths: Vec<PathInfo>) -> Self {
         let key = SecretKey::generate("test-1").unwrap();
-        let mut paths = chain(sizes);
         for info in &mut paths {
             info.signatures = vec![key.sign(info)];
         }

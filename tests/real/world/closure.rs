@@ -15,6 +15,15 @@ use super::program::output_of;
 /// the one before it. The first is the first.
 pub fn chain(sizes: &[u64]) -> Vec<PathInfo> {
     let busybox = example().built(&own_system(), "busybox");
+    let busybox = format!(
+        "\"${{builtins.storePath {}}}/bin/busybox\"",
+        busybox.display()
+    );
+    chain_by(&busybox, sizes)
+}
+
+/// The same, built by this static busybox: an expression of Nix's language.
+pub fn chain_by(busybox: &str, sizes: &[u64]) -> Vec<PathInfo> {
     let links: String = sizes
         .iter()
         .enumerate()
@@ -22,17 +31,15 @@ pub fn chain(sizes: &[u64]) -> Vec<PathInfo> {
         .collect();
     let text = format!(
         r#"let
-             busybox = builtins.storePath "{}";
              make = name: script: derivation {{
                inherit name;
                system = "{}";
-               builder = "${{busybox}}/bin/busybox";
+               builder = {busybox};
                args = [ "sh" "-euc" script ];
              }};
              p-0 = "";
              {links}
            in p-{}"#,
-        busybox.display(),
         own_system(),
         sizes.len()
     );
