@@ -100,7 +100,11 @@ fn caches_come_before_upstream_in_their_order_and_all_keys_are_told_once() {
     assert_eq!((url.as_str(), cache.as_str()), name);
     // One of them has no key, and nobody's is known beside upstream's.
     assert_eq!(reading.notes.len(), 1, "{:?}", reading.notes);
-    assert!(reading.notes[0].contains("https://a.org"), "{:?}", reading.notes);
+    assert!(
+        reading.notes[0].contains("https://a.org"),
+        "{:?}",
+        reading.notes
+    );
 }
 
 #[test]
@@ -132,7 +136,11 @@ fn a_daemon_that_does_not_listen_is_told_with_every_line_that_it_wants() {
         assert!(note.contains(words), "{words}: {note}");
     }
     let fixed = decide(caches(), Some(&deaf), &[], true);
-    assert!(!fixed.notes[0].contains("--cache-port"), "{:?}", fixed.notes);
+    assert!(
+        !fixed.notes[0].contains("--cache-port"),
+        "{:?}",
+        fixed.notes
+    );
 
     let mut taught = deaf.clone();
     taught.caches_allowed = Some(vec!["http://127.0.0.1:4321".to_owned()]);
@@ -157,10 +165,18 @@ fn a_login_is_for_who_is_heard_and_what_is_served_here_for_who_builds_here() {
     deaf.keys_allowed = None;
     let reading = decide(vec![private], Some(&deaf), &[], false);
     assert!(reading.logins.is_empty());
-    assert!(reading.notes[0].contains("netrc-file"), "{:?}", reading.notes);
+    assert!(
+        reading.notes[0].contains("netrc-file"),
+        "{:?}",
+        reading.notes
+    );
 
     let elsewhere = machine(Builds::Elsewhere("ssh-ng://big".to_owned()));
     let reading = decide(vec![served(&[key("a-1")])], Some(&elsewhere), &[], false);
     assert!(reading.options.is_empty());
-    assert!(reading.notes[0].contains("ssh-ng://big"), "{:?}", reading.notes);
+    assert!(
+        reading.notes[0].contains("ssh-ng://big"),
+        "{:?}",
+        reading.notes
+    );
 }
