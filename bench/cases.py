@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Callable, Iterable
 
 import measure
+from caches import pushing
 from contenders import Push, Workshop
 from figures import Figure, against_best, compared, details, median, megabytes
 from measure import Run
 from platforms import planning, together
 from registry import empty_registry
+from substitution import missing, substituting
 
 NATIVE = ("--system", "x86_64-linux")
 # nixpy-ci's own defaults, for the program that measures the limit.
@@ -252,6 +254,16 @@ def limit(shop: Workshop, runs: int) -> list[Figure]:
     return figures
 
 
+def caching(shop: Workshop, runs: int) -> list[Figure]:
+    """A closure of 1 GB to the cache in an empty registry, beside `nix copy`, and once more."""
+    return pushing(shop, min(runs, ROUNDS), gigabyte(shop)["app"])
+
+
+def substitution(shop: Workshop, runs: int) -> list[Figure]:
+    """A closure of 1 GB from nixpy-ci's server into an empty store, beside `nix copy --from` nginx; and a miss."""
+    return [*substituting(shop, min(runs, ROUNDS), gigabyte(shop)["app"]), *missing(shop)]
+
+
 # What the cases are made of.
 
 
@@ -292,6 +304,8 @@ CASES: dict[str, Case] = {
     "changed": changed,
     "memory": memory,
     "limit": limit,
+    "cache": caching,
+    "substitution": substitution,
 }
 # Those that need gigabytes of disk and minutes.
-LARGE = ("cold", "cold-zstd", "archive", "unchanged", "changed", "memory", "limit")
+LARGE = ("cold", "cold-zstd", "archive", "unchanged", "changed", "memory", "limit", "cache", "substitution")

@@ -77,4 +77,4 @@ def wait_for(port: int, program: subprocess.Popen) -> None:
             if program.poll() is not None:
                 break
             time.sleep(0.02)
-    raise RuntimeError("docker-registry does not start")
+    raise RuntimeError("the server does not start")

@@ -11,6 +11,7 @@ mod architecture;
 mod archives;
 mod bad_inputs;
 mod builders;
+mod caches_read;
 mod credentials;
 mod destinations;
 mod doctor;

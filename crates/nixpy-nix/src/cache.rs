@@ -24,9 +24,11 @@ use crate::settings::Settings;
 use crate::store_path::StorePath;
 
 pub use closure::KnownClosure;
+pub use fetch::fetch;
 pub use reach::{Held, held, reach};
 
 mod closure;
+mod fetch;
 mod reach;
 
 /// For one question to one cache. Slower than this, building is no worse.

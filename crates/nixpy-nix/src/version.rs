@@ -61,6 +61,12 @@ impl NixVersion {
         (self.major, self.minor) >= (2, 13)
     }
 
+    /// Since 2.16 there is `max-substitution-jobs`: before, paths are fetched as many at once
+    /// as may be built at once.
+    pub(crate) fn fetches_several(&self) -> bool {
+        (self.major, self.minor) >= (2, 16)
+    }
+
     /// `nix show-config` is `nix config show` since 2.20; Lix branched off before that.
     pub(crate) fn shows_config_by_two_words(&self) -> bool {
         self.flavour != Flavour::Lix && (self.major, self.minor) >= (2, 20)

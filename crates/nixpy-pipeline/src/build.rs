@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nixpy_nix::build::{self, BuildEvent, BuildOptions, BuildRequest, BuildResult, Culprit, Means};
 use nixpy_nix::builders::Trouble;
+use nixpy_nix::cache::fetch;
 use nixpy_nix::log::failures::FailureReason;
 use nixpy_nix::{Nix, NixError, StorePath, System};
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,10 @@ pub async fn build(
         ..BuildOptions::default()
     };
     let mut fetches = Fetches::new(&inputs.caches.ready.addresses);
+    if !inputs.caches.ready.addresses.is_empty() {
+        let mut on_fetch = |event| on_event(Event::Nix(&fetches.hear(&event)));
+        fetch(&nix, &requests, &mut on_fetch).await?;
+    }
     let outcome = build::build(&nix, &requests, &options, |event| match event {
         BuildEvent::Said(event) => on_event(Event::Nix(&fetches.hear(event))),
         BuildEvent::Fallen(fallen) => {

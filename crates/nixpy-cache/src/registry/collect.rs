@@ -32,6 +32,8 @@ use crate::error::{CacheError, CacheErrorKind};
 
 /// Documents that are read at once.
 const AT_ONCE: usize = 8;
+/// The catalog, and the one before, which was deleted after it had been named in this one.
+const USUAL_CATALOGS: usize = 2;
 
 /// What is to be kept. Without either, all that is there.
 #[derive(Debug, Clone, Copy, Default)]
@@ -125,9 +127,9 @@ pub async fn collect(
         paths_removed: 0,
     };
     collected.paths_removed = paths.len() - collected.paths_kept;
-    let old = voided(&index, now);
-    let is_idle = before.packs.is_empty() && before.forgotten.is_empty() && old.is_empty();
-    if dry_run || (is_idle && index.catalogs.len() <= 1) {
+    let is_idle =
+        before.packs.is_empty() && before.forgotten.is_empty() && voided(&index, now).is_empty();
+    if dry_run || (is_idle && index.catalogs.len() <= USUAL_CATALOGS) {
         return Ok(collected);
     }
     if cache.read_only {
@@ -138,7 +140,14 @@ pub async fn collect(
     }
     // Of no manifest: whether anything can be deleted is known before anything is written.
     delete(cache, Digest::of(b"nothing")).await?;
-    let mut marker = None;
+    let (current, former) = match index.catalogs.split_last() {
+        Some((current, former)) => (Some(*current), former),
+        None => (None, &[][..]),
+    };
+    for manifest in former {
+        delete(cache, *manifest).await?;
+    }
+    let mut ended = voided(&index, now);
     if !before.packs.is_empty() {
         let rewritten = rewrite(cache, &index, &before, &mut on_event).await?;
         let kept = index
@@ -146,8 +155,9 @@ pub async fn collect(
             .values()
             .filter(|it| !before.packs.contains_key(&it.tag));
         let kept: Vec<Listed> = sorted(kept.cloned().chain(rewritten));
-        write_catalog_of(cache, kept, index.catalogs.clone()).await?;
-        marker = Some(announce(cache, &before, now).await?);
+        write_catalog_of(cache, kept, current.into_iter().collect()).await?;
+        ended.extend(current);
+        ended.push(announce(cache, &before, now).await?);
     }
     let (index, sets) = read(cache, now).await?;
     let after = plan(&index.packs, &sets, keep, now);
@@ -176,15 +186,7 @@ pub async fn collect(
         }
     }
     // Last of all what nobody looks at any more.
-    let catalogs = index
-        .catalogs
-        .split_last()
-        .map_or(&[][..], |(_, former)| former);
-    for manifest in old
-        .into_iter()
-        .chain(marker)
-        .chain(catalogs.iter().copied())
-    {
+    for manifest in ended {
         delete(cache, manifest).await?;
     }
     cache.forget().await;

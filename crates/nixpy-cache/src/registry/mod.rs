@@ -117,7 +117,8 @@ impl RegistryCache {
             trusted,
             read_only: settings.read_only,
             uploads: Semaphore::new(settings.uploads.max(1)),
-            making: Semaphore::new(processors.min(4)),
+            // One that reads and one that compresses for each.
+            making: Semaphore::new((2 * processors).min(6)),
             place: settings.place.clone(),
             clock: SystemTime::now,
             state: RwLock::default(),

@@ -8,7 +8,7 @@ use nixpy_nix::cache::{Held, held, reach};
 use nixpy_nix::{Abilities, StorePath};
 
 use super::Patient;
-use super::check::{About, Check, Concern, about, seconds};
+use super::check::{About, Check, Concern, State, about, seconds};
 use crate::report::told;
 
 pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
@@ -20,16 +20,32 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Check> {
         false => &[],
     };
     let checks = caches.iter().map(|url| one(patient, abilities, url));
-    join_all(checks).await
+    let ready = &patient.inputs.caches.ready;
+    let not_read = ready.notes.iter().map(|note| {
+        let about = about("cache", "", Concern::Machine);
+        about.is(State::Warning, note, None)
+    });
+    not_read.chain(join_all(checks).await).collect()
+}
+
+/// As the user knows it, and what he takes it out of.
+fn known<'a>(patient: &'a Patient<'_>, url: &'a str) -> (&'a str, &'static str) {
+    let mut addresses = patient.inputs.caches.ready.addresses.iter();
+    match addresses.find(|(address, _)| address == url) {
+        Some((_, name)) => (name, "--cache"),
+        None => (url, "Nix's setting `substituters`"),
+    }
 }
 
 async fn one(patient: &Patient<'_>, abilities: &Abilities, url: &str) -> Check {
-    let about = about("cache", url, Concern::Remote);
+    let (name, setting) = known(patient, url);
+    let about = about("cache", name, Concern::Remote);
+    let unreachable = || format!("Check the address and the network, or take it out of {setting}");
     // Nix would make the folder.
     if let Some(folder) = url.strip_prefix("file://")
         && !Path::new(folder.split('?').next().unwrap_or_default()).exists()
     {
-        let cure = format!("Put it there, or take {url} out of Nix's setting `substituters`");
+        let cure = format!("Put it there, or take {name} out of {setting}");
         return about
             .concerning(Concern::Machine)
             .warning("there is no such folder", cure);
@@ -101,10 +117,6 @@ fn judged(
     about
         .concerning(Concern::Machine)
         .warning(format!("{answers}; {held_there}, {by}"), cure)
-}
-
-fn unreachable() -> &'static str {
-    "Check the address and the network, or take it out of Nix's setting `substituters`"
 }
 
 /// What the flake's attributes build; nothing if it does not tell in time.

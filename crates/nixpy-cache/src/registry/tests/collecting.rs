@@ -25,10 +25,10 @@ impl Old {
         let second = world.path("second", 1_300_000, &[&library]);
         let then = world.cache_at(|| UNIX_EPOCH + day(1));
         then.put(&[library.clone(), first.clone()]).await;
-        then.close(&[first.path.clone()]).await.unwrap();
+        then.close(std::slice::from_ref(&first.path)).await.unwrap();
         let now = world.cache_at(|| UNIX_EPOCH + day(20));
         now.put(&[library.clone(), second.clone()]).await;
-        now.close(&[second.path.clone()]).await.unwrap();
+        now.close(std::slice::from_ref(&second.path)).await.unwrap();
         Self {
             world,
             library,
@@ -229,7 +229,7 @@ async fn what_was_deleted_meanwhile_is_put_again_at_the_end() {
         .delete_manifest(digest)
         .await
         .unwrap();
-    run.close(&[top.path.clone()]).await.unwrap();
+    run.close(std::slice::from_ref(&top.path)).await.unwrap();
     let all = [old.all(), vec![top]].concat();
     assert_eq!(old.world.readable(&all).await, names(&all));
 }

@@ -156,13 +156,15 @@ fn noise(seed: &str, size: usize) -> Vec<u8> {
         .bytes()
         .fold(7_u64, |sum, byte| sum * 31 + u64::from(byte))
         | 1;
-    let next = |_| {
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..size).map(next).collect()
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes
 }
 
 fn archive(info: &PathInfo) -> Vec<u8> {

@@ -70,7 +70,7 @@ async fn the_catalog_is_what_a_reader_reads_and_packs_that_it_lacks_besides() {
     for info in &paths {
         let cache = world.cache();
         cache.put(std::slice::from_ref(info)).await;
-        cache.close(&[info.path.clone()]).await.unwrap();
+        cache.close(std::slice::from_ref(&info.path)).await.unwrap();
     }
     assert_eq!(world.tags("pack-").len(), 4);
     let more = world.path("more", 10, &[&paths[3]]);

@@ -18,6 +18,9 @@ async fn forged(world: &World, paths: &[PathInfo], change: impl Fn(&mut Value)) 
     world.double.put_manifest(NAME, &tag, &manifest);
 }
 
+/// Of a narinfo.
+type Edit<'a> = &'a dyn Fn(&str) -> String;
+
 fn edited(pack: &mut Value, change: impl Fn(&str) -> String) {
     let narinfo = pack["paths"][0]["narinfo"].as_str().unwrap();
     pack["paths"][0]["narinfo"] = json!(change(narinfo));
@@ -34,7 +37,7 @@ async fn what_nobody_trusted_has_signed_is_not_there_and_named() {
     };
     let wrongly = |text: &str| format!("{}Sig: {other}\n", unsigned(text));
     let swapped = |text: &str| text.replace(&format!("NarSize: {}", path.nar_size), "NarSize: 1");
-    let edits: [(&dyn Fn(&str) -> String, &str); 3] = [
+    let edits: [(Edit<'_>, &str); 3] = [
         (&unsigned, "nobody has signed it"),
         (&wrongly, "not signed by a key that this run trusts"),
         (&swapped, "not signed by a key that this run trusts"),

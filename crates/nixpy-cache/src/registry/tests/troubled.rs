@@ -113,9 +113,10 @@ async fn one_that_goes_away_in_mid_push_leaves_what_is_closed() {
     let mut world = World::new();
     let paths = world.chain();
     world.cache().put(&paths[..2]).await;
-    world
-        .double
-        .fail(Fault::cut_after(500_000).on_path("/blobs/").always());
+    for method in [Method::PUT, Method::PATCH] {
+        let cut = Fault::cut_after(500_000).on(method, "/uploads/");
+        world.double.fail(cut.always());
+    }
     let put = world.cache().put(&paths).await;
     assert_eq!(put.stored, names(&paths[..2]));
     world.double.heal();

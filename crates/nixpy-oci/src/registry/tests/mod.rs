@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod credentials;
+mod found;
 mod login;
 mod messages;
 mod push;

@@ -1,0 +1,356 @@
+//! Caches that are read: what Nix is told of them, what is said of one that is not read, keys
+//! to sign with, and the server for this machine's own Nix.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nixpy_testkit::registry::Registry;
+
+use crate::scenario::nix::{Version, machine_with, store};
+use crate::scenario::{Ended, Scenario};
+
+const KEY: &str = "acme-1:KC7u7/re6tZ6HQ6Qm7EEpfzs5ulkUws5k4XCsgAST24=";
+
+/// The value of an option in the call of Nix that builds.
+fn told(ended: &Ended, name: &str) -> Option<String> {
+    let calls = ended.nix_calls();
+    let call = calls
+        .iter()
+        .find(|call| call.iter().any(|it| it == "build"));
+    let call = call.unwrap_or_else(|| panic!("nothing was built\n{ended}"));
+    let place = call.iter().position(|word| word == name)?;
+    assert_eq!(call[place - 1], "--option");
+    Some(call[place + 1].clone())
+}
+
+/// A service on the loopback: JSON by path, and the requests that came.
+struct Service {
+    address: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service {
+    fn start(answers: &[(&str, String)]) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let answers: BTreeMap<String, String> = answers
+            .iter()
+            .map(|(path, answer)| ((*path).to_owned(), answer.clone()))
+            .collect();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                let (status, body) = match answers.get(&path) {
+                    Some(answer) => ("200 OK", answer.as_str()),
+                    None => ("404 Not Found", ""),
+                };
+                seen.lock().unwrap().push(head);
+                let length = body.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+#[test]
+fn caches_that_nix_reads_itself_are_told_to_every_call_with_their_keys() {
+    let scenario = Scenario::app();
+    let cache = format!("file:///srv/cache read key={KEY}");
+    let ended = scenario
+        .run(["--cache", &cache, "--cache", "s3://acme?region=eu"])
+        .ended()
+        .succeeded();
+    assert_eq!(
+        told(&ended, "extra-substituters").unwrap(),
+        "file:///srv/cache?priority=10 s3://acme?region=eu&priority=11"
+    );
+    assert_eq!(told(&ended, "extra-trusted-public-keys").unwrap(), KEY);
+    assert_eq!(told(&ended, "fallback").unwrap(), "true");
+    let calls = ended.nix_calls();
+    let asking = calls
+        .iter()
+        .filter(|call| call.iter().any(|it| it == "eval"));
+    for call in asking {
+        assert!(call.iter().any(|it| it == "extra-substituters"), "{call:?}");
+    }
+}
+
+#[test]
+fn a_cache_that_is_only_written_is_not_told_and_without_one_nothing_is() {
+    let scenario = Scenario::app();
+    for arguments in [vec![], vec!["--cache", "file:///srv/cache write"]] {
+        let ended = scenario.run(arguments).ended().succeeded();
+        for call in ended.nix_calls() {
+            assert!(
+                !call.iter().any(|it| it == "extra-substituters"),
+                "{call:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_option_that_the_user_gives_is_his() {
+    let scenario = Scenario::app();
+    let arguments = [
+        "--cache",
+        "file:///srv/cache",
+        "--nix-option=fallback=false",
+        "--nix-option=substituters=https://mine.example",
+    ];
+    let ended = scenario.run(arguments).ended().succeeded();
+    assert_eq!(told(&ended, "fallback").unwrap(), "false");
+    assert_eq!(
+        told(&ended, "substituters").unwrap(),
+        "https://mine.example"
+    );
+    let calls = ended.nix_calls();
+    let last = calls.last().unwrap();
+    let all: Vec<_> = last.iter().filter(|word| *word == "fallback").collect();
+    assert_eq!(all.len(), 1, "{last:?}");
+}
+
+#[test]
+fn a_registrys_cache_is_served_on_the_loopback() {
+    let (scenario, registry) = (Scenario::app(), Registry::start());
+    let repository = format!("{}/acme/api", registry.host());
+    let cache = format!("registry read key={KEY}");
+    let ended = scenario
+        .run(["-r", &repository, "--cache", &cache])
+        .ended()
+        .succeeded()
+        .never_says("is not read");
+    let url = told(&ended, "extra-substituters").unwrap();
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    assert_eq!(told(&ended, "extra-trusted-public-keys").unwrap(), KEY);
+}
+
+#[test]
+fn a_registrys_cache_without_a_key_or_a_registry_is_not_read_and_the_cure_is_told() {
+    let scenario = Scenario::app();
+    let ended = scenario.run(["--cache", "oci://127.0.0.1:9/acme/cache"]);
+    let ended = ended.ended().succeeded().says("nixpy-ci cache key");
+    assert_eq!(told(&ended, "extra-substituters"), None);
+    let beside = format!("registry key={KEY}");
+    scenario
+        .run(["--cache", &beside])
+        .ended()
+        .succeeded()
+        .says("name a --repository");
+}
+
+#[test]
+fn a_registry_that_is_down_does_not_fail_a_run_nor_hold_it_up() {
+    let scenario = Scenario::app();
+    let cache = format!("oci://127.0.0.1:9/acme/cache key={KEY}");
+    let ended = scenario.run(["--cache", &cache]).ended().succeeded();
+    assert!(ended.took < Duration::from_secs(10), "{:?}", ended.took);
+}
+
+#[test]
+fn services_are_asked_where_their_caches_are_and_what_opens_them_is_hidden() {
+    let attic =
+        format!(r#"{{"substituter_endpoint": "https://a.example/acme", "public_key": "{KEY}"}}"#);
+    let cachix = format!(
+        r#"{{"name": "acme", "uri": "https://c.example", "isPublic": false, "publicSigningKeys": ["{}"]}}"#,
+        KEY.replace("acme-1", "cachix-1")
+    );
+    let service = Service::start(&[
+        ("/api/v1/cache/acme", cachix),
+        ("/_api/v1/cache-config/acme", attic),
+    ]);
+    let scenario = Scenario::app();
+    let (cachix, attic) = (
+        format!("cachix:{}:acme", service.url()),
+        format!("attic:{}:acme", service.url()),
+    );
+    let missing = format!("cachix:{}:nobody", service.url());
+    let ended = scenario
+        .run(["--cache", &cachix, "--cache", &attic, "--cache", &missing])
+        .env("NIXPY_CACHE_TOKEN", "hunter2")
+        .ended()
+        .succeeded()
+        .says("nobody is not read")
+        .never_says("hunter2");
+    assert_eq!(
+        told(&ended, "extra-substituters").unwrap(),
+        "https://c.example?priority=10 https://a.example/acme?priority=11"
+    );
+    let keys = told(&ended, "extra-trusted-public-keys").unwrap();
+    assert!(
+        keys.contains("acme-1:") && keys.contains("cachix-1:"),
+        "{keys}"
+    );
+    let netrc = told(&ended, "netrc-file").unwrap();
+    assert!(netrc.starts_with(scenario.temporary().to_str().unwrap()));
+    let left: Vec<_> = fs::read_dir(scenario.temporary()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    for call in ended.nix_calls() {
+        assert!(
+            !call.iter().any(|word| word.contains("hunter2")),
+            "{call:?}"
+        );
+    }
+    let requests = service.requests.lock().unwrap();
+    assert_eq!(requests.len(), 3);
+    let bearer = |head: &String| {
+        head.to_lowercase()
+            .contains("authorization: bearer hunter2")
+    };
+    assert!(requests.iter().all(bearer), "{requests:?}");
+}
+
+#[test]
+fn a_key_that_is_given_wins_over_what_a_service_says() {
+    let other = KEY.replace("acme-1", "evil-1");
+    let cachix = format!(r#"{{"uri": "https://c.example", "publicSigningKeys": ["{other}"]}}"#);
+    let service = Service::start(&[("/api/v1/cache/acme", cachix)]);
+    let scenario = Scenario::app();
+    let cache = format!("cachix:{}:acme key={KEY}", service.url());
+    let ended = scenario.run(["--cache", &cache]).ended().succeeded();
+    assert_eq!(told(&ended, "extra-trusted-public-keys").unwrap(), KEY);
+}
+
+#[test]
+fn a_daemon_that_does_not_trust_this_user_is_told_with_the_lines_for_its_nix_conf() {
+    let mut scenario = Scenario::app();
+    for rule in machine_with(Version::Nix2_26, |_| {}) {
+        scenario = scenario.on(rule);
+    }
+    let scenario = scenario.asked_first(store("daemon", Some(false)));
+    let cache = format!("file:///srv/cache key={KEY}");
+    let ended = scenario.run(["--cache", &cache]).ended().succeeded();
+    let ended = ended
+        .says("extra-trusted-substituters = file:///srv/cache")
+        .says(&format!("extra-trusted-public-keys = {KEY}"))
+        .says("restart the daemon");
+    assert_eq!(told(&ended, "extra-substituters"), None);
+}
+
+#[test]
+fn a_key_goes_to_standard_output_or_to_a_file_for_this_user_alone() {
+    let scenario = Scenario::app();
+    let made = scenario.nixpy(["cache", "key", "acme-1"]).ended();
+    let made = made
+        .succeeded()
+        .says("public key: acme-1:")
+        .says("NIXPY_CACHE_KEY");
+    let secret = made.stdout.trim();
+    assert!(secret.starts_with("acme-1:") && secret.len() > 90, "{made}");
+    assert!(!made.stderr.contains(secret), "{made}");
+
+    let named = scenario.nixpy(["cache", "key", "-o", "key"]).ended();
+    let named = named.succeeded().prints_nothing().says("checkout-1:");
+    let file = scenario.checkout().join("key");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let secret = fs::read_to_string(&file).unwrap();
+    assert!(!named.stderr.contains(secret.trim()));
+
+    let again = scenario.nixpy(["cache", "key", "-o", "key"]).ended();
+    again
+        .with_code(2)
+        .with_the_error(&["key", "name another file"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), secret);
+    let wrong = scenario.nixpy(["cache", "key", "a b"]).ended();
+    wrong.with_code(2).with_the_error(&["\"a b\""]);
+}
+
+/// A port that nobody has just now.
+fn free_port() -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port().to_string()
+}
+
+fn info_at(port: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).ok()?;
+    let request = "GET /nix-cache-info HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+#[test]
+fn a_folder_is_served_until_it_is_interrupted() {
+    let (scenario, port) = (Scenario::app(), free_port());
+    let cache = format!("file:///srv/cache key={KEY}");
+    let arguments = ["cache", "serve", "--cache", &cache, "--cache-port", &port];
+    let serving = scenario.nixpy(arguments).started();
+    let begun = Instant::now();
+    let info = loop {
+        if let Some(info) = info_at(&port) {
+            break info;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never served");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert!(info.contains("StoreDir: /nix/store"), "{info}");
+    serving.terminate();
+    let ended = serving.ended().succeeded();
+    ended
+        .prints(&format!("extra-substituters = http://127.0.0.1:{port}"))
+        .prints(&format!("extra-trusted-public-keys = {KEY}"));
+    assert!(info_at(&port).is_none());
+}
+
+#[test]
+fn what_cannot_be_served_is_told_with_the_cure() {
+    let scenario = Scenario::app();
+    let serve = |arguments: &[&str]| {
+        let all = ["cache", "serve"].iter().chain(arguments).copied();
+        scenario.nixpy(all.collect::<Vec<_>>()).ended()
+    };
+    let nothing = serve(&[]).with_code(2);
+    nothing.with_the_error(&["name a cache"]);
+    let by_nix = serve(&["--cache", "https://cache.example.org"]).with_code(2);
+    by_nix.with_the_error(&["Nix reads https://cache.example.org itself"]);
+    let unsigned = serve(&["--cache", "oci://127.0.0.1:9/a/b"]).with_code(2);
+    unsigned.with_the_error(&["nixpy-ci cache key"]);
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let cache = format!("file:///srv/cache key={KEY}");
+    let busy = serve(&["--cache", &cache, "--cache-port", &port]).with_code(3);
+    busy.with_the_error(&[&port, "another port"]);
+}
+
+#[test]
+fn a_doctor_looks_at_the_caches_of_the_settings_and_calls_them_by_their_names() {
+    let mut scenario = Scenario::app();
+    let url = "file:///nowhere/cache?priority=10";
+    for rule in machine_with(Version::Nix2_26, |settings| {
+        settings["substituters"]["value"] = serde_json::json!([url]);
+    }) {
+        scenario = scenario.on(rule);
+    }
+    let cache = format!("file:///nowhere/cache key={KEY}");
+    let ended = scenario
+        .nixpy(["doctor", "--cache", &cache, "--cache", "registry"])
+        .ended();
+    ended
+        .prints("cache file:///nowhere/cache ")
+        .prints("take file:///nowhere/cache out of --cache")
+        .prints("the cache registry is not read");
+}
