@@ -13,6 +13,7 @@ NEEDED = {
     "podman": "podman",
     "skopeo": "skopeo",
     "docker-registry": "docker-registry",
+    "nginx": "nginx",
     "/usr/bin/time": "time",
 }
 

@@ -173,6 +173,29 @@ fn the_summary_has_a_line_for_each_cache() {
     assert!(summary.contains("paths pushed ("), "{summary}");
 }
 
+#[test]
+fn the_cache_beside_one_image_is_not_that_beside_another() {
+    let (scenario, registry) = (here(), Registry::start());
+    let key = SecretKey::generate("test-1").unwrap();
+    let pushed = |image: &str| {
+        let repository = format!("--repository={}/{image}", registry.host());
+        let words = [
+            "--json",
+            &repository,
+            "--cache=registry write",
+            "--cache-upstream=file:///nowhere",
+        ];
+        let run = scenario.run(words).env("NIXPY_CACHE_KEY", key.expose());
+        let report = run.ended().succeeded().report();
+        report.caches.first().map(|filled| filled.pushed)
+    };
+    let all = pushed("acme/api").unwrap();
+    assert!(all > 0);
+    assert_eq!(pushed("acme/api"), None, "it is remembered");
+    assert_eq!(pushed("acme/other"), Some(all));
+    assert!(!registry.tags("acme/other/nix-cache").is_empty());
+}
+
 /// What `doctor` says of the one cache that is to be written.
 fn push_check(scenario: &Scenario, arguments: &[&str]) -> Check {
     let all = ["doctor", "--json"].iter().chain(arguments).copied();

@@ -156,8 +156,9 @@ struct Again {
 
 impl Again {
     /// Nothing was built, and the image is the same.
-    fn is_the_same_as(self, filled: &Filled) {
-        let report = self.ended.succeeded().json();
+    fn is_the_same_as(&self, filled: &Filled) {
+        assert_eq!(self.ended.code, 0, "{}", self.ended);
+        let report = self.ended.json();
         assert_eq!(report["index"], filled.report["index"], "{report:#}");
     }
 }

@@ -66,16 +66,17 @@ pub enum RunError {
 }
 
 fn lacking(filled: &Filled) -> String {
-    let count = filled.failed + filled.left;
-    let problem = filled.problems.first();
-    let why = problem.map_or_else(String::new, |problem| match &problem.cure {
+    let lacks = match filled.failed + filled.left {
+        0 => "was not filled to the end".to_owned(),
+        1 => "lacks 1 path".to_owned(),
+        more => format!("lacks {more} paths"),
+    };
+    let why = filled.problems.first().map(|problem| match &problem.cure {
         Some(cure) => format!(": {}; {cure}", problem.what),
         None => format!(": {}", problem.what),
     });
-    format!(
-        "the cache {} is required and lacks {count} paths{why}",
-        filled.cache
-    )
+    let (cache, why) = (&filled.cache, why.unwrap_or_default());
+    format!("the cache {cache} is required and {lacks}{why}")
 }
 
 /// What a run leaves behind.

@@ -48,6 +48,10 @@ pub(super) async fn open(
     source: &Arc<dyn Source>,
     wanted: Wanted,
 ) -> Result<Option<Body>, CacheError> {
+    let seat = match wanted.unpack {
+        true => shelf.seat_to_unpack().await,
+        false => None,
+    };
     let whole = wanted.bytes == (0..wanted.size);
     let range = (!wanted.unpack && !whole).then(|| wanted.bytes.clone());
     let opened = tokio::time::timeout(FOR_OPENING, source.nar(&wanted.url, range));
@@ -72,7 +76,10 @@ pub(super) async fn open(
         true => {
             let (packed, unpacking) = channel(PIECES);
             tokio::spawn(feed(way.cache.clone(), nar.bytes, packed));
-            tokio::task::spawn_blocking(move || way.unpack(unpacking, &send));
+            tokio::task::spawn_blocking(move || {
+                way.unpack(unpacking, &send);
+                drop(seat);
+            });
         }
     }
     let frames = futures_util::stream::unfold(received, |mut received| async move {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nixpy_nix::narinfo::NarInfo;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Given;
 use crate::error::{CacheError, CacheErrorKind};
@@ -19,6 +20,9 @@ const FOR_AN_ANSWER: Duration = Duration::from_secs(10);
 const PATIENCE: u32 = 3;
 /// After them.
 const PAUSE: Duration = Duration::from_secs(30);
+/// An archive that is unpacked needs up to 9 MB, for zstd's levels up to 19.
+const UNPACKED_AT_ONCE: usize = 4;
+const FOR_A_SEAT: Duration = Duration::from_secs(20);
 /// Of the troubles, so many are told in words.
 const MOST_TOLD: usize = 20;
 /// A path's hash that belongs to none: to wake a cache.
@@ -60,6 +64,7 @@ pub(super) struct Shelf {
     bytes: AtomicU64,
     troubles: AtomicU64,
     words: Mutex<Vec<Trouble>>,
+    unpacking: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -94,7 +99,15 @@ impl Shelf {
             bytes: AtomicU64::default(),
             troubles: AtomicU64::default(),
             words: Mutex::default(),
+            unpacking: Arc::new(Semaphore::new(UNPACKED_AT_ONCE)),
         }
+    }
+
+    /// Waits until another archive may be unpacked; but not for ever, since whoever reads the
+    /// others may have been put to sleep.
+    pub(super) async fn seat_to_unpack(&self) -> Option<OwnedSemaphorePermit> {
+        let seat = Arc::clone(&self.unpacking).acquire_owned();
+        tokio::time::timeout(FOR_A_SEAT, seat).await.ok()?.ok()
     }
 
     /// Has every cache read what it knows paths by, so that the first question need not.

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use nixpy_cache::CacheSettings;
+use nixpy_cache::{CacheSettings, Place};
 use nixpy_nix::StorePath;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ const HOURS: Duration = Duration::from_secs(6 * 3600);
 pub(super) struct Memory<'a> {
     folder: PathBuf,
     question: Question<'a>,
+    settings: &'a CacheSettings,
     now: SystemTime,
 }
 
@@ -55,24 +56,30 @@ impl<'a> Memory<'a> {
                 upstream: &settings.upstream,
                 key: key.map(|key| key.public().to_string()),
             },
+            settings,
             now,
         }
     }
 
     /// Whether this cache was complete a short time ago.
-    pub(super) fn is_complete(&self, cache: &str) -> bool {
-        let found: Option<Found> = self.memo(cache).recall();
+    pub(super) fn is_complete(&self, place: &Place) -> bool {
+        let found: Option<Found> = self.memo(place).recall();
         let age = found.and_then(|found| self.now.duration_since(found.complete).ok());
         age.is_some_and(|age| age < HOURS)
     }
 
     /// It is complete now.
-    pub(super) fn keep(&self, cache: &str) {
+    pub(super) fn keep(&self, place: &Place) {
         let complete = self.now;
-        self.memo(cache).keep(&Found { complete });
+        self.memo(place).keep(&Found { complete });
     }
 
-    fn memo(&self, cache: &str) -> Memo {
-        Memo::of(&self.folder, cache, &self.question)
+    fn memo(&self, place: &Place) -> Memo {
+        // `registry` is another for every image.
+        let cache = match self.settings.access(place) {
+            Some(access) => format!("oci://{}", access.repository),
+            None => place.to_string(),
+        };
+        Memo::of(&self.folder, &cache, &self.question)
     }
 }

@@ -100,7 +100,7 @@ impl<'a> Caching<'a> {
         let memory = state.map(|dir| Memory::of(dir, self.plan, settings, self.inputs.now));
         let is_remembered = |spec: &Spec| {
             let memory = memory.as_ref();
-            !first.builds && memory.is_some_and(|it| it.is_complete(&spec.place.to_string()))
+            !first.builds && memory.is_some_and(|it| it.is_complete(&spec.place))
         };
         let specs = self.written().filter(|spec| !is_remembered(spec));
         let specs: Vec<&Spec> = specs.collect();
@@ -146,11 +146,13 @@ impl<'a> Caching<'a> {
                 filled.end = End::Cut;
                 filled.problems.push(problem.clone());
             }
-            if let Some(memory) = memory
+            let mut specs = self.written();
+            let spec = specs.find(|spec| spec.place.to_string() == filled.cache);
+            if let (Some(memory), Some(spec)) = (memory, spec)
                 && gathered.is_all
                 && filled.is_whole()
             {
-                memory.keep(&filled.cache);
+                memory.keep(&spec.place);
             }
         }
         filled
