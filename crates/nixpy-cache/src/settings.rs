@@ -134,6 +134,13 @@ impl Default for CacheSettings {
 }
 
 impl CacheSettings {
+    /// The repository that this cache is in, if it is in one.
+    pub fn repository(&self, place: &Place) -> Option<&Repository> {
+        let mut registries = self.registries.iter();
+        let access = registries.find(|access| access.place == *place)?;
+        Some(&access.repository)
+    }
+
     /// The cache in a registry that was typed so. These keys are trusted beside those of the
     /// settings by whoever is first to open it.
     ///
@@ -156,7 +163,13 @@ impl CacheSettings {
             return Ok(opened.clone());
         }
         let (repository, credentials) = (access.repository.clone(), access.credentials.clone());
-        let registry = Registry::new(repository, credentials, access.options.clone());
+        // What a cache lacks is built: there is less to wait for than with an image.
+        let options = RegistryOptions {
+            retries: 2,
+            stall_timeout: Duration::from_secs(15),
+            ..access.options.clone()
+        };
+        let registry = Registry::new(repository, credentials, options);
         let registry = registry.map_err(|error| CacheErrorKind::Here(error.to_string()))?;
         let mut keys = self.trusted_keys();
         keys.extend(trusted.iter().cloned());

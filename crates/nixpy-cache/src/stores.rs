@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nixpy_nix::Nix;
 use nixpy_nix::signing::PublicKey;
+use nixpy_oci::registry::Secret;
 
 use crate::attic::Attic;
 use crate::binary::BinaryCache;
@@ -36,7 +37,9 @@ pub fn open(
         }
         Place::Cachix { server, cache } => Box::new(Cachix::new(server, cache, token, settings)?),
         Place::Attic { server, cache } => Box::new(Attic::new(server, cache, token, settings)?),
-        Place::Nix(url) if is_binary(url) => Box::new(BinaryCache::new(url, token, settings)?),
+        Place::Nix(url) if is_ours(url, token.as_ref()) => {
+            Box::new(BinaryCache::new(url, token, settings)?)
+        }
         // What only Nix speaks to.
         Place::Nix(url) => Box::new(NixStore::new(url, nix.clone())),
     })
@@ -90,7 +93,24 @@ pub fn upstream(settings: &CacheSettings) -> Vec<Box<dyn Store>> {
         .collect()
 }
 
-/// Whether it is of the ordinary form, and not for Nix alone.
+/// Whether it is of the ordinary form, and opened by what we know. Of a bucket that nothing
+/// opens Nix may know more: it asks Amazon's machines as well.
+fn is_ours(url: &str, token: Option<&Secret>) -> bool {
+    is_binary(url) && !BinaryCache::lacks_credentials(url, token)
+}
+
 fn is_binary(url: &str) -> bool {
     BINARY_CACHES.iter().any(|scheme| url.starts_with(scheme))
+}
+
+/// Whether this program serves the cache to Nix. Of those that Nix reads itself that is S3:
+/// a Nix may be built without it, and a daemon does not have this user's credentials.
+pub fn is_served(place: &Place, settings: &CacheSettings) -> bool {
+    match place {
+        Place::BesideImage | Place::Registry(_) => true,
+        Place::Nix(url) if url.starts_with("s3://") => {
+            !BinaryCache::lacks_credentials(url, settings.tokens.of(url))
+        }
+        _ => false,
+    }
 }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use nixpy_cache::reading::{Login, Netrc, Substituter, ask_attic, ask_cachix, decide, keys_of_nix};
 use nixpy_cache::serve::{Server, Told};
 use nixpy_cache::settings::Ready;
-use nixpy_cache::stores::open_to_read;
+use nixpy_cache::stores::{is_served, open_to_read};
 use nixpy_cache::{CacheError, CacheErrorKind, CacheSettings, Place, Source, Spec};
 use nixpy_nix::machine::Environment as Machine;
 use nixpy_nix::signing::{PublicKey, SecretKey};
@@ -192,9 +192,10 @@ async fn found(spec: &Spec, caches: &CacheSettings) -> Result<Found, String> {
     keys.extend(caches.public_keys.iter().cloned());
     keys.extend(caches.signing_key.as_ref().map(SecretKey::public));
     let token = caches.tokens.of(&cache);
+    if is_served(&spec.place, caches) {
+        return Ok(Found::Served(keys));
+    }
     let (url, has_user) = match &spec.place {
-        Place::Registry(_) | Place::BesideImage => return Ok(Found::Served(keys)),
-        Place::Nix(url) => (url.clone(), true),
         Place::Cachix { server, cache } => {
             let service = ask_cachix(server, cache, token).await;
             let service = service.map_err(|error| error.to_string())?;
@@ -211,6 +212,7 @@ async fn found(spec: &Spec, caches: &CacheSettings) -> Result<Found, String> {
             }
             (service.url, false)
         }
+        place => (place.to_string(), true),
     };
     let wants_login = url.starts_with("http://") || url.starts_with("https://");
     let login = match token.filter(|_| wants_login) {

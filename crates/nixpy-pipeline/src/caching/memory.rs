@@ -76,8 +76,8 @@ impl<'a> Memory<'a> {
 
     fn memo(&self, place: &Place) -> Memo {
         // `registry` is another for every image.
-        let cache = match self.settings.access(place) {
-            Some(access) => format!("oci://{}", access.repository),
+        let cache = match self.settings.repository(place) {
+            Some(repository) => format!("oci://{repository}"),
             None => place.to_string(),
         };
         Memo::of(&self.folder, &cache, &self.question)
