@@ -20,9 +20,9 @@ use crate::error::{CacheError, CacheErrorKind};
 use crate::source::Source;
 
 /// Of what is unpacked.
-const PIECE: usize = 128 * 1024;
+const PIECE: usize = 64 * 1024;
 /// Between those who read and those who send.
-const PIECES: usize = 4;
+const PIECES: usize = 2;
 /// A cache that sends nothing for so long has broken off.
 const SILENCE: Duration = Duration::from_secs(30);
 /// Nix may write to a slow disk meanwhile; it itself gives up after five minutes.
@@ -48,10 +48,13 @@ pub(super) async fn open(
     source: &Arc<dyn Source>,
     wanted: Wanted,
 ) -> Result<Option<Body>, CacheError> {
-    let seat = match wanted.unpack {
-        true => shelf.seat_to_unpack().await,
-        false => None,
-    };
+    let seat =
+        match wanted.unpack {
+            true => Some(shelf.seat_to_unpack().await.ok_or_else(|| {
+                broken(source.name(), "others that are read do not come to an end")
+            })?),
+            false => None,
+        };
     let whole = wanted.bytes == (0..wanted.size);
     let range = (!wanted.unpack && !whole).then(|| wanted.bytes.clone());
     let opened = tokio::time::timeout(FOR_OPENING, source.nar(&wanted.url, range));

@@ -21,8 +21,8 @@ const PATIENCE: u32 = 3;
 /// After them.
 const PAUSE: Duration = Duration::from_secs(30);
 /// An archive that is unpacked needs up to 9 MB, for zstd's levels up to 19.
-const UNPACKED_AT_ONCE: usize = 4;
-const FOR_A_SEAT: Duration = Duration::from_secs(20);
+const UNPACKED_AT_ONCE: usize = 3;
+const FOR_A_SEAT: Duration = Duration::from_secs(60);
 /// Of the troubles, so many are told in words.
 const MOST_TOLD: usize = 20;
 /// A path's hash that belongs to none: to wake a cache.
