@@ -17,6 +17,7 @@ pub(crate) fn info_of(path: &FakePath) -> PathInfo {
             .collect(),
         deriver: None,
         ca: None,
+        is_own: false,
         signatures: Vec::new(),
     }
 }

@@ -126,6 +126,7 @@ impl<'a> Fields<'a> {
                 references,
                 // "unknown-deriver" is written where there is none.
                 deriver: self.deriver.and_then(|it| in_store(it, path.store_dir())),
+                is_own: false,
                 ca: self.ca.filter(|it| !it.is_empty()).map(str::to_owned),
                 signatures: self.signatures.iter().map(|it| (*it).to_owned()).collect(),
                 path,

@@ -29,6 +29,9 @@ pub struct PathInfo {
     pub references: Vec<StorePath>,
     /// The derivation it came from, where it is known.
     pub deriver: Option<StorePath>,
+    /// Whether this store has made it itself; not if it was copied from elsewhere, as from a
+    /// cache or from a builder. Nix calls it `ultimate`.
+    pub is_own: bool,
     /// How it is content-addressed, if it is: `fixed:…`, `text:…`.
     pub ca: Option<String>,
     /// `<key name>:<base 64>`.
@@ -208,6 +211,8 @@ struct Record {
     #[serde(default)]
     references: Vec<String>,
     deriver: Option<String>,
+    #[serde(default)]
+    ultimate: bool,
     ca: Option<Value>,
     signatures: Option<Vec<String>>,
 }
@@ -256,6 +261,7 @@ fn entry_of(path: &str, entry: Value, store_dir: &str) -> Option<(StorePath, Opt
         deriver: record
             .deriver
             .and_then(|deriver| in_store(&deriver, store_dir)),
+        is_own: record.ultimate,
         ca: record.ca.and_then(|ca| {
             ca.as_str()
                 .map(str::to_owned)

@@ -40,6 +40,29 @@ pub(super) fn chosen(
     ordered
 }
 
+/// Takes apart what is pushed and what is not, because nobody vouches for it or for
+/// something that it refers to. In the order of `chosen`, references before referrers.
+pub(super) fn vouched(
+    chosen: Vec<StorePath>,
+    infos: &[PathInfo],
+    vouches_for: impl Fn(&PathInfo) -> bool,
+) -> (Vec<StorePath>, Vec<StorePath>) {
+    let known: BTreeMap<&StorePath, &PathInfo> =
+        infos.iter().map(|info| (&info.path, info)).collect();
+    let (mut kept, mut doubtful) = (Vec::new(), BTreeSet::new());
+    for path in chosen {
+        let is_good = known.get(&path).is_some_and(|info| {
+            let mut references = info.references.iter();
+            vouches_for(info) && !references.any(|it| doubtful.contains(it))
+        });
+        match is_good {
+            true => kept.push(path),
+            false => _ = doubtful.insert(path),
+        }
+    }
+    (kept, doubtful.into_iter().collect())
+}
+
 /// Whether a name is of this pattern, in which `*` stands for anything.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else {
@@ -80,6 +103,7 @@ mod tests {
             references: references.iter().map(|name| path(name)).collect(),
             deriver: None,
             ca: None,
+            is_own: false,
             signatures: Vec::new(),
         }
     }
@@ -140,6 +164,20 @@ mod tests {
         assert_eq!(choose(&infos, &[]), ["src-ab", "src-a", "app"]);
         let infos = [info("up-app", &["src-a"]), info("src-a", &[])];
         assert!(choose(&infos, &[]).is_empty());
+    }
+
+    #[test]
+    fn what_nobody_vouches_for_stays_out_with_what_refers_to_it() {
+        let infos = [
+            info("app", &["lib"]),
+            info("lib", &["copied"]),
+            info("copied", &["python"]),
+            info("python", &[]),
+        ];
+        let order = ["python", "copied", "lib", "app"].map(path).to_vec();
+        let (kept, doubtful) = vouched(order, &infos, |info| info.path.name() != "copied");
+        assert_eq!(kept, [path("python")]);
+        assert_eq!(doubtful.len(), 3);
     }
 
     #[test]

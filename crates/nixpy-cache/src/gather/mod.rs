@@ -14,6 +14,10 @@
 //! Not pushed is what upstream holds ([`Upstream`]); and what nobody gains from: sources,
 //! which are fetched as quickly, archives of images, which are in the registry, and what
 //! the settings exclude. These stay out unless something refers to them that is pushed.
+//!
+//! And only what this machine has built, or what is signed by a key that the run trusts:
+//! whatever else lies in the store was copied there, and whoever could do that could else have
+//! a run of the main branch sign it.
 
 mod choice;
 mod upstream;
@@ -23,6 +27,7 @@ use std::time::Duration;
 
 use nixpy_nix::derivation::{Derivation, show_derivations};
 use nixpy_nix::path_info::{PathInfo, derivation_closure, known, path_info};
+use nixpy_nix::signing::PublicKey;
 use nixpy_nix::{Nix, NixError, NixErrorKind, StorePath};
 use tokio::time::Instant;
 
@@ -47,6 +52,10 @@ pub struct Gather<'a> {
     images: BTreeSet<StorePath>,
     /// What derivations make; what nobody is known to have made is a source.
     made: HashSet<StorePath>,
+    /// What this run has seen being built.
+    built: HashSet<StorePath>,
+    /// Whoever has signed a path is believed what it consists of.
+    trusted: Vec<PublicKey>,
     handed: HashSet<StorePath>,
     awaited: BTreeMap<StorePath, Look>,
 }
@@ -65,17 +74,21 @@ pub struct Gathered {
     pub paths: Vec<StorePath>,
     /// Whether some of what was asked for is not in the store.
     pub absent: bool,
+    /// Left out: nobody who is trusted vouches for them, or for what they refer to.
+    pub doubtful: Vec<StorePath>,
     /// Caches upstream that did not answer; told once.
     pub silent: Vec<CacheError>,
 }
 
 impl<'a> Gather<'a> {
-    /// From this store; these outputs are archives of images.
+    /// From this store; these outputs are archives of images, and what is signed by these
+    /// keys is believed.
     pub fn new(
         nix: &'a Nix,
         upstream: Upstream,
         exclude: &'a [String],
         images: BTreeSet<StorePath>,
+        trusted: Vec<PublicKey>,
     ) -> Self {
         Self {
             nix,
@@ -83,6 +96,8 @@ impl<'a> Gather<'a> {
             exclude,
             images,
             made: HashSet::new(),
+            built: HashSet::new(),
+            trusted,
             handed: HashSet::new(),
             awaited: BTreeMap::new(),
         }
@@ -98,6 +113,7 @@ impl<'a> Gather<'a> {
                 next: Instant::now(),
                 wait: Duration::ZERO,
             };
+            self.built.insert(outputs.clone());
             self.awaited.insert(outputs, now);
         }
         Ok(())
@@ -200,9 +216,11 @@ impl<'a> Gather<'a> {
         let asked = infos.iter().filter(|info| asked.contains(&info.path));
         let asked: Vec<PathInfo> = asked.cloned().collect();
         gathered.silent.extend(self.upstream.ask(&asked).await);
-        let chosen = self.chosen(infos);
-        self.handed.extend(chosen.iter().cloned());
+        let (chosen, doubtful) =
+            choice::vouched(self.chosen(infos), infos, |info| self.vouches_for(info));
+        self.handed.extend(chosen.iter().chain(&doubtful).cloned());
         gathered.paths.extend(chosen);
+        gathered.doubtful.extend(doubtful);
     }
 
     fn chosen(&self, infos: &[PathInfo]) -> Vec<StorePath> {
@@ -210,6 +228,15 @@ impl<'a> Gather<'a> {
         choice::chosen(infos, &self.handed, is_upstream, |info| {
             self.stays_out(info)
         })
+    }
+
+    /// Whether it is what it is called: to push it is to vouch for it, by our key or by that
+    /// of the cache's server. What was copied into this store from somewhere may be anything.
+    fn vouches_for(&self, info: &PathInfo) -> bool {
+        info.is_own
+            || info.ca.is_some()
+            || self.built.contains(&info.path)
+            || self.trusted.iter().any(|key| key.has_signed(info))
     }
 
     fn stays_out(&self, info: &PathInfo) -> bool {

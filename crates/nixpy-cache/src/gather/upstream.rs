@@ -159,6 +159,7 @@ mod tests {
             references: Vec::new(),
             deriver: None,
             ca: None,
+            is_own: false,
             signatures: Vec::new(),
         }
     }

@@ -15,6 +15,7 @@ fn info(name: &str, references: &[&str]) -> PathInfo {
         references: references.iter().map(|name| path(name)).collect(),
         deriver: None,
         ca: None,
+        is_own: false,
         signatures: Vec::new(),
     }
 }

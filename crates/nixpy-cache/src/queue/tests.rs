@@ -42,6 +42,7 @@ impl Paths {
             references,
             deriver: None,
             ca: None,
+            is_own: false,
             signatures: Vec::new(),
         };
         self.0.insert(path(n), info);

@@ -79,6 +79,7 @@ impl Fixed {
             references: Vec::new(),
             deriver: None,
             ca: None,
+            is_own: false,
             signatures: Vec::new(),
         };
         if is_signed {

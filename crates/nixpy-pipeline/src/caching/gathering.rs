@@ -1,5 +1,6 @@
 //! Handing over what is built, as it appears; and in the end all that was missed.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nixpy_cache::gather::{Gather, Gathered, Upstream, keys_of};
@@ -96,20 +97,18 @@ impl Caching<'_> {
 
     async fn begin(&self) -> Gather<'_> {
         let caches = &self.inputs.caches;
-        let trusted = match caches.upstream.is_empty() {
-            true => Vec::new(),
-            // Without an answer, the keys that are known anyway have to do.
-            false => Settings::ask(self.nix)
-                .await
-                .map(|settings| settings.trusted_public_keys)
-                .unwrap_or_default(),
-        };
-        let keys = keys_of(&caches.upstream, &trusted);
+        // Without an answer, the keys that are known anyway have to do.
+        let settings = Settings::ask(self.nix).await;
+        let told = settings.map(|settings| settings.trusted_public_keys);
+        let told = told.unwrap_or_default();
+        let keys = keys_of(&caches.upstream, &told);
+        let mut trusted = caches.trusted_keys();
+        trusted.extend(told.iter().filter_map(|key| key.parse().ok()));
         let upstream = Upstream::new(stores::upstream(caches), keys);
         let are_images = |form: Form| matches!(form, Form::Archive | Form::Layout);
         let images = self.plan.jobs.iter().filter(|job| are_images(job.form));
         let images = images.map(|job| job.output.clone()).collect();
-        Gather::new(self.nix, upstream, &caches.exclude, images)
+        Gather::new(self.nix, upstream, &caches.exclude, images, trusted)
     }
 
     /// What has been built since the last look. What cannot be told now is told in the end.
@@ -176,6 +175,20 @@ impl Caching<'_> {
                 what: error.to_string(),
                 cure: Some(
                     "what it holds is told by signatures alone, so more may be pushed".to_owned(),
+                ),
+            };
+            (self.on_event)(Event::CacheTrouble(&problem));
+        }
+        if let Some(path) = gathered.doubtful.first()
+            && !self.has_doubted.swap(true, Ordering::Relaxed)
+        {
+            let problem = Problem {
+                what: format!(
+                    "{path} and what refers to it is not pushed: it was copied into this store, and by nobody whose \
+                     key this run trusts"
+                ),
+                cure: Some(
+                    "trust whoever has signed it (--cache-public-key), or have it built by this machine".to_owned(),
                 ),
             };
             (self.on_event)(Event::CacheTrouble(&problem));

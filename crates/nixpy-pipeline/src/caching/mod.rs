@@ -11,6 +11,7 @@ mod gathering;
 mod memory;
 mod opening;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 pub use nixpy_cache::queue::{End, Filled, Problem, Stored};
@@ -35,6 +36,8 @@ pub struct Caching<'a> {
     on_event: &'a OnEvent<'a>,
     /// Derivations whose building has begun since they were last looked at.
     begun: Mutex<Vec<StorePath>>,
+    /// Whether it was told that something is not pushed because nobody vouches for it.
+    has_doubted: AtomicBool,
     progress: watch::Sender<Progress>,
 }
 
@@ -58,6 +61,7 @@ impl<'a> Caching<'a> {
             plan,
             on_event,
             begun: Mutex::default(),
+            has_doubted: AtomicBool::new(false),
             progress: watch::Sender::default(),
         }
     }

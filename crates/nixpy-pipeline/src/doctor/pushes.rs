@@ -78,6 +78,7 @@ async fn ask(spec: &Spec, caches: &CacheSettings, patient: &Patient<'_>) -> Resu
         references: Vec::new(),
         deriver: None,
         ca: None,
+        is_own: false,
         signatures: Vec::new(),
     });
     let asked: Vec<PathInfo> = nobodys.into_iter().collect();

@@ -242,6 +242,7 @@ impl Store {
                 references: Vec::new(),
                 deriver: None,
                 ca: None,
+                is_own: false,
                 signatures: Vec::new(),
             };
             store.closure.insert(path, info);

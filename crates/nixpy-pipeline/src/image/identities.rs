@@ -56,6 +56,7 @@ fn identity(made: &Made) -> Identity {
         references: Vec::new(),
         deriver: None,
         ca: None,
+        is_own: false,
         signatures: Vec::new(),
     });
     let closure: Closure = known.map(|info| (info.path.clone(), info)).collect();

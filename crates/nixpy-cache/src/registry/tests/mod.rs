@@ -56,6 +56,7 @@ impl World {
             references,
             deriver: None,
             ca: None,
+            is_own: false,
             signatures: Vec::new(),
         };
         info.signatures = vec![self.key.sign(&info)];

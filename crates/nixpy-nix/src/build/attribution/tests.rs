@@ -19,6 +19,7 @@ fn needs(name: &str, references: &[&str]) -> PathInfo {
         references,
         deriver: None,
         ca: None,
+        is_own: false,
         signatures: Vec::new(),
     }
 }

@@ -15,6 +15,7 @@ fn info() -> PathInfo {
         references: Vec::new(),
         deriver: None,
         ca: None,
+        is_own: false,
         signatures: Vec::new(),
     }
 }

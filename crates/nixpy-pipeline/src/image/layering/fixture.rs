@@ -36,6 +36,7 @@ pub(super) fn info(path: StorePath, nar_size: u64, references: Vec<StorePath>) -
         references,
         deriver: None,
         ca: None,
+        is_own: false,
         signatures: Vec::new(),
     }
 }

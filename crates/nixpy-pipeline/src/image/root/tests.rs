@@ -54,6 +54,7 @@ fn info(path: &StorePath) -> PathInfo {
         references: Vec::new(),
         deriver: None,
         ca: None,
+        is_own: false,
         signatures: Vec::new(),
     }
 }
