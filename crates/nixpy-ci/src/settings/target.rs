@@ -64,7 +64,7 @@ pub(super) async fn registries(
 
 /// How a repository is reached that is for something else than images: as a target of the
 /// same registry is, if there is one. A password that is given is for the registry of the
-/// targets, and only where there is none for this one.
+/// targets, and so is plain HTTP; for this one's only where they are in none.
 pub(super) async fn another(
     reader: &mut Reader<'_>,
     repository: &Repository,
@@ -94,7 +94,9 @@ pub(super) async fn another(
             }
         },
     };
-    Some((credentials, options(reader, around)))
+    let mut options = options(reader, around);
+    options.plain_http &= is_alone;
+    Some((credentials, options))
 }
 
 fn options(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> RegistryOptions {
@@ -109,7 +111,7 @@ fn options(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> RegistryOption
 }
 
 /// A password that is given is for the one registry that is named: others must not see it.
-fn one_password_for_one_registry(reader: &mut Reader<'_>, repositories: &[Repository]) {
+pub(super) fn one_password_for_one_registry(reader: &mut Reader<'_>, repositories: &[Repository]) {
     let registries: BTreeSet<&str> = repositories.iter().map(Repository::registry).collect();
     if registries.len() > 1
         && let Some(username) = reader.raw.get("username")
