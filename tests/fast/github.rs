@@ -143,7 +143,7 @@ fn a_cache_cannot_give_commands() {
     let said = "https://c.example/##[set-env name=PATH]/tmp";
     let answer = format!(r#"{{"uri": "{said}", "publicSigningKeys": []}}"#);
     let service = Service::start(&[("/api/v1/cache/acme", answer)]);
-    let cache = format!("cachix:{}:acme", service.url());
+    let cache = format!("cachix:{}:acme read", service.url());
     let scenario = Scenario::app();
     for progress in ["github", "plain"] {
         let progress = format!("--progress={progress}");

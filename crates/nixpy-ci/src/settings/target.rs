@@ -277,4 +277,32 @@ mod tests {
         let alone = [token, ("HOME", "")];
         assert_eq!(user("ghcr.io/a/b", &alone).await, "x-access-token");
     }
+
+    #[tokio::test]
+    async fn plain_http_for_the_target_is_not_for_a_cache_elsewhere() {
+        let matches = crate::cli::command()
+            .try_get_matches_from(["nixpy-ci", "run", "--plain-http"])
+            .unwrap();
+        let (_, flags) = matches.subcommand().unwrap();
+        let environment = super::super::Environment::new();
+        let raw = super::super::RawInputs::collect(flags, &environment).unwrap();
+        let around = Surroundings {
+            environment: &environment,
+            cwd: PathBuf::from("/"),
+            now: std::time::SystemTime::UNIX_EPOCH,
+        };
+        let mut reader = Reader::of(&raw);
+        let image: Repository = "lan.example/api".parse().unwrap();
+        let targets = registries(&mut reader, vec![image], &around).await;
+        let mut is_plain = async |repository: &str, targets: &[Target]| {
+            let repository = repository.parse().unwrap();
+            let (_, options) = another(&mut reader, &repository, targets, &around)
+                .await
+                .unwrap();
+            options.plain_http
+        };
+        assert!(is_plain("lan.example/api/nix-cache", &targets).await);
+        assert!(!is_plain("ghcr.io/acme/cache", &targets).await);
+        assert!(is_plain("lan.example/cache", &[]).await);
+    }
 }
