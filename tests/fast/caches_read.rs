@@ -283,7 +283,7 @@ fn a_service_that_sends_elsewhere_is_not_followed() {
 }
 
 #[test]
-fn one_token_is_not_sent_to_several_caches_nor_one_password_to_several_registries() {
+fn what_opens_one_is_not_sent_to_another_and_stands_in_no_address() {
     let scenario = Scenario::app();
     let caches = ["--cache", "cachix:acme", "--cache", "https://a.example"];
     let run = scenario.run(caches).env("NIXPY_CACHE_TOKEN", "hunter2");

@@ -23,6 +23,9 @@ use serde::de::DeserializeOwned;
 
 /// Longer than any answer that is one.
 const LARGEST: usize = 1 << 20;
+/// What it says is told, and told to Nix with every call.
+const MOST_KEYS: usize = 16;
+const LONGEST_KEY: usize = 300;
 /// A run waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -111,6 +114,9 @@ fn service(server: &str, url: String, keys: &[String]) -> Result<Service, Servic
             "it says that its cache is at {:?}, {why}",
             one_line(&url)
         )));
+    }
+    if keys.len() > MOST_KEYS || keys.iter().any(|key| key.len() > LONGEST_KEY) {
+        return Err(nonsense("it names more keys than a cache has".to_owned()));
     }
     let keys = keys.iter().map(|key| key.parse::<PublicKey>());
     let keys = keys.collect::<Result<Vec<_>, _>>();

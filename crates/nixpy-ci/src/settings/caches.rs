@@ -99,8 +99,9 @@ fn beside(reader: &mut Reader<'_>, targets: &[Target]) -> Option<Repository> {
 impl Reader<'_> {
     pub(super) fn caches(&mut self, around: &Surroundings<'_>) -> CacheSettings {
         let default = CacheSettings::default();
+        // Of one that is asked what it holds, an address tells as much as of one that is read.
         let mut upstream = self.many("cache-upstream", |url| {
-            Ok(url.trim_end_matches('/').to_owned())
+            parse::<Spec>(url).map(|_| url.trim_end_matches('/').to_owned())
         });
         if self.raw.get("cache-upstream").is_none() {
             upstream = default.upstream;
