@@ -29,13 +29,13 @@ fn told(ended: &Ended, name: &str) -> Option<String> {
 }
 
 /// A service on the loopback: JSON by path, and the requests that came.
-struct Service {
+pub struct Service {
     address: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Service {
-    fn start(answers: &[(&str, String)]) -> Self {
+    pub fn start(answers: &[(&str, String)]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let answers: BTreeMap<String, String> = answers
@@ -69,7 +69,7 @@ impl Service {
         Self { address, requests }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 }
@@ -187,12 +187,14 @@ fn services_are_asked_where_their_caches_are_and_what_opens_them_is_hidden() {
         format!("attic:{}:acme", service.url()),
     );
     let missing = format!("cachix:{}:nobody", service.url());
+    let tokens = [&cachix, &attic, &missing].map(|cache| format!("{cache} hunter2"));
     let ended = scenario
         .run(["--cache", &cachix, "--cache", &attic, "--cache", &missing])
-        .env("NIXPY_CACHE_TOKEN", "hunter2")
+        .env("NIXPY_CACHE_TOKEN", tokens.join("\n"))
         .ended()
         .succeeded()
         .says("nobody is not read")
+        .says(&format!("to pin them, add key={KEY} to it"))
         .never_says("hunter2");
     assert_eq!(
         told(&ended, "extra-substituters").unwrap(),
@@ -234,6 +236,120 @@ fn a_key_that_is_given_wins_over_what_a_service_says() {
 }
 
 #[test]
+fn what_a_service_says_does_not_turn_nixs_check_off_nor_name_keys_beside_those_given() {
+    let evil = KEY.replace("acme-1", "evil-1");
+    let cachix = |uri: &str| format!(r#"{{"uri": "{uri}", "publicSigningKeys": ["{evil}"]}}"#);
+    let service = Service::start(&[
+        (
+            "/api/v1/cache/acme",
+            cachix("https://c.example?trusted=true"),
+        ),
+        ("/api/v1/cache/other", cachix("https://c.example")),
+    ]);
+    let scenario = Scenario::app();
+    let cache = format!("cachix:{}:acme", service.url());
+    let ended = scenario.run(["--cache", &cache]).ended().succeeded();
+    let ended = ended.says("acme is not read");
+    assert_eq!(told(&ended, "extra-substituters"), None);
+
+    let cache = format!("cachix:{}:other", service.url());
+    let arguments = ["--cache", &cache, "--cache-public-key", KEY];
+    let ended = scenario.run(arguments).ended().succeeded();
+    let ended = ended.never_says("to pin them");
+    assert_eq!(told(&ended, "extra-trusted-public-keys").unwrap(), KEY);
+}
+
+#[test]
+fn a_service_that_sends_elsewhere_is_not_followed() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let other = Service::start(&[("/", String::new())]);
+    let elsewhere = other.url();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 307 Elsewhere\r\nlocation: {elsewhere}/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
+        }
+    });
+    let scenario = Scenario::app();
+    let cache = format!("cachix:http://{address}:acme");
+    let ended = scenario.run(["--cache", &cache]).ended().succeeded();
+    ended.says("it answers 307").says("is not read");
+    assert!(other.requests.lock().unwrap().is_empty());
+}
+
+#[test]
+fn what_opens_one_is_not_sent_to_another_and_stands_in_no_address() {
+    let scenario = Scenario::app();
+    let caches = ["--cache", "cachix:acme", "--cache", "https://a.example"];
+    let run = scenario.run(caches).env("NIXPY_CACHE_TOKEN", "hunter2");
+    let ended = run.ended().with_code(2).never_says("hunter2");
+    ended.with_the_error(&[
+        "NIXPY_CACHE_TOKEN",
+        "a line CACHE TOKEN for each",
+        "cachix:acme",
+    ]);
+
+    let caches = [
+        "--cache",
+        "oci://a.example/x",
+        "--cache",
+        "oci://b.example/x",
+    ];
+    let run = scenario.run(caches);
+    let run = run.envs([("NIXPY_USERNAME", "me"), ("NIXPY_PASSWORD", "hunter2")]);
+    let ended = run.ended().with_code(2).never_says("hunter2");
+    ended.with_the_error(&["one password cannot be for several registries"]);
+}
+
+#[test]
+fn a_secret_key_in_the_place_of_a_public_one_is_not_shown() {
+    let scenario = Scenario::app();
+    let made = scenario.nixpy(["cache", "key", "acme-1"]).ended();
+    let secret = made.stdout.trim().to_owned();
+    let hidden = secret.split_once(':').unwrap().1;
+    let cache = format!("registry key={secret}");
+    for arguments in [["--cache-public-key", &secret], ["--cache", &cache]] {
+        let ended = scenario.run(arguments).ended().with_code(2);
+        ended
+            .never_says(&hidden[..20])
+            .with_the_error(&["secret half", "acme-1"]);
+    }
+}
+
+#[test]
+fn a_bucket_is_served_where_something_opens_it_and_is_nixs_own_where_nothing_does() {
+    let scenario = Scenario::app();
+    let bucket = "s3://acme?region=eu&endpoint=http://127.0.0.1:9";
+    let cache = format!("{bucket} read key={KEY}");
+    let arguments = ["--cache", cache.as_str()];
+    let opened = scenario
+        .run(arguments)
+        .envs([
+            ("AWS_ACCESS_KEY_ID", "me"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ])
+        .ended()
+        .succeeded()
+        .never_says("hunter2");
+    let url = told(&opened, "extra-substituters").unwrap();
+    assert!(
+        url.starts_with("http://127.0.0.1:") && !url.contains("acme"),
+        "{url}"
+    );
+    assert_eq!(told(&opened, "extra-trusted-public-keys").unwrap(), KEY);
+    let unopened = scenario.run(arguments).ended().succeeded();
+    assert_eq!(
+        told(&unopened, "extra-substituters").unwrap(),
+        format!("{bucket}&priority=10")
+    );
+}
+
+#[test]
 fn a_daemon_that_does_not_trust_this_user_is_told_with_the_lines_for_its_nix_conf() {
     let mut scenario = Scenario::app();
     for rule in machine_with(Version::Nix2_26, |_| {}) {
@@ -262,12 +378,18 @@ fn a_key_goes_to_standard_output_or_to_a_file_for_this_user_alone() {
     assert!(!made.stderr.contains(secret), "{made}");
 
     let named = scenario.nixpy(["cache", "key", "-o", "key"]).ended();
-    let named = named.succeeded().prints_nothing().says("checkout-1:");
+    let named = named
+        .succeeded()
+        .prints_nothing()
+        .says("public key: checkout-");
+    let another = scenario.nixpy(["cache", "key"]).ended().succeeded();
+    let name = |key: &str| key.split(':').next().unwrap().to_owned();
     let file = scenario.checkout().join("key");
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let secret = fs::read_to_string(&file).unwrap();
     assert!(!named.stderr.contains(secret.trim()));
+    assert_ne!(name(&another.stdout), name(&secret));
 
     let again = scenario.nixpy(["cache", "key", "-o", "key"]).ended();
     again

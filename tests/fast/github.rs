@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::caches_read::Service;
 use crate::scenario::Scenario;
 use crate::scenario::nix::built;
 use crate::telling::failing_with;
@@ -135,4 +136,20 @@ fn a_warning_of_nix_cannot_give_commands() {
     let scenario = Scenario::app().on(Replay::of(["build"]).stderr(format!("{warning}\n")));
     let ended = scenario.run(["--progress=github"]).ended().succeeded();
     assert_eq!(runner(&ended.stderr).obeyed, [""; 0], "{ended}");
+}
+
+#[test]
+fn a_cache_cannot_give_commands() {
+    let said = "https://c.example/##[set-env name=PATH]/tmp";
+    let answer = format!(r#"{{"uri": "{said}", "publicSigningKeys": []}}"#);
+    let service = Service::start(&[("/api/v1/cache/acme", answer)]);
+    let cache = format!("cachix:{}:acme read", service.url());
+    let scenario = Scenario::app();
+    for progress in ["github", "plain"] {
+        let progress = format!("--progress={progress}");
+        let ended = scenario.run([&progress, "--cache", &cache]).ended();
+        let ended = ended.succeeded().says("[set-env name=PATH]");
+        let runner = runner(&format!("{}{}", ended.stderr, ended.stdout));
+        assert!(runner.obeyed.is_empty(), "{:?}\n{ended}", runner.obeyed);
+    }
 }

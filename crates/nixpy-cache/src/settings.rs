@@ -100,6 +100,31 @@ impl Tokens {
         Self(tokens.collect())
     }
 
+    /// Without the text for all: only what is meant for one cache is left.
+    #[must_use]
+    pub fn for_single_caches(self) -> Self {
+        let named = self.0.into_iter().filter(|(cache, _)| cache.is_some());
+        Self(named.collect())
+    }
+
+    /// The caches that the text for all would open. There may be one: of several, each
+    /// would see what opens the others.
+    pub fn opened_by_one_for_all(&self, caches: &[Spec]) -> Vec<String> {
+        if self.0.iter().all(|(cache, _)| cache.is_some()) {
+            return Vec::new();
+        }
+        let caches = caches.iter().filter(|spec| takes_token(&spec.place));
+        let mut caches: Vec<String> = caches.map(|spec| spec.place.to_string()).collect();
+        let has_own = |cache: &String| {
+            let mut lines = self.0.iter();
+            lines.any(|(name, _)| name.as_ref() == Some(cache))
+        };
+        caches.retain(|cache| !has_own(cache));
+        caches.sort();
+        caches.dedup();
+        caches
+    }
+
     /// What opens this cache, as it was typed.
     pub fn of(&self, cache: &str) -> Option<&Secret> {
         let own = self
@@ -108,6 +133,17 @@ impl Tokens {
             .find(|(name, _)| name.as_deref() == Some(cache));
         let any = || self.0.iter().find(|(name, _)| name.is_none());
         own.or_else(any).map(|(_, token)| token)
+    }
+}
+
+/// Whether a token is sent to it: registries have logins, files and ssh what the system has.
+fn takes_token(place: &Place) -> bool {
+    match place {
+        Place::Cachix { .. } | Place::Attic { .. } => true,
+        Place::Nix(url) => ["http://", "https://", "s3://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme)),
+        Place::BesideImage | Place::Registry(_) => false,
     }
 }
 
@@ -209,5 +245,33 @@ mod tests {
         assert!(each.of("cachix:other").is_none());
         assert!(Tokens::parse("").of("x").is_none());
         assert!(!format!("{each:?}").contains("def"));
+    }
+
+    #[test]
+    fn a_token_for_all_is_for_one_cache_that_takes_one() {
+        let opened = |token: &str, caches: &[&str]| {
+            let caches: Vec<Spec> = caches.iter().map(|text| text.parse().unwrap()).collect();
+            Tokens::parse(token).opened_by_one_for_all(&caches)
+        };
+        let all = ["cachix:acme", "https://a.org", "s3://b", "attic:c.org:c"];
+        assert_eq!(opened("secret", &all).len(), 4);
+        assert!(opened("cachix:acme secret", &all).is_empty());
+        assert_eq!(
+            opened("cachix:acme a\nsecret", &all[..2]),
+            ["https://a.org"]
+        );
+        let others = [
+            "cachix:acme",
+            "registry",
+            "file:///a",
+            "ssh://b",
+            "oci://c.org/d",
+        ];
+        assert_eq!(opened("secret", &others), ["cachix:acme"]);
+        let twice = ["cachix:acme read", "cachix:acme write"];
+        assert_eq!(opened("secret", &twice), ["cachix:acme"]);
+        let tokens = Tokens::parse("cachix:acme a\nsecret").for_single_caches();
+        assert_eq!(tokens.of("cachix:acme").unwrap().expose(), "a");
+        assert!(tokens.of("https://a.org").is_none());
     }
 }

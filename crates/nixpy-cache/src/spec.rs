@@ -11,7 +11,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use nixpy_nix::signing::PublicKey;
+use nixpy_nix::signing::{PublicKey, without_secret_halves};
 use nixpy_oci::name::Repository;
 
 /// A cache as it was typed.
@@ -70,7 +70,7 @@ impl FromStr for Spec {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = |problem: String| SpecError {
             text: without_secrets(text),
-            problem,
+            problem: without_secret_halves(&problem).into_owned(),
         };
         let mut words = text.split_ascii_whitespace();
         let place = place(words.next().unwrap_or_default()).map_err(wrong)?;
@@ -81,6 +81,7 @@ impl FromStr for Spec {
                 ("write", _) => write = true,
                 (_, Some(key)) => keys.push(key.parse().map_err(|e| wrong(format!("{e}")))?),
                 _ => {
+                    let word = without_secrets(word);
                     let problem = format!("{word:?} is none of read, write, key=NAME:BASE64");
                     return Err(wrong(problem));
                 }
@@ -100,6 +101,12 @@ impl FromStr for Spec {
 fn place(word: &str) -> Result<Place, String> {
     let example = "as in registry, oci://ghcr.io/owner/cache, cachix:NAME, attic:https://SERVER:NAME, \
                    s3://bucket, https://cache.example.org, file:///srv/cache, ssh-ng://root@host";
+    if has_secret(word) {
+        let problem = "what opens a cache is seen by everybody in its address: leave out all before the @, and give it \
+                       in NIXPY_CACHE_TOKEN (an @ that belongs to the address is %40; a user's name stands in ssh:// and \
+                       ssh-ng:// alone, without a password)";
+        return Err(problem.to_owned());
+    }
     if word == "registry" {
         return Ok(Place::BesideImage);
     }
@@ -122,11 +129,10 @@ fn place(word: &str) -> Result<Place, String> {
     }
     match word.split_once("://") {
         Some((scheme, rest)) if SCHEMES.contains(&scheme) && !rest.is_empty() => {
-            if has_password(rest) {
-                return Err(
-                    "a password in an address is seen by everybody: give it in NIXPY_CACHE_TOKEN"
-                        .to_owned(),
-                );
+            if has_trust(rest) {
+                let problem = "trusted= has Nix take paths that nobody has signed: leave it out, and give the key that \
+                               they are signed by, as in key=NAME:BASE64";
+                return Err(problem.to_owned());
             }
             Ok(Place::Nix(word.trim_end_matches('/').to_owned()))
         }
@@ -150,21 +156,41 @@ fn named(name: &str) -> Option<String> {
     (!name.is_empty() && name.bytes().all(good)).then(|| name.to_owned())
 }
 
-fn has_password(rest: &str) -> bool {
-    let host = rest.split('/').next().unwrap_or_default();
-    host.rsplit_once('@')
-        .is_some_and(|(user, _)| user.contains(':'))
+/// Whether something stands before an `@` that may be a secret. Wherever the `@` is: what is
+/// before it may have a slash in it. Only of ssh a user may be named, and files have names
+/// with whatever in them.
+fn has_secret(word: &str) -> bool {
+    let (scheme, rest) = word.split_once("://").unwrap_or(("", word));
+    match scheme {
+        "file" | "unix" => false,
+        "ssh" | "ssh-ng" => rest
+            .split_once('@')
+            .is_some_and(|(user, _)| user.contains(':')),
+        _ => rest.contains('@'),
+    }
 }
 
-/// As it may be shown: without what may be a password.
+/// Whether a parameter is `trusted`, which turns the check of signatures off; of one that is
+/// written in another way nobody knows what Nix would read.
+fn has_trust(rest: &str) -> bool {
+    let mut parameters = rest.split(['?', '&', ';', '#']).skip(1);
+    parameters.any(|parameter| {
+        let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
+        name.trim().eq_ignore_ascii_case("trusted") || name.contains('%')
+    })
+}
+
+/// As it may be shown: without what may open something, or sign.
 fn without_secrets(text: &str) -> String {
-    match text.split_once("://") {
-        Some((scheme, rest)) if has_password(rest) => {
-            let shown = rest.rsplit_once('@').map_or("", |(_, host)| host);
-            format!("{scheme}://***@{shown}")
-        }
-        _ => text.to_owned(),
-    }
+    let words = without_secret_halves(text);
+    let words = words.split(' ').map(|word| match word.rsplit_once('@') {
+        Some((_, end)) if has_secret(word) => match word.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://***@{end}"),
+            None => format!("***@{end}"),
+        },
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// As it was typed.
@@ -242,13 +268,66 @@ mod tests {
         ] {
             assert!(text.parse::<Spec>().is_err(), "{text:?}");
         }
-        let error = "https://me:hunter2@example.org"
-            .parse::<Spec>()
-            .unwrap_err()
-            .to_string();
-        assert!(
-            !error.contains("hunter2") && error.contains("NIXPY_CACHE_TOKEN"),
-            "{error}"
-        );
+    }
+
+    #[test]
+    fn no_address_opens_a_cache_and_what_would_is_not_shown() {
+        for text in [
+            "https://me:hunter2@example.org",
+            "https://hunter2@example.org/a",
+            "https://me:a/hunter2@example.org",
+            "https://me:hunter2@x@example.org read",
+            "s3://hunter2@acme",
+            "ssh://me:hunter2@example.org",
+            "ssh-ng://me:a/hunter2@example.org",
+            "oci://me:hunter2@example.org/a",
+            "cachix:https://hunter2@example.org:acme",
+            "attic:hunter2@example.org:acme",
+            "hunter2@example.org",
+            "read https://me:hunter2@example.org",
+        ] {
+            let error = text.parse::<Spec>().unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+            let is_told = error.contains("NIXPY_CACHE_TOKEN") || text.starts_with("read");
+            assert!(is_told, "{error}");
+        }
+        for good in ["ssh://root@host", "ssh-ng://root@[::1]", "file:///a:b/c@d"] {
+            assert!(good.parse::<Spec>().is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_secret_key_is_not_shown_wherever_it_stands() {
+        let key = nixpy_nix::signing::SecretKey::generate("acme-1").unwrap();
+        let secret = key.expose();
+        let hidden = &secret[7..];
+        for text in [
+            format!("registry key={secret}"),
+            format!("registry {secret}"),
+            format!("registry key= {hidden}"),
+            format!("oci://{secret}"),
+            secret.clone(),
+        ] {
+            let error = text.parse::<Spec>().unwrap_err().to_string();
+            assert!(!error.contains(&hidden[..20]), "{error}");
+        }
+        let error = format!("registry key={secret}").parse::<Spec>();
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("secret half"), "{error}");
+    }
+
+    #[test]
+    fn nobody_turns_the_check_of_signatures_off() {
+        for text in [
+            "file:///srv/cache?trusted=true",
+            "https://a.b?priority=1&trusted=1 read",
+            "s3://acme#x?trusted=true",
+            "ssh-ng://root@host?trusted",
+            "https://a.b?%74rusted=true",
+        ] {
+            let error = text.parse::<Spec>().unwrap_err().to_string();
+            assert!(error.contains("signed"), "{error}");
+        }
+        assert!("https://a.b/trusted?priority=1".parse::<Spec>().is_ok());
     }
 }

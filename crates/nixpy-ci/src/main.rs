@@ -141,7 +141,7 @@ fn hangup() -> Option<tokio::signal::unix::Signal> {
 
 /// The result, on standard output. A reader that has gone away is no failure.
 fn print(text: &str) {
-    // What others have said is in it, and GitHub's runner acts by this anywhere in a line.
-    let text = text.replace("##[", "## [");
+    // What others have said is in it.
+    let text = render::without_commands(text);
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

@@ -5,6 +5,7 @@
 //! `NAME:BASE64`; a secret key is its seed followed by the public key, 64 bytes. See Nix's
 //! manual, `nix key generate-secret`, and `trusted-public-keys`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,6 +16,9 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
 use crate::path_info::PathInfo;
 use crate::store_path::StorePath;
+
+/// A public key has 44 characters behind its name, a secret one 88.
+const LONGEST_SHOWN: usize = 60;
 
 /// A key that signs; its text cannot be printed.
 pub struct SecretKey {
@@ -41,6 +45,12 @@ pub enum KeyError {
         "{0:?} is no public key: it is NAME:BASE64, as in cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="
     )]
     Public(String),
+    /// Of a secret one in a public one's place, of which no more than its name is quoted.
+    #[error(
+        "this is the secret half of the key {0:?}, which nobody may see: give its public half here, the secret one in \
+         NIXPY_CACHE_KEY, and make a new key if others could read this one"
+    )]
+    SecretHalf(String),
     /// That a key cannot have.
     #[error(
         "a key cannot be called {0:?}: use letters, digits, dots, hyphens and underscores, as in example.org-1"
@@ -144,10 +154,18 @@ impl FromStr for PublicKey {
         let parsed = || {
             let (name, key) = text.split_once(':')?;
             let bytes = STANDARD.decode(key).ok()?.try_into().ok()?;
+            // Nix takes several of them between blanks.
+            let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic());
             let name = name.to_owned();
-            (!name.is_empty()).then_some(Self { name, bytes })
+            is_name.then_some(Self { name, bytes })
         };
-        parsed().ok_or_else(|| KeyError::Public(text.to_owned()))
+        parsed().ok_or_else(|| match without_secret_halves(text) {
+            Cow::Borrowed(text) => KeyError::Public(text.to_owned()),
+            Cow::Owned(shown) => {
+                let name = shown.split_once(':').map_or("", |(name, _)| name);
+                KeyError::SecretHalf(name.to_owned())
+            }
+        })
     }
 }
 
@@ -161,6 +179,24 @@ impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// As it may be shown: without what may be a secret key, by its length.
+pub fn without_secret_halves(text: &str) -> Cow<'_, str> {
+    let is_of_keys = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    let mut pieces = text.split(|c| !is_of_keys(c));
+    if pieces.all(|piece| piece.len() <= LONGEST_SHOWN) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::new();
+    for piece in text.split_inclusive(|c| !is_of_keys(c)) {
+        let word = piece.trim_end_matches(|c| !is_of_keys(c));
+        match word.len() > LONGEST_SHOWN {
+            true => shown.extend(["***", &piece[word.len()..]]),
+            false => shown.push_str(piece),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// What is signed of a path.
@@ -248,11 +284,32 @@ References:
         for wrong in ["", "a:", "a:AAAA", &key.expose()] {
             assert!(wrong.parse::<PublicKey>().is_err());
         }
+        let public = key.public().to_string();
+        assert!(
+            public
+                .replace("example", "a b")
+                .parse::<PublicKey>()
+                .is_err()
+        );
         for name in ["", "a b", "a:b", "ä"] {
             assert_eq!(
                 SecretKey::generate(name).unwrap_err(),
                 KeyError::Name(name.to_owned())
             );
         }
+    }
+
+    #[test]
+    fn a_secret_key_in_the_place_of_a_public_one_is_not_quoted() {
+        let text = SecretKey::generate("acme-1").unwrap().expose();
+        let secret = text.split_once(':').unwrap().1;
+        for wrong in [text.as_str(), &text[..80], secret, &format!(" {text}")] {
+            let error = wrong.parse::<PublicKey>().unwrap_err().to_string();
+            assert!(error.contains("secret half"), "{error}");
+            assert!(!error.contains(&secret[..20]), "{error}");
+        }
+        let shown = without_secret_halves(&format!("a key={text} é {secret}")).into_owned();
+        assert_eq!(shown, "a key=acme-1:*** é ***");
+        assert_eq!(without_secret_halves("a:b"), "a:b");
     }
 }

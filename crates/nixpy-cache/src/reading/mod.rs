@@ -14,6 +14,8 @@ mod services;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use nixpy_nix::Abilities;
 use nixpy_nix::abilities::{Builds, Trust};
 use nixpy_nix::signing::PublicKey;
@@ -34,8 +36,10 @@ pub struct Substituter {
     pub cache: String,
     /// As Nix takes it.
     pub url: String,
-    /// By which its paths are signed.
+    /// By which its paths are signed, by what the user says.
     pub keys: Vec<PublicKey>,
+    /// By which they are by what a service says.
+    pub told: Vec<PublicKey>,
     /// What opens it.
     pub login: Option<Login>,
     /// Whether this process serves it.
@@ -67,7 +71,7 @@ pub fn decide(
     let trusts = abilities.map(|abilities| &abilities.builds);
     let is_heard = !matches!(trusts, Some(Builds::Daemon(Trust::Untrusted)));
     let mut urls: Vec<String> = Vec::new();
-    let mut keys: Vec<PublicKey> = Vec::new();
+    let (mut keys, mut told) = (Vec::new(), Vec::new());
     for (n, substituter) in substituters.into_iter().enumerate() {
         if let (Some(abilities), false) = (abilities, is_heard)
             && let Some(note) = not_heard(&substituter, abilities, has_fixed_port)
@@ -98,6 +102,7 @@ pub fn decide(
             .push((url.clone(), substituter.cache.clone()));
         urls.push(url);
         keys.extend(substituter.keys);
+        told.extend(substituter.told);
         if let Some(login) = substituter.login {
             match is_heard {
                 true => reading.logins.push(login),
@@ -112,9 +117,8 @@ pub fn decide(
     if urls.is_empty() {
         return reading;
     }
-    keys.sort();
-    keys.dedup();
-    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    keys.extend(told);
+    let keys = one_of_each_name(keys, abilities, &mut reading.notes);
     let mut tell = |name: &str, value: String| {
         reading.options.push((name.to_owned(), value));
     };
@@ -141,6 +145,40 @@ const IN_A_RUN: [(&str, &str); 5] = [
     ("download-attempts", "2"),
 ];
 
+/// Of keys of one name Nix believes the first that it is told, those of its configuration
+/// before ours: what would displace another, or be displaced, is not told.
+fn one_of_each_name(
+    keys: Vec<PublicKey>,
+    abilities: Option<&Abilities>,
+    notes: &mut Vec<String>,
+) -> Vec<String> {
+    let known = abilities.map(|abilities| abilities.settings.trusted_public_keys.as_slice());
+    let known = known.unwrap_or_default().iter();
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
+    for key in known.rev() {
+        let name = key.split_once(':').map_or(key.as_str(), |(name, _)| name);
+        first.insert(name.to_owned(), key.clone());
+    }
+    let mut ours = BTreeSet::new();
+    for key in keys {
+        let text = key.to_string();
+        let believed = first.entry(key.name().to_owned());
+        let believed = believed.or_insert_with(|| text.clone());
+        if *believed == text {
+            ours.insert(text);
+            continue;
+        }
+        let note = format!(
+            "the key {text} is not trusted: {believed} has the same name, and of those Nix believes one. Give each key \
+             that signs a name of its own"
+        );
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    ours.into_iter().collect()
+}
+
 /// Why a daemon that does not trust this user would not read it.
 fn not_heard(
     substituter: &Substituter,
@@ -151,7 +189,8 @@ fn not_heard(
     if !abilities.may_take_from(&substituter.url) {
         lines.push(format!("extra-trusted-substituters = {}", substituter.url));
     }
-    let unknown = substituter.keys.iter().map(ToString::to_string);
+    let keys = substituter.keys.iter().chain(&substituter.told);
+    let unknown = keys.map(ToString::to_string);
     let unknown: Vec<String> = unknown.filter(|key| !abilities.may_trust(key)).collect();
     if !unknown.is_empty() {
         lines.push(format!("extra-trusted-public-keys = {}", unknown.join(" ")));
@@ -183,7 +222,8 @@ fn unsigned(substituter: &Substituter, abilities: Option<&Abilities>) -> Option<
     let settings = &abilities?.settings;
     let mut others = settings.trusted_public_keys.iter();
     let knows_others = others.any(|key| !key.starts_with(&format!("{UPSTREAMS_KEY}:")));
-    let is_wanting = substituter.keys.is_empty() && settings.require_sigs && !knows_others;
+    let has_none = substituter.keys.is_empty() && substituter.told.is_empty();
+    let is_wanting = has_none && settings.require_sigs && !knows_others;
     is_wanting.then(|| {
         format!(
             "no key is known for the cache {}: Nix takes nothing from it but what cache.nixos.org has signed. Add \

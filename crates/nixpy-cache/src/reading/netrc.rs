@@ -81,8 +81,11 @@ impl Netrc {
             .prefix(PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(place)?;
-        let lock = File::create_new(folder.path().join(LOCK))?;
+        // Under its name it is seen only when it is held: a lock that nobody holds is left.
+        let unseen = folder.path().join(format!("{LOCK}.new"));
+        let lock = File::create_new(&unseen)?;
         lock.lock()?;
+        fs::rename(&unseen, folder.path().join(LOCK))?;
         sweep(place, folder.path());
         let mut text = String::new();
         logins.iter().for_each(|login| login.line(&mut text));

@@ -6,16 +6,26 @@
 //! SERVER/_api/v1/cache-config/NAME`, of which `substituter_endpoint` and `public_key` count
 //! (<https://github.com/zhaofengli/attic>, `attic/src/api/v1/cache_config.rs`). A private one
 //! wants its token, as a bearer's.
+//!
+//! What a service says goes into what Nix is told, and is not more believed than that needs:
+//! an address is nothing but one, since a parameter of it could turn Nix's check of
+//! signatures off; it never leads from TLS to where anybody may read the token; and of keys
+//! it is told whether somebody on the way could have changed them. Nobody is asked but who
+//! was named.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use nixpy_nix::signing::PublicKey;
-use nixpy_oci::registry::Secret;
+use nixpy_oci::registry::{Secret, http_client_that_stays, one_line};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// Longer than any answer that is one.
 const LARGEST: usize = 1 << 20;
+/// What it says is told, and told to Nix with every call.
+const MOST_KEYS: usize = 16;
+const LONGEST_KEY: usize = 300;
 /// A run waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -26,6 +36,8 @@ pub struct Service {
     pub url: String,
     /// By which its paths are signed.
     pub keys: Vec<PublicKey>,
+    /// Whether nobody on the way can have said it instead: over TLS, or on this machine.
+    pub is_authentic: bool,
 }
 
 /// Why a service did not say it.
@@ -97,19 +109,51 @@ fn service(server: &str, url: String, keys: &[String]) -> Result<Service, Servic
         server: server.to_owned(),
         problem,
     };
-    let is_address = ["https://", "http://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme));
-    // It becomes a word of an option.
-    if !is_address || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(nonsense(format!("{url:?} is no address")));
+    if let Some(why) = no_address(server, &url) {
+        return Err(nonsense(format!(
+            "it says that its cache is at {:?}, {why}",
+            one_line(&url)
+        )));
+    }
+    if keys.len() > MOST_KEYS || keys.iter().any(|key| key.len() > LONGEST_KEY) {
+        return Err(nonsense("it names more keys than a cache has".to_owned()));
     }
     let keys = keys.iter().map(|key| key.parse::<PublicKey>());
     let keys = keys.collect::<Result<Vec<_>, _>>();
     Ok(Service {
         url: url.trim_end_matches('/').to_owned(),
-        keys: keys.map_err(|error| nonsense(error.to_string()))?,
+        keys: keys.map_err(|error| nonsense(one_line(&error.to_string())))?,
+        is_authentic: is_secret(server) || is_here(server),
     })
+}
+
+/// What is wrong with an address that a service says. It becomes a word of an option, in
+/// which parameters change what Nix checks.
+fn no_address(server: &str, url: &str) -> Option<&'static str> {
+    let is_address = ["https://", "http://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme) && url.len() > scheme.len());
+    if !is_address || !url.chars().all(|c| c.is_ascii_graphic()) {
+        return Some("which is no address");
+    }
+    if url.contains(['?', '#', '@']) {
+        return Some("which has more in it than an address: Nix is not told of it");
+    }
+    (is_secret(server) && !is_secret(url))
+        .then_some("where everybody on the way could read along: Nix is not told of it")
+}
+
+fn is_secret(url: &str) -> bool {
+    url.starts_with("https://")
+}
+
+/// On this machine's loopback.
+fn is_here(server: &str) -> bool {
+    let url = reqwest::Url::parse(server).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str);
+    let host = host.unwrap_or_default().trim_matches(['[', ']']);
+    let address = host.parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 async fn get<T: DeserializeOwned>(
@@ -121,24 +165,35 @@ async fn get<T: DeserializeOwned>(
         server: server.to_owned(),
         problem,
     };
-    let asked = tokio::time::timeout(PATIENCE, fetch(address, token)).await;
+    let client = http_client_that_stays(PATIENCE);
+    let client = client.map_err(|_| {
+        unreachable("the root certificates of this machine cannot be used".to_owned())
+    })?;
+    let asked = tokio::time::timeout(PATIENCE, fetch(&client, address, token)).await;
     let silent = |_| unreachable(format!("no answer in {} s", PATIENCE.as_secs()));
     match asked.map_err(silent)? {
         Ok((200, body)) => {
             let read = serde_json::from_slice(&body);
-            read.map_err(|error| unreachable(format!("its answer makes no sense: {error}")))
+            read.map_err(|error| {
+                let error = one_line(&error.to_string());
+                unreachable(format!("its answer makes no sense: {error}"))
+            })
         }
         Ok((401 | 403, _)) => Err(ServiceError::Refused(server.to_owned())),
         Ok((404, _)) => Err(ServiceError::Missing(server.to_owned())),
+        Ok((status @ 300..=399, _)) => Err(unreachable(format!(
+            "it answers {status}, and is somewhere else: write the address where it is"
+        ))),
         Ok((status, _)) => Err(unreachable(format!("it answers {status}"))),
         Err(error) => Err(unreachable(words(&error))),
     }
 }
 
-async fn fetch(address: &str, token: Option<&Secret>) -> Result<(u16, Vec<u8>), reqwest::Error> {
-    // Fails only if somebody else was first, which is as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().build()?;
+async fn fetch(
+    client: &reqwest::Client,
+    address: &str,
+    token: Option<&Secret>,
+) -> Result<(u16, Vec<u8>), reqwest::Error> {
     let mut request = client.get(address);
     if let Some(token) = token {
         request = request.bearer_auth(token.expose());
@@ -161,4 +216,56 @@ fn words(error: &reqwest::Error) -> String {
         cause = below;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "acme-1:KC7u7/re6tZ6HQ6Qm7EEpfzs5ulkUws5k4XCsgAST24=";
+
+    fn said(server: &str, url: &str) -> Result<Service, ServiceError> {
+        service(server, url.to_owned(), &[KEY.to_owned()])
+    }
+
+    #[test]
+    fn what_a_service_says_is_an_address_and_nothing_more() {
+        for url in [
+            "https://a.org?trusted=true",
+            "https://a.org/#?trusted=true",
+            "https://me@a.org",
+            "https://a.org https://b.org",
+            "https://a.org\nx",
+            "https://",
+            "file:///tmp",
+            "http://a.org",
+        ] {
+            let error = said("https://cachix.org", url).unwrap_err().to_string();
+            assert!(!error.contains('\n'), "{error}");
+        }
+        let good = said("https://cachix.org", "https://a.org/b/").unwrap();
+        assert_eq!(good.url, "https://a.org/b");
+        assert!(said("http://127.0.0.1:80", "http://127.0.0.1:80/a").is_ok());
+    }
+
+    #[test]
+    fn keys_are_authentic_over_tls_and_on_this_machine() {
+        let is_authentic = |server: &str| said(server, "https://a.org").unwrap().is_authentic;
+        for server in [
+            "https://cachix.org",
+            "http://localhost:1",
+            "http://127.0.0.2:1",
+            "http://[::1]:1",
+        ] {
+            assert!(is_authentic(server), "{server}");
+        }
+        for server in [
+            "http://cachix.org",
+            "http://127.0.0.1.evil.org",
+            "http://10.0.0.1",
+        ] {
+            assert!(!is_authentic(server), "{server}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ fn cache(url: &str, keys: &[PublicKey]) -> Substituter {
         cache: url.to_owned(),
         url: url.to_owned(),
         keys: keys.to_vec(),
+        told: Vec::new(),
         login: None,
         is_served: false,
     }
@@ -102,6 +103,47 @@ fn caches_come_before_upstream_in_their_order_and_all_keys_are_told_once() {
     assert_eq!(reading.notes.len(), 1, "{:?}", reading.notes);
     assert!(
         reading.notes[0].contains("https://a.org"),
+        "{:?}",
+        reading.notes
+    );
+}
+
+#[test]
+fn of_keys_of_one_name_the_users_own_counts_and_nixs_before_it() {
+    let (own, other, third) = (key("acme-1"), key("acme-1"), key("third-1"));
+    let told = Substituter {
+        told: vec![other.clone(), third.clone()],
+        ..cache("https://a.org", &[])
+    };
+    let caches = || {
+        vec![
+            told.clone(),
+            cache("https://b.org", std::slice::from_ref(&own)),
+        ]
+    };
+    let reading = decide(caches(), None, &[], false);
+    let told_keys = format!("{own} {third}");
+    assert_eq!(
+        value(&reading, "extra-trusted-public-keys"),
+        Some(told_keys.as_str())
+    );
+    assert_eq!(reading.notes.len(), 1, "{:?}", reading.notes);
+    assert!(
+        reading.notes[0].contains(&other.to_string()),
+        "{:?}",
+        reading.notes
+    );
+
+    let mut machine = machine(Builds::Here);
+    machine.settings.trusted_public_keys.push(other.to_string());
+    let reading = decide(caches(), Some(&machine), &[], false);
+    let told_keys = format!("{other} {third}");
+    assert_eq!(
+        value(&reading, "extra-trusted-public-keys"),
+        Some(told_keys.as_str())
+    );
+    assert!(
+        reading.notes[0].contains(&own.to_string()),
         "{:?}",
         reading.notes
     );

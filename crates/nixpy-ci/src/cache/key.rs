@@ -3,6 +3,7 @@
 //! do with both, is told beside it.
 
 use std::fs::OpenOptions;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -69,15 +70,17 @@ fn told(error: &io::Error) -> String {
     }
 }
 
-/// Of the folder that this is done in, which is the project's for the most part; the number
-/// is for the next one.
+/// Of the folder that this is done in, which is the project's for the most part. Of two keys
+/// of one name Nix believes one: no two have the same.
 fn default_name() -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let folder = here.file_name().unwrap_or_default().to_string_lossy();
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let name = folder.replace(|c| !allowed(c), "-");
-    match name.trim_matches(['-', '.']) {
-        "" => "nixpy-ci-1".to_owned(),
-        name => format!("{name}-1"),
-    }
+    let name = match name.trim_matches(['-', '.']) {
+        "" => "nixpy-ci",
+        name => name,
+    };
+    let drawn = RandomState::new().build_hasher().finish();
+    format!("{name}-{:06x}", drawn & 0xff_ffff)
 }

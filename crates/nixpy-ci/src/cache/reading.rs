@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use nixpy_cache::reading::{Login, Netrc, Substituter, ask_attic, ask_cachix, decide, keys_of_nix};
+use nixpy_cache::reading::{
+    Login, Netrc, Service, Substituter, ask_attic, ask_cachix, decide, keys_of_nix,
+};
 use nixpy_cache::serve::{Server, Told};
 use nixpy_cache::settings::Ready;
 use nixpy_cache::stores::{is_served, open_to_read};
@@ -61,7 +63,10 @@ impl Opened {
                 open_to_read(&spec.place, trusted, caches)
             };
             match found {
-                Ok(Found::Nix(substituter)) => substituters.push(substituter),
+                Ok(Found::Nix(substituter, note)) => {
+                    substituters.push(substituter);
+                    opened.ready.notes.extend(note);
+                }
                 Ok(Found::Served(own)) => match opened_source(own.clone()) {
                     Ok(source) => {
                         sources.push(source);
@@ -128,6 +133,7 @@ impl Opened {
                     cache,
                     url,
                     keys,
+                    told: Vec::new(),
                     login: None,
                     is_served: true,
                 })
@@ -179,8 +185,8 @@ fn not_read(place: &Place, why: &str) -> String {
 
 /// Who reads it.
 enum Found {
-    /// Nix itself.
-    Nix(Substituter),
+    /// Nix itself; with what people have to know of it.
+    Nix(Substituter, Option<String>),
     /// We, for Nix; trusted are these keys, and Nix's.
     Served(Vec<PublicKey>),
 }
@@ -188,32 +194,28 @@ enum Found {
 /// Where Nix finds a cache, and by which keys it is signed.
 async fn found(spec: &Spec, caches: &CacheSettings) -> Result<Found, String> {
     let cache = spec.place.to_string();
-    let mut keys = spec.keys.clone();
-    keys.extend(caches.public_keys.iter().cloned());
+    // The first of a name counts.
+    let mut keys: Vec<PublicKey> = Vec::new();
     keys.extend(caches.signing_key.as_ref().map(SecretKey::public));
+    keys.extend(spec.keys.iter().cloned());
+    keys.extend(caches.public_keys.iter().cloned());
     let token = caches.tokens.of(&cache);
     if is_served(&spec.place, caches) {
         return Ok(Found::Served(keys));
     }
-    let (url, has_user) = match &spec.place {
-        Place::Cachix { server, cache } => {
-            let service = ask_cachix(server, cache, token).await;
-            let service = service.map_err(|error| error.to_string())?;
-            if spec.keys.is_empty() {
-                keys.extend(service.keys);
-            }
-            (service.url, false)
-        }
-        Place::Attic { server, cache } => {
-            let service = ask_attic(server, cache, token).await;
-            let service = service.map_err(|error| error.to_string())?;
-            if spec.keys.is_empty() {
-                keys.extend(service.keys);
-            }
-            (service.url, false)
-        }
-        place => (place.to_string(), true),
+    let service = match &spec.place {
+        Place::Cachix { server, cache } => Some(ask_cachix(server, cache, token).await),
+        Place::Attic { server, cache } => Some(ask_attic(server, cache, token).await),
+        _ => None,
     };
+    let service = service.transpose().map_err(|error| error.to_string())?;
+    let is_pinned = !spec.keys.is_empty() || !caches.public_keys.is_empty();
+    let (told, note) = match &service {
+        Some(service) if !is_pinned => by_word(&cache, service),
+        _ => (Vec::new(), None),
+    };
+    let has_user = service.is_none();
+    let url = service.map_or_else(|| cache.clone(), |service| service.url);
     let wants_login = url.starts_with("http://") || url.starts_with("https://");
     let login = match token.filter(|_| wants_login) {
         Some(token) => Some(Login::of(&url, token, has_user).ok_or(
@@ -221,11 +223,38 @@ async fn found(spec: &Spec, caches: &CacheSettings) -> Result<Found, String> {
         )?),
         None => None,
     };
-    Ok(Found::Nix(Substituter {
+    let substituter = Substituter {
         cache,
         url,
         keys,
+        told,
         login,
         is_served: false,
-    }))
+    };
+    Ok(Found::Nix(substituter, note))
+}
+
+/// The keys that a cache has by no other word than its service's, and what people should
+/// know of that.
+fn by_word(cache: &str, service: &Service) -> (Vec<PublicKey>, Option<String>) {
+    let pins: Vec<String> = service
+        .keys
+        .iter()
+        .map(|key| format!("key={key}"))
+        .collect();
+    let pins = pins.join(" ");
+    if pins.is_empty() {
+        return (Vec::new(), None);
+    }
+    if !service.is_authentic {
+        let note = format!(
+            "the keys of the cache {cache} are not trusted: its server is asked over plain HTTP, where anybody on the way \
+             could name his own. If they are its own, add {pins} to it"
+        );
+        return (Vec::new(), Some(note));
+    }
+    let note = format!(
+        "the cache {cache} is trusted by what its server says of its keys; to pin them, add {pins} to it"
+    );
+    (service.keys.clone(), Some(note))
 }

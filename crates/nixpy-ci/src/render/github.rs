@@ -15,7 +15,7 @@ use nixpy_pipeline::report::PlatformReport;
 use nixpy_pipeline::smoke::Verdict;
 
 use super::caches::{self, Weight, filled_lines, trouble_lines};
-use super::plain::{line, nix_line};
+use super::plain::{line, line_as_it_is, nix_line};
 use super::{
     Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, smoke,
     stage_line,
@@ -198,7 +198,7 @@ fn fenced(lines: &[String]) {
     let token = token();
     line(&format!("::stop-commands::{token}"));
     for text in lines {
-        line(text);
+        line_as_it_is(text);
     }
     line(&format!("::{token}::"));
 }

@@ -21,9 +21,21 @@ impl Plain {
     }
 }
 
-/// One line on standard error. A reader that has gone away is no reason to stop.
+/// One line on standard error, with words of whoever in it: what GitHub's runner would act
+/// on anywhere in a line is taken apart.
 pub fn line(text: &str) {
+    line_as_it_is(&without_commands(text));
+}
+
+/// For who has stopped commands. A reader that has gone away is no reason to stop.
+pub fn line_as_it_is(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
+}
+
+/// Without what GitHub's runner acts by wherever it stands. What acts only at the beginning
+/// of a line has words of ours before it.
+pub fn without_commands(text: &str) -> String {
+    text.replace("##[", "## [")
 }
 
 /// Names and logs come from elsewhere: what a terminal would act on is shown as `�`.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use nixpy_cache::settings::{Access, Ready, Tokens};
-use nixpy_cache::{CacheSettings, Place};
+use nixpy_cache::{CacheSettings, Place, Spec};
 use nixpy_oci::name::Repository;
 use nixpy_pipeline::inputs::Target;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::image::time;
 use super::resolve::{Output, Problem, Reader, Surroundings, parse};
 use super::sources::RawInputs;
-use super::target::{another, targets};
+use super::target::{another, one_password_for_one_registry, targets};
 
 /// Everything that serving caches needs.
 #[derive(Debug)]
@@ -52,6 +52,15 @@ pub(super) async fn accesses(
     targets: &[Target],
     around: &Surroundings<'_>,
 ) -> Vec<Access> {
+    let goes_to_registry = |target: &Target| matches!(target, Target::Registry { .. });
+    if !targets.iter().any(goes_to_registry) {
+        // Then a password is for theirs.
+        let named = caches.wanted.iter().filter_map(|spec| match &spec.place {
+            Place::Registry(repository) => Some(repository.clone()),
+            _ => None,
+        });
+        one_password_for_one_registry(reader, &named.collect::<Vec<_>>());
+    }
     let mut found = Vec::new();
     for spec in &caches.wanted {
         let repository = match &spec.place {
@@ -90,24 +99,25 @@ fn beside(reader: &mut Reader<'_>, targets: &[Target]) -> Option<Repository> {
 impl Reader<'_> {
     pub(super) fn caches(&mut self, around: &Surroundings<'_>) -> CacheSettings {
         let default = CacheSettings::default();
+        // Of one that is asked what it holds, an address tells as much as of one that is read.
         let mut upstream = self.many("cache-upstream", |url| {
-            Ok(url.trim_end_matches('/').to_owned())
+            parse::<Spec>(url).map(|_| url.trim_end_matches('/').to_owned())
         });
         if self.raw.get("cache-upstream").is_none() {
             upstream = default.upstream;
         }
+        let wanted = self.many("cache", parse);
+        let from_fork = around.is_from_fork();
         CacheSettings {
-            wanted: self.many("cache", parse),
+            tokens: self.tokens(&wanted, from_fork),
+            wanted,
             public_keys: self.many("cache-public-key", parse),
             signing_key: self.one("cache-key", parse),
-            tokens: self
-                .one("cache-token", |text| Ok(Tokens::parse(text)))
-                .unwrap_or_default(),
             upstream,
             exclude: self.many("cache-exclude", |pattern| Ok(pattern.to_owned())),
             registries: Vec::new(),
             read_only: self.switch("cache-read-only"),
-            from_fork: around.is_from_fork(),
+            from_fork,
             required: self.switch("cache-required"),
             drain: self.one("cache-drain", time).unwrap_or(default.drain),
             uploads: self
@@ -120,28 +130,81 @@ impl Reader<'_> {
             ready: Ready::default(),
         }
     }
+
+    /// What opens caches. A fork could name a cache of its own to have a token sent there.
+    fn tokens(&mut self, wanted: &[Spec], from_fork: bool) -> Tokens {
+        let tokens = self.one("cache-token", |text| Ok(Tokens::parse(text)));
+        let tokens = tokens.unwrap_or_default();
+        if from_fork {
+            return tokens.for_single_caches();
+        }
+        let opened = tokens.opened_by_one_for_all(wanted);
+        if opened.len() > 1 {
+            let origin = self.raw.get("cache-token").map(|raw| raw.origin.clone());
+            let problem = format!(
+                "one token cannot be for several caches, each of which would see it: write a line CACHE TOKEN for each, \
+                 where CACHE is {}",
+                opened.join(", ")
+            );
+            self.fail(&origin.unwrap_or_default(), problem);
+        }
+        tokens
+    }
 }
 
 impl Surroundings<'_> {
-    /// Whether GitHub runs this for a pull request from another repository, by the event
-    /// that it describes in a file. What is not described is not trusted either.
+    /// Whether this runs for somebody who may not push to the repository whose secrets it
+    /// may have: a pull request from another one. GitHub describes what it runs for in a
+    /// file, and what is not described there is not trusted either; GitLab in variables.
     fn is_from_fork(&self) -> bool {
-        let variable = |name: &str| self.environment.get(OsStr::new(name));
-        let name = variable("GITHUB_EVENT_NAME").and_then(|name| name.to_str());
-        if !name.is_some_and(|name| name.starts_with("pull_request")) {
+        self.is_from_fork_of_github() || self.is_from_fork_of_gitlab()
+    }
+
+    fn is_from_fork_of_github(&self) -> bool {
+        let Some(name) = self.text("GITHUB_EVENT_NAME") else {
             return false;
-        }
-        let file = variable("GITHUB_EVENT_PATH").and_then(|path| std::fs::read(path).ok());
-        let event: Option<Value> = file.and_then(|text| serde_json::from_slice(&text).ok());
-        let repository = |side: &str| {
-            let name = format!("/pull_request/{side}/repo/full_name");
-            event.as_ref()?.pointer(&name)?.as_str()
         };
-        match (repository("head"), repository("base")) {
-            (Some(head), Some(base)) => head != base,
-            // A fork that is gone by now has no name.
-            _ => true,
+        let event = || {
+            let file = self.environment.get(OsStr::new("GITHUB_EVENT_PATH"))?;
+            serde_json::from_slice::<Value>(&std::fs::read(file).ok()?).ok()
+        };
+        let differ = |head: &str, base: &str| {
+            let event = event();
+            let name = |place: &str| event.as_ref()?.pointer(place)?.as_str();
+            match (name(head), name(base)) {
+                (Some(head), Some(base)) => head != base,
+                // A fork that is gone by now has no name.
+                _ => true,
+            }
+        };
+        match name {
+            // Also reviews and their comments.
+            name if name.starts_with("pull_request") => differ(
+                "/pull_request/head/repo/full_name",
+                "/pull_request/base/repo/full_name",
+            ),
+            "workflow_run" => differ(
+                "/workflow_run/head_repository/full_name",
+                "/repository/full_name",
+            ),
+            // Anybody may comment, and whose the commits are is not described.
+            "issue_comment" => {
+                event().is_none_or(|event| event.pointer("/issue/pull_request").is_some())
+            }
+            _ => false,
         }
+    }
+
+    /// A merge request that GitLab runs in the project that it is for, with its secrets; in
+    /// the fork's own it has those of the fork.
+    fn is_from_fork_of_gitlab(&self) -> bool {
+        let source = self.text("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH");
+        source.is_some_and(|source| self.text("CI_PROJECT_PATH") != Some(source))
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        let value = self.environment.get(OsStr::new(name))?.to_str()?;
+        (!value.is_empty()).then_some(value)
     }
 }
 
@@ -159,11 +222,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("event.json");
         std::fs::write(&file, text).unwrap();
-        let environment = [
-            ("GITHUB_EVENT_NAME".into(), OsString::from(event)),
-            ("GITHUB_EVENT_PATH".into(), file.into()),
-        ];
-        let environment = environment.into_iter().collect();
+        with_variables(&[
+            ("GITHUB_EVENT_NAME", event),
+            ("GITHUB_EVENT_PATH", file.to_str().unwrap()),
+        ])
+    }
+
+    fn with_variables(variables: &[(&str, &str)]) -> bool {
+        let environment = variables.iter().map(|(n, v)| (n.into(), OsString::from(v)));
+        let environment = environment.collect();
         let around = Surroundings {
             environment: &environment,
             cwd: PathBuf::from("/"),
@@ -189,5 +256,41 @@ mod tests {
         );
         assert!(is_from_fork("pull_request", "{"), "nobody knows");
         assert!(!is_from_fork("push", "{}"));
+    }
+
+    #[test]
+    fn what_follows_a_run_of_a_fork_is_from_it_too() {
+        let event = |head: Value| {
+            json!({
+                "workflow_run": { "head_repository": head },
+                "repository": { "full_name": "acme/api" },
+            })
+            .to_string()
+        };
+        let of = |name: &str| is_from_fork("workflow_run", &event(json!({ "full_name": name })));
+        assert!(!of("acme/api"));
+        assert!(of("mallory/api"));
+        assert!(is_from_fork("workflow_run", &event(Value::Null)));
+        assert!(is_from_fork("workflow_run", "{}"));
+    }
+
+    #[test]
+    fn a_comment_on_a_pull_request_is_by_anybody_and_one_on_an_issue_is_about_no_commit() {
+        let on_pull_request = json!({ "issue": { "pull_request": { "url": "x" } } });
+        assert!(is_from_fork("issue_comment", &on_pull_request.to_string()));
+        assert!(is_from_fork("issue_comment", "{"), "nobody knows");
+        let on_issue = json!({ "issue": { "number": 1 } });
+        assert!(!is_from_fork("issue_comment", &on_issue.to_string()));
+    }
+
+    #[test]
+    fn gitlab_runs_a_forks_merge_request_in_the_project_that_it_is_for() {
+        let source = "CI_MERGE_REQUEST_SOURCE_PROJECT_PATH";
+        let project = ("CI_PROJECT_PATH", "acme/api");
+        assert!(with_variables(&[(source, "mallory/api"), project]));
+        assert!(with_variables(&[(source, "mallory/api")]));
+        assert!(!with_variables(&[(source, "acme/api"), project]));
+        assert!(!with_variables(&[(source, ""), project]));
+        assert!(!with_variables(&[project]));
     }
 }

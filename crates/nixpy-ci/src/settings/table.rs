@@ -487,7 +487,8 @@ pub const SETTINGS: &[Setting] = &[
         "cache-token",
         Group::Caches,
         Kind::Secret,
-        "What opens the caches: a token, USER:PASSWORD for https, or for several caches a line `CACHE TOKEN` for each.",
+        "What opens the cache: a token, or USER:PASSWORD for https; for several caches a line `CACHE TOKEN` for each, and for \
+         a pull request from a fork in any case.",
     ),
     setting(
         "cache-upstream",

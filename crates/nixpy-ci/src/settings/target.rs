@@ -64,7 +64,7 @@ pub(super) async fn registries(
 
 /// How a repository is reached that is for something else than images: as a target of the
 /// same registry is, if there is one. A password that is given is for the registry of the
-/// targets, and only where there is none for this one.
+/// targets, and so is plain HTTP; for this one's only where they are in none.
 pub(super) async fn another(
     reader: &mut Reader<'_>,
     repository: &Repository,
@@ -94,7 +94,9 @@ pub(super) async fn another(
             }
         },
     };
-    Some((credentials, options(reader, around)))
+    let mut options = options(reader, around);
+    options.plain_http &= is_alone;
+    Some((credentials, options))
 }
 
 fn options(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> RegistryOptions {
@@ -109,7 +111,7 @@ fn options(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> RegistryOption
 }
 
 /// A password that is given is for the one registry that is named: others must not see it.
-fn one_password_for_one_registry(reader: &mut Reader<'_>, repositories: &[Repository]) {
+pub(super) fn one_password_for_one_registry(reader: &mut Reader<'_>, repositories: &[Repository]) {
     let registries: BTreeSet<&str> = repositories.iter().map(Repository::registry).collect();
     if registries.len() > 1
         && let Some(username) = reader.raw.get("username")
@@ -274,5 +276,33 @@ mod tests {
         assert_eq!(user("ghcr.io/a/b", &[token]).await, "docker");
         let alone = [token, ("HOME", "")];
         assert_eq!(user("ghcr.io/a/b", &alone).await, "x-access-token");
+    }
+
+    #[tokio::test]
+    async fn plain_http_for_the_target_is_not_for_a_cache_elsewhere() {
+        let matches = crate::cli::command()
+            .try_get_matches_from(["nixpy-ci", "run", "--plain-http"])
+            .unwrap();
+        let (_, flags) = matches.subcommand().unwrap();
+        let environment = super::super::Environment::new();
+        let raw = super::super::RawInputs::collect(flags, &environment).unwrap();
+        let around = Surroundings {
+            environment: &environment,
+            cwd: PathBuf::from("/"),
+            now: std::time::SystemTime::UNIX_EPOCH,
+        };
+        let mut reader = Reader::of(&raw);
+        let image: Repository = "lan.example/api".parse().unwrap();
+        let targets = registries(&mut reader, vec![image], &around).await;
+        let mut is_plain = async |repository: &str, targets: &[Target]| {
+            let repository = repository.parse().unwrap();
+            let (_, options) = another(&mut reader, &repository, targets, &around)
+                .await
+                .unwrap();
+            options.plain_http
+        };
+        assert!(is_plain("lan.example/api/nix-cache", &targets).await);
+        assert!(!is_plain("ghcr.io/acme/cache", &targets).await);
+        assert!(is_plain("lan.example/cache", &[]).await);
     }
 }

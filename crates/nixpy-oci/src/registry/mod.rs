@@ -52,7 +52,7 @@ pub use reading::Reading;
 pub use refusal::one_line;
 pub use secret::Secret;
 pub use transport::no_answer;
-pub use trust::http_client;
+pub use trust::{http_client, http_client_that_stays};
 
 use crate::blob::Content;
 use crate::destination::Stored;

@@ -40,6 +40,21 @@ pub fn http_client(connect_timeout: Duration) -> Result<reqwest::Client, RemoteE
     made.map_err(|failure| failure.kind)
 }
 
+/// The same, which is sent nowhere else: that it should be is the answer.
+///
+/// # Errors
+/// The roots of this machine cannot be used.
+pub fn http_client_that_stays(
+    connect_timeout: Duration,
+) -> Result<reqwest::Client, RemoteErrorKind> {
+    let made = client_with(Vec::new(), |builder| {
+        builder
+            .connect_timeout(connect_timeout)
+            .redirect(Policy::none())
+    });
+    made.map_err(|failure| failure.kind)
+}
+
 /// The client for all requests.
 pub(super) fn client(options: &RegistryOptions) -> Result<reqwest::Client, Failure> {
     let roots = match &options.ca_file {

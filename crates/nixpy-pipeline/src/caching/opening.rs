@@ -38,7 +38,9 @@ fn one(spec: &Spec, settings: &CacheSettings, nix: &Nix) -> Result<Box<dyn Store
 pub(crate) fn why_not(spec: &Spec, settings: &CacheSettings) -> Option<(End, Option<Problem>)> {
     // First: a fork has no secrets, and is not to be told to get some.
     if settings.from_fork {
-        let what = "a pull request from a fork pushes nothing".to_owned();
+        let what =
+            "what runs for a pull request from a fork, or for a comment on any, pushes nothing"
+                .to_owned();
         let problem = Problem { what, cure: None };
         return Some((End::ReadOnly, Some(problem)));
     }
