@@ -46,6 +46,7 @@ pub struct Keep {
 
 /// What was kept and what was removed; of a dry run, what would have been.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Collected {
     /// Nothing was changed.
     pub dry_run: bool,
@@ -195,9 +196,8 @@ pub async fn collect(
 
 async fn read(cache: &Inner, now: SystemTime) -> Result<(Index, Vec<Set>), CacheError> {
     const ACT: &str = "list its paths";
-    let mut index = Index::default();
-    let loaded = load(&cache.registry, &mut index, now).await;
-    let troubles = loaded.map_err(|error| cache.remote(ACT, &error))?;
+    let loaded = load(&cache.registry, now).await;
+    let (mut index, troubles) = loaded.map_err(|error| cache.remote(ACT, &error))?;
     // What cannot be read may be needed by what can: nothing is decided without it.
     if let Some((what, why)) = troubles.into_iter().next() {
         let kind = CacheErrorKind::Broken(format!("{what}: {why}"));

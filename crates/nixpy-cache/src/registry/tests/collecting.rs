@@ -254,3 +254,11 @@ async fn a_registry_that_deletes_nothing_is_told_before_anything_is_written() {
     );
     assert_eq!(old.world.writes(), writes + 1);
 }
+
+#[test]
+fn what_was_collected_is_written_as_all_other_json_is() {
+    let json = serde_json::to_value(Collected::default()).unwrap();
+    let names = json.as_object().unwrap().keys();
+    assert!(names.clone().any(|name| name == "bytesFreed"), "{json}");
+    assert!(!names.clone().any(|name| name.contains('_')), "{json}");
+}
