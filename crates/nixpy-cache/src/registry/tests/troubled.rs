@@ -200,16 +200,14 @@ async fn whoever_asks_and_goes_away_takes_nothing_with_him() {
 async fn a_look_that_breaks_off_is_taken_up_and_what_was_known_stays_in_use() {
     let mut world = World::new();
     let paths = world.chain();
-    for info in &paths[..3] {
-        world.cache().put(std::slice::from_ref(info)).await;
+    let days: [fn() -> SystemTime; 3] = [|| on_day(1), || on_day(2), || on_day(3)];
+    for (info, day) in paths.iter().zip(days) {
+        world.cache_at(day).put(std::slice::from_ref(info)).await;
     }
-    let cut = || {
-        Fault::cut_after(0)
-            .on(Method::GET, "/manifests/")
-            .nth(3)
-            .always()
-    };
-    world.double.fail(cut());
+    let latest = world.tags("pack-").pop().unwrap();
+    world
+        .double
+        .fail(Fault::cut_after(0).on(Method::GET, &latest).always());
     let cache = world.cache_with(|_| {}, |it| it.retries = 0);
     cache.missing(&paths).await.unwrap_err();
     world.double.heal();
