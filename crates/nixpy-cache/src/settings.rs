@@ -199,12 +199,7 @@ impl CacheSettings {
             return Ok(opened.clone());
         }
         let (repository, credentials) = (access.repository.clone(), access.credentials.clone());
-        // What a cache lacks is built: there is less to wait for than with an image.
-        let options = RegistryOptions {
-            retries: 2,
-            stall_timeout: Duration::from_secs(15),
-            ..access.options.clone()
-        };
+        let options = patience(access.options.clone());
         let registry = Registry::new(repository, credentials, options);
         let registry = registry.map_err(|error| CacheErrorKind::Here(error.to_string()))?;
         let mut keys = self.trusted_keys();
@@ -227,6 +222,16 @@ impl CacheSettings {
         keys.sort();
         keys.dedup();
         keys
+    }
+}
+
+/// What a cache lacks is built: there is less to wait for than with an image. One that fails
+/// at once is asked as often.
+pub(crate) fn patience(options: RegistryOptions) -> RegistryOptions {
+    RegistryOptions {
+        stalls: 2,
+        stall_timeout: Duration::from_secs(15),
+        ..options
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nixpy_nix::Nix;
-use nixpy_nix::signing::PublicKey;
+use nixpy_nix::signing::{PublicKey, SecretKey};
 use nixpy_oci::registry::Secret;
 
 use crate::attic::Attic;
@@ -38,7 +38,10 @@ pub fn open(
         Place::Cachix { server, cache } => Box::new(Cachix::new(server, cache, token, settings)?),
         Place::Attic { server, cache } => Box::new(Attic::new(server, cache, token, settings)?),
         Place::Nix(url) if is_ours(url, token.as_ref()) => {
-            Box::new(BinaryCache::new(url, token, settings)?)
+            let mut keys = spec.keys.clone();
+            keys.extend(settings.public_keys.iter().cloned());
+            keys.extend(settings.signing_key.as_ref().map(SecretKey::public));
+            Box::new(BinaryCache::new(url, token, settings)?.trusting(keys))
         }
         // What only Nix speaks to.
         Place::Nix(url) => Box::new(NixStore::new(url, nix.clone())),
@@ -84,9 +87,9 @@ pub fn open_to_read(
 pub fn upstream(settings: &CacheSettings) -> Vec<Box<dyn Store>> {
     let opened = settings.upstream.iter().filter_map(|url| {
         let cache = BinaryCache::new(url, None, settings);
-        cache
-            .inspect_err(|error| tracing::debug!(%error, "not asked"))
-            .ok()
+        let cache = cache.inspect_err(|error| tracing::debug!(%error, "not asked"));
+        // By whom it is signed is for Nix to see.
+        cache.ok().map(|cache| cache.trusting(Vec::new()))
     });
     opened
         .map(|cache| Box::new(cache) as Box<dyn Store>)

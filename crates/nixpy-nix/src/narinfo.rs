@@ -12,6 +12,8 @@ use crate::store_path::StorePath;
 
 /// More than the references of any path seen need.
 const LONGEST: usize = 1 << 20;
+/// More of a value is not quoted.
+const LONGEST_QUOTED: usize = 80;
 
 /// What a binary cache says of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +49,12 @@ impl FromStr for NarInfo {
                 .split_once(": ")
                 .or_else(|| line.strip_suffix(':').map(|name| (name, "")))
             else {
-                return Err(wrong(format!("{line:?} is not NAME: VALUE")));
+                return Err(wrong(format!("{} is not NAME: VALUE", quoted(line))));
             };
-            fields.take(name, value);
+            // Whoever looks for a field by itself and whoever reads them all see the same.
+            if !fields.take(name, value) {
+                return Err(wrong(format!("{name} is there twice")));
+            }
         }
         fields.read()
     }
@@ -72,7 +77,8 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, name: &str, value: &'a str) {
+    /// `false` if it is there already, and may be there once.
+    fn take(&mut self, name: &str, value: &'a str) -> bool {
         let field = match name {
             "StorePath" => &mut self.path,
             "URL" => &mut self.url,
@@ -84,15 +90,18 @@ impl<'a> Fields<'a> {
             "References" => &mut self.references,
             "Deriver" => &mut self.deriver,
             "CA" => &mut self.ca,
-            "Sig" => return self.signatures.push(value),
-            _ => return,
+            "Sig" => {
+                self.signatures.push(value);
+                return true;
+            }
+            _ => return true,
         };
-        *field = Some(value);
+        field.replace(value).is_none()
     }
 
     fn read(self) -> Result<NarInfo, NarInfoError> {
         let missing = |name: &str| NarInfoError(format!("{name} is missing"));
-        let bad = |name: &str, value: &str| NarInfoError(format!("{name} is {value:?}"));
+        let bad = |name: &str, value: &str| NarInfoError(format!("{name} is {}", quoted(value)));
         let path = self.path.ok_or_else(|| missing("StorePath"))?;
         let path: StorePath = path.parse().map_err(|_| bad("StorePath", path))?;
         let store_dir = path.store_dir();
@@ -132,6 +141,14 @@ impl<'a> Fields<'a> {
                 path,
             },
         })
+    }
+}
+
+/// The beginning of somebody else's text, on one line.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_QUOTED) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
     }
 }
 
@@ -214,6 +231,14 @@ Sig: b-1:BBBB
                 "{wrong}"
             );
         }
+        for name in ["StorePath", "URL", "References", "NarHash", "CA"] {
+            let twice = format!("{name}: x\n{TEXT}{name}: y\n");
+            let error = twice.parse::<NarInfo>().unwrap_err().to_string();
+            assert_eq!(error, format!("not a narinfo: {name} is there twice"));
+        }
+        let long = TEXT.replace("NarSize: 240", &format!("NarSize: {}", "9\t".repeat(9_000)));
+        let error = long.parse::<NarInfo>().unwrap_err().to_string();
+        assert!(error.len() < 200 && !error.contains('\t'), "{error}");
         let none = TEXT.replace(
             "2c1rh5b9ky9wwkqh1csqjnwsqhdsm9zz-hello-2.12.drv",
             "unknown-deriver",

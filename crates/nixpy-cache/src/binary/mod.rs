@@ -91,7 +91,8 @@ impl BinaryCache {
         })
     }
 
-    /// The same, of which only what these keys have signed counts for readers.
+    /// The same, of which only what these keys have signed counts. Without any, nothing does
+    /// for readers, and whatever is there for writers.
     #[must_use]
     pub fn trusting(mut self, keys: Vec<PublicKey>) -> Self {
         self.trusted = keys;
@@ -119,6 +120,28 @@ impl BinaryCache {
             put.await
         });
         greeting.await.map(|_| ())
+    }
+
+    /// Whether a path is there; where it is known whose signatures count, signed by one of them.
+    async fn has(&self, info: &PathInfo) -> Result<bool, CacheErrorKind> {
+        let hash_part = info.path.hash_part();
+        match self.trusted.is_empty() {
+            true => self.files.has(&narinfo_of(hash_part)).await,
+            false => self.counts(hash_part).await,
+        }
+    }
+
+    /// Whether somebody would take it, where it is known whose signatures count.
+    fn is_worth_it(&self, info: &PathInfo) -> Result<(), CacheErrorKind> {
+        if self.trusted.is_empty() || self.trusted.iter().any(|key| key.has_signed(info)) {
+            return Ok(());
+        }
+        Err(CacheErrorKind::Refused {
+            message: "no key that counts for this cache has signed it".to_owned(),
+            cure: "give the secret half of such a key in NIXPY_CACHE_KEY (`nixpy-ci cache key` \
+                   makes one), or say `read` behind the cache"
+                .to_owned(),
+        })
     }
 
     async fn send(&self, info: &PathInfo) -> Result<(String, u64), CacheErrorKind> {
@@ -160,11 +183,23 @@ impl Store for BinaryCache {
         Box::pin(async move {
             // Asking is cheaper than sending, for either side.
             let at_once = self.uploads.saturating_mul(3);
-            let has = |info: &'a PathInfo| async {
-                self.files.has(&narinfo_of(info.path.hash_part())).await
-            };
+            let has = |info: &'a PathInfo| self.has(info);
             let missing = match &self.files {
-                Files::S3(s3) => s3.missing(paths, at_once).await,
+                Files::S3(s3) => match s3.listed_for(paths).await {
+                    Ok(listed) => {
+                        let listed = &listed;
+                        let has = |info: &'a PathInfo| async move {
+                            let told = listed.tells(&narinfo_of(info.path.hash_part()));
+                            match told {
+                                Some(false) => Ok(false),
+                                Some(true) if self.trusted.is_empty() => Ok(true),
+                                _ => self.has(info).await,
+                            }
+                        };
+                        missing_of(paths, at_once, has).await
+                    }
+                    Err(kind) => Err(kind),
+                },
                 Files::Folder(_) | Files::Http(_) => missing_of(paths, at_once, has).await,
             };
             missing.map_err(self.blame("say what it has"))
@@ -174,6 +209,7 @@ impl Store for BinaryCache {
     fn put<'a>(&'a self, paths: &'a [PathInfo]) -> BoxFuture<'a, Put> {
         Box::pin(async move {
             let send = |info: &'a PathInfo| async move {
+                self.is_worth_it(info)?;
                 self.greet(info.path.store_dir()).await?;
                 self.send(info).await
             };

@@ -56,14 +56,33 @@ impl BinaryCache {
         let Some(text) = self.files.text(&name, LONGEST_NARINFO).await? else {
             return Ok(None);
         };
-        let broken = |problem: String| CacheErrorKind::Broken(format!("{name}: {problem}"));
-        let text = str::from_utf8(&text).map_err(|error| broken(error.to_string()))?;
-        let narinfo: NarInfo = text.parse().map_err(|error| broken(format!("{error}")))?;
-        if narinfo.info.path.hash_part() != hash_part {
-            return Err(broken(format!("it is about {}", narinfo.info.path)));
-        }
-        let signed = self.trusted.iter().any(|key| key.has_signed(&narinfo.info));
-        Ok(signed.then_some(narinfo))
+        let narinfo = read(&text, hash_part);
+        let narinfo = narinfo.map_err(|why| CacheErrorKind::Broken(format!("{name}: {why}")))?;
+        Ok(Some(narinfo).filter(|narinfo| self.trusts(narinfo)))
+    }
+
+    /// Whether a path is there and counts. What makes no sense, or is signed by nobody who is
+    /// trusted, does not: nobody would take it, and it would be in the way of what is signed.
+    pub(super) async fn counts(&self, hash_part: &str) -> Result<bool, CacheErrorKind> {
+        let name = narinfo_of(hash_part);
+        let text = self.files.text(&name, LONGEST_NARINFO).await?;
+        let narinfo = text.and_then(|text| read(&text, hash_part).ok());
+        Ok(narinfo.is_some_and(|narinfo| self.trusts(&narinfo)))
+    }
+
+    fn trusts(&self, narinfo: &NarInfo) -> bool {
+        self.trusted.iter().any(|key| key.has_signed(&narinfo.info))
+    }
+}
+
+/// The narinfo of the path with this hash part.
+fn read(text: &[u8], hash_part: &str) -> Result<NarInfo, String> {
+    let text = str::from_utf8(text).map_err(|error| error.to_string())?;
+    let narinfo: NarInfo = text.parse().map_err(|error| format!("{error}"))?;
+    let path = &narinfo.info.path;
+    match path.hash_part() == hash_part {
+        true => Ok(narinfo),
+        false => Err(format!("it is about {path}")),
     }
 }
 

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use nixpy_nix::StorePath;
 use nixpy_nix::path_info::PathInfo;
@@ -20,6 +19,7 @@ use super::documents::{
     reached_tag,
 };
 use super::index::Index;
+use super::known::Since;
 use super::push::{blob, put, store};
 use crate::error::{CacheError, CacheErrorKind};
 
@@ -49,7 +49,7 @@ pub(super) async fn close(cache: &Arc<Inner>, reached: &[StorePath]) -> Result<(
     });
     let tag = reached_tag(cache.now(), Digest::of(&json));
     let (known, before, lacking) = {
-        let index = cache.index(Duration::MAX).await?;
+        let index = cache.index(Since::Ever).await?;
         let lacking = index
             .packs
             .keys()
@@ -64,7 +64,7 @@ pub(super) async fn close(cache: &Arc<Inner>, reached: &[StorePath]) -> Result<(
         let noted = store(cache, &tag, (REACHED, json), Vec::new(), &[]).await;
         noted.map_err(|error| cache.remote("note what was reached", &error))?;
     }
-    let index = cache.index(Duration::ZERO).await?;
+    let index = cache.index(Since::Now).await?;
     let lost = lost(&index, before, reached, &written);
     drop(index);
     restore(cache, lost).await?;
@@ -131,9 +131,9 @@ async fn restore(cache: &Arc<Inner>, lost: Vec<PathInfo>) -> Result<(), CacheErr
 }
 
 /// Writes what the index holds over the catalog.
-pub(super) async fn write_catalog(cache: &Inner) -> Result<(), CacheError> {
+pub(super) async fn write_catalog(cache: &Arc<Inner>) -> Result<(), CacheError> {
     let (packs, catalogs) = {
-        let index = cache.index(Duration::MAX).await?;
+        let index = cache.index(Since::Ever).await?;
         let packs = index
             .packs
             .values()

@@ -3,7 +3,8 @@
 //! What goes is decided first (`plan`). Then packs of which a part lives are written anew,
 //! without sending a blob; the catalog without those that go; and a tag that names them, for
 //! whoever pushes at this moment. After that the list is read again: what was reached or
-//! stored meanwhile is kept. Only then is anything deleted, referrers first. So it can be
+//! stored meanwhile is kept. Only then is anything deleted, referrers first, and put back if
+//! something came that needs it. So it can be
 //! stopped at any moment, and whoever reads finds no path without its references.
 //!
 //! Blobs that no manifest names any more are the registry's own affair (`registry
@@ -25,7 +26,7 @@ use super::documents::{
 };
 use super::index::Index;
 use super::load::{LEAVING_FOR, load, reached};
-use super::plan::{Plan, Set, plan, referrers_first};
+use super::plan::{Plan, Set, needed, plan, referrers_first};
 use super::push::store;
 use super::{Inner, RegistryCache};
 use crate::error::{CacheError, CacheErrorKind};
@@ -46,6 +47,7 @@ pub struct Keep {
 
 /// What was kept and what was removed; of a dry run, what would have been.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Collected {
     /// Nothing was changed.
     pub dry_run: bool,
@@ -179,11 +181,18 @@ pub async fn collect(
     for (_, manifest) in &after.forgotten {
         delete(cache, *manifest).await?;
     }
+    let mut deleted = Vec::new();
     for tag in referrers_first(leaving, &index.packs) {
         if let Some(listed) = index.packs.get(&tag) {
             delete(cache, listed.manifest).await?;
+            deleted.push(listed.clone());
             on_event(CollectEvent::Deleted(tag));
         }
+    }
+    for tag in put_back(cache, deleted, now).await? {
+        collected.packs_spared += 1;
+        collected.packs_removed -= 1;
+        on_event(CollectEvent::Spared(tag));
     }
     // Last of all what nobody looks at any more.
     for manifest in ended {
@@ -195,9 +204,8 @@ pub async fn collect(
 
 async fn read(cache: &Inner, now: SystemTime) -> Result<(Index, Vec<Set>), CacheError> {
     const ACT: &str = "list its paths";
-    let mut index = Index::default();
-    let loaded = load(&cache.registry, &mut index, now).await;
-    let troubles = loaded.map_err(|error| cache.remote(ACT, &error))?;
+    let loaded = load(&cache.registry, now).await;
+    let (mut index, troubles) = loaded.map_err(|error| cache.remote(ACT, &error))?;
     // What cannot be read may be needed by what can: nothing is decided without it.
     if let Some((what, why)) = troubles.into_iter().next() {
         let kind = CacheErrorKind::Broken(format!("{what}: {why}"));
@@ -226,6 +234,33 @@ async fn read(cache: &Inner, now: SystemTime) -> Result<(Index, Vec<Set>), Cache
         .map(|it| (it.tag, it.manifest))
         .collect();
     Ok((index, sets))
+}
+
+/// Stores again those of the deleted packs that one needs which was tagged between the last
+/// look and the end of deleting; references first. Its pusher does so as well, if he comes to
+/// the end of his run.
+async fn put_back(
+    cache: &Inner,
+    deleted: Vec<Listed>,
+    now: SystemTime,
+) -> Result<Vec<Tag>, CacheError> {
+    if deleted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (index, _) = read(cache, now).await?;
+    let needed = needed(&index.packs, &deleted);
+    let mut back = Vec::new();
+    for listed in deleted.into_iter().rev() {
+        if !needed.contains(&listed.tag) {
+            continue;
+        }
+        // Its blobs are there still: they go when the registry collects its own garbage.
+        let config = (PACK, listed.pack.to_json());
+        let stored = store(cache, &listed.tag, config, listed.pack.layers(), &[]).await;
+        stored.map_err(|error| cache.remote(format!("put {} back", listed.tag), &error))?;
+        back.push(listed.tag);
+    }
+    Ok(back)
 }
 
 /// What others have announced and did not end.

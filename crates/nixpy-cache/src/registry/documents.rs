@@ -37,8 +37,8 @@ pub(super) const ARCHIVES: &str = "application/vnd.nixpy-ci.cache.nar.v1+zstd";
 
 /// The only one there is; documents of another are passed over.
 pub(super) const VERSION: u32 = 1;
-/// No document is longer, as JSON.
-pub(super) const LONGEST: u64 = 24 << 20;
+/// No document is longer, as JSON: packs are closed, and parts of the catalog, long before.
+pub(super) const LONGEST: u64 = 8 << 20;
 /// On a catalog: the digests of those that it took the place of, for who deletes.
 pub(super) const REPLACED: &str = "dev.nixpy-ci.cache.replaced";
 /// On every manifest: its tag.

@@ -12,8 +12,10 @@ use nixpy_nix::narinfo::NarInfo;
 use nixpy_nix::signing::PublicKey;
 use nixpy_oci::digest::Digest;
 use nixpy_oci::name::Tag;
+use nixpy_oci::registry::one_line;
 
 use super::documents::{Archives, Held, Listed, Pack};
+use super::load::{News, size_of};
 
 /// What the repository holds.
 #[derive(Debug, Default)]
@@ -34,11 +36,25 @@ pub(super) struct Index {
     pub(super) catalogs: Vec<Digest>,
     /// Blobs that a pack names.
     pub(super) blobs: HashSet<Digest>,
-    by_hash: HashMap<Box<str>, Vec<Place>>,
+    by_hash: HashMap<HashPart, Vec<Place>>,
 }
 
+/// The 32 characters that identify a path.
+type HashPart = [u8; 32];
+
 /// A pack, the number of the path in it, and the pack's tag.
-type Place = (Arc<Pack>, usize, Tag);
+type Place = (Arc<Pack>, usize, Arc<Tag>);
+
+/// What need not be read again.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Packs, whether they make sense or not.
+    pub(super) packs: BTreeSet<Tag>,
+    /// Whether there are any that do.
+    pub(super) has_any: bool,
+    /// What they take in memory.
+    pub(super) size: u64,
+}
 
 /// A path that counts.
 #[derive(Debug, Clone)]
@@ -63,45 +79,72 @@ impl Index {
     pub(super) fn insert(&mut self, listed: Listed) {
         self.blobs
             .extend(listed.pack.blobs.iter().map(|blob| blob.digest));
+        let tag = Arc::new(listed.tag.clone());
         for (number, held) in listed.pack.paths.iter().enumerate() {
-            if let Some(hash) = held.hash_part() {
-                let places = self.by_hash.entry(hash.into()).or_default();
-                places.push((Arc::clone(&listed.pack), number, listed.tag.clone()));
+            if let Some(hash) = held.hash_part().and_then(key) {
+                let place = (Arc::clone(&listed.pack), number, Arc::clone(&tag));
+                // Most are there once, and a list that grows takes room for four.
+                let places = self.by_hash.entry(hash);
+                places.or_insert_with(|| Vec::with_capacity(1)).push(place);
             }
         }
         self.tags.insert(listed.tag.clone());
         self.packs.insert(listed.tag.clone(), listed);
     }
 
-    /// Without the packs that are not listed any more; the rest is kept as it is, with what
-    /// was found out about it.
-    pub(super) fn only(self, tags: BTreeSet<Tag>) -> Self {
-        let mut index = Self {
-            unreadable: &self.unreadable & &tags,
-            leaving: &self.leaving & &tags,
-            catalogued: self.catalogued,
-            catalogs: self.catalogs,
-            ..Self::default()
-        };
-        let kept = self.packs.into_values();
-        let kept: Vec<Listed> = kept.filter(|it| tags.contains(&it.tag)).collect();
-        kept.into_iter().for_each(|listed| index.insert(listed));
-        index.tags = tags;
-        index
+    pub(super) fn known(&self) -> Known {
+        let sizes = self.packs.values().map(|listed| size_of(&listed.pack));
+        Known {
+            packs: self.packs.keys().chain(&self.unreadable).cloned().collect(),
+            has_any: !self.packs.is_empty(),
+            size: sizes.sum(),
+        }
+    }
+
+    /// Becomes what a look at the repository has found; packs that were stored meanwhile, which
+    /// it may not have seen, stay.
+    pub(super) fn take(&mut self, news: News, meanwhile: &BTreeSet<Tag>) {
+        let before = self.packs.len();
+        let is_listed = |tag: &Tag| news.tags.contains(tag) || meanwhile.contains(tag);
+        self.packs.retain(|tag, _| is_listed(tag));
+        if self.packs.len() < before {
+            self.by_hash.retain(|_, places| {
+                places.retain(|(_, _, tag)| is_listed(tag));
+                !places.is_empty()
+            });
+            let packs = self.packs.values();
+            let blobs = packs.flat_map(|listed| &listed.pack.blobs);
+            self.blobs = blobs.map(|blob| blob.digest).collect();
+        }
+        self.unreadable.retain(is_listed);
+        self.unreadable.extend(news.unreadable);
+        self.leaving = news.leaving;
+        self.tags = news.tags;
+        self.tags.extend(self.packs.keys().cloned());
+        self.blobs.extend(news.parts);
+        if let Some(catalogs) = news.catalogs {
+            self.catalogs = catalogs;
+            self.catalogued = news.catalogued;
+        }
+        for (tag, listed) in news.packs {
+            if !self.packs.contains_key(&tag) {
+                self.insert(listed);
+            }
+        }
     }
 
     /// The path with this hash part, if one that counts is there, and those that do not count.
     pub(super) fn find(&self, hash: &str, trusted: &[PublicKey]) -> (Option<Found>, Vec<Refused>) {
         let mut refused = Vec::new();
-        for (pack, path, tag) in self.by_hash.get(hash).into_iter().flatten() {
-            if self.leaving.contains(tag) || pack.paths[*path].damaged.load(Ordering::Relaxed) {
+        for (pack, path, tag) in self.places(hash) {
+            if self.leaving.contains(&**tag) || pack.paths[*path].damaged.load(Ordering::Relaxed) {
                 continue;
             }
             let held = &pack.paths[*path];
             if held.counts.get() == Some(&false) {
                 continue;
             }
-            let found = read(pack, *path).and_then(|found| match held.counts.get() {
+            let found = read(pack, *path, hash).and_then(|found| match held.counts.get() {
                 Some(_) => Ok(found),
                 None => verified(found, trusted),
             });
@@ -110,9 +153,10 @@ impl Index {
                 Ok(found) => return (Some(found), refused),
                 Err(why) => {
                     let line = held.narinfo.lines().next().unwrap_or_default();
-                    let what = line.trim_start_matches("StorePath: ").chars();
-                    let what = what.take(300).collect();
-                    refused.push(Refused { what, why });
+                    refused.push(Refused {
+                        what: one_line(line.trim_start_matches("StorePath: ")),
+                        why: one_line(&why),
+                    });
                 }
             }
         }
@@ -121,19 +165,33 @@ impl Index {
 }
 
 impl Index {
+    fn places(&self, hash: &str) -> impl Iterator<Item = &Place> {
+        let places = key(hash).and_then(|hash| self.by_hash.get(&hash));
+        places.into_iter().flatten()
+    }
+
     /// The path with this hash part, whoever has signed it, as the first pack has it that does
     /// not leave.
     pub(super) fn find_any(&self, hash: &str) -> Option<Found> {
-        let places = self.by_hash.get(hash).into_iter().flatten();
-        let mut places = places.filter(|(_, _, tag)| !self.leaving.contains(tag));
-        places.find_map(|(pack, path, _)| read(pack, *path).ok())
+        let mut places = self
+            .places(hash)
+            .filter(|(_, _, tag)| !self.leaving.contains(&**tag));
+        places.find_map(|(pack, path, _)| read(pack, *path, hash).ok())
     }
 }
 
-/// The entry, if it makes sense.
-fn read(pack: &Arc<Pack>, path: usize) -> Result<Found, String> {
+fn key(hash: &str) -> Option<HashPart> {
+    hash.as_bytes().try_into().ok()
+}
+
+/// The entry, if it makes sense, and is of the path that it is found by.
+fn read(pack: &Arc<Pack>, path: usize, hash_part: &str) -> Result<Found, String> {
     let held: &Held = &pack.paths[path];
     let mut narinfo: NarInfo = held.narinfo.parse().map_err(|e| format!("{e}"))?;
+    let about = &narinfo.info.path;
+    if about.hash_part() != hash_part {
+        return Err(format!("it is about {about}"));
+    }
     let (Some(hash), Some(size)) = (narinfo.file_hash, narinfo.file_size) else {
         return Err("it does not say how its archive is stored".to_owned());
     };

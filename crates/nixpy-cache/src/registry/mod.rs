@@ -4,7 +4,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `documents` | what lies there, and under which tags |
-//! | `index`, `load` | the same in memory; reading it |
+//! | `index`, `known`, `load` | the same in memory; how recent it is; reading it |
 //! | `units`, `making`, `push` | what goes into which blob; archives of paths; putting them there, references first |
 //! | `taking` | reading an archive out of a blob |
 //! | `closing` | what a run has reached, and the catalog |
@@ -33,6 +33,7 @@ mod closing;
 mod collect;
 mod documents;
 mod index;
+mod known;
 mod load;
 mod making;
 mod plan;
@@ -47,7 +48,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 use nixpy_nix::StorePath;
@@ -56,8 +57,7 @@ use nixpy_nix::path_info::PathInfo;
 use nixpy_nix::signing::PublicKey;
 use nixpy_oci::name::Tag;
 use nixpy_oci::registry::{Registry, RemoteError};
-use tokio::sync::{RwLock, RwLockReadGuard, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::{RwLock, Semaphore};
 
 pub use collect::{CollectEvent, Collected, Keep, collect};
 
@@ -66,10 +66,8 @@ use crate::settings::CacheSettings;
 use crate::source::{Nar, Source};
 use crate::store::{Put, Store};
 use index::{Found, Index};
+use known::{Since, State};
 
-/// For so long a path that is not there is not looked for again, and a registry that could
-/// not be read is not asked again.
-const FRESH: Duration = Duration::from_secs(60);
 /// More is not remembered to be told.
 const MOST_TROUBLES: usize = 100;
 
@@ -92,14 +90,6 @@ struct Inner {
     /// Packs that this run has put there.
     written: Mutex<Vec<Tag>>,
     troubles: Mutex<Vec<CacheError>>,
-}
-
-/// What is known of the repository.
-#[derive(Debug, Default)]
-struct State {
-    index: Option<Index>,
-    read: Option<Instant>,
-    failed: Option<CacheError>,
 }
 
 impl RegistryCache {
@@ -173,65 +163,9 @@ impl Inner {
         }
     }
 
-    /// What the repository holds, read no longer ago than this.
-    async fn index(&self, age: Duration) -> Result<RwLockReadGuard<'_, Index>, CacheError> {
-        let is_fresh = |state: &State| state.read.is_some_and(|read| read.elapsed() <= age);
-        let known = |state: &State| match (&state.index, &state.failed) {
-            (Some(_), _) if is_fresh(state) => Some(Ok(())),
-            (None, Some(error)) if state.read.is_some_and(|it| it.elapsed() < FRESH) => {
-                Some(Err(trouble::same(error)))
-            }
-            _ => None,
-        };
-        let mut state = self.state.read().await;
-        let mut answer = known(&state);
-        if answer.is_none() {
-            drop(state);
-            let mut writing = self.state.write().await;
-            // Somebody else may have been quicker.
-            if known(&writing).is_none() {
-                self.load(&mut writing).await;
-            }
-            state = writing.downgrade();
-            answer = state.failed.as_ref().map(|error| Err(trouble::same(error)));
-        }
-        match (answer, state.index.is_some()) {
-            // What was read before is as good as it was.
-            (_, true) => {}
-            (Some(Err(error)), false) => return Err(error),
-            _ => return Err(self.error("be read", CacheErrorKind::Broken(String::new()))),
-        }
-        let index = RwLockReadGuard::try_map(state, |state| state.index.as_ref());
-        index.map_err(|_| self.error("be read", CacheErrorKind::Broken(String::new())))
-    }
-
-    async fn load(&self, state: &mut State) {
-        let mut index = state.index.take().unwrap_or_default();
-        let is_new = index.tags.is_empty();
-        let loaded = load::load(&self.registry, &mut index, self.now()).await;
-        state.read = Some(Instant::now());
-        match loaded {
-            Ok(troubles) => {
-                for (what, why) in troubles {
-                    self.note(self.error(format!("use {what}"), CacheErrorKind::Broken(why)));
-                }
-                (state.index, state.failed) = (Some(index), None);
-            }
-            Err(error) => {
-                state.index = (!is_new).then_some(index);
-                state.failed = Some(self.remote("list its paths", &error));
-            }
-        }
-    }
-
     fn has_written(&self, pack: Tag) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.push(pack);
-    }
-
-    /// Reads everything again when it is asked for.
-    async fn forget(&self) {
-        *self.state.write().await = State::default();
     }
 
     /// The path with this hash part, if it is there and counts.
@@ -244,8 +178,11 @@ impl Inner {
         found
     }
 
-    async fn missing(&self, paths: &[PathInfo]) -> Result<BTreeSet<StorePath>, CacheError> {
-        let index = self.index(FRESH).await?;
+    async fn missing(
+        self: &Arc<Self>,
+        paths: &[PathInfo],
+    ) -> Result<BTreeSet<StorePath>, CacheError> {
+        let index = self.index(Since::LatelyOrAgain).await?;
         let missing = paths
             .iter()
             .filter(|info| self.find(&index, info.path.hash_part()).is_none())
@@ -253,16 +190,16 @@ impl Inner {
         Ok(missing.collect())
     }
 
-    async fn narinfo(&self, hash: &str) -> Result<Option<NarInfo>, CacheError> {
+    async fn narinfo(self: &Arc<Self>, hash: &str) -> Result<Option<NarInfo>, CacheError> {
         let found = {
-            let index = self.index(Duration::MAX).await?;
+            let index = self.index(Since::Ever).await?;
             self.find(&index, hash)
         };
         if let Some(found) = found {
             return Ok(Some(found.narinfo));
         }
         // Somebody else may have put it there meanwhile.
-        let index = self.index(FRESH).await?;
+        let index = self.index(Since::Lately).await?;
         Ok(self.find(&index, hash).map(|found| found.narinfo))
     }
 }

@@ -139,6 +139,29 @@ pub(super) fn referrers_first(tags: BTreeSet<Tag>, packs: &BTreeMap<Tag, Listed>
     ordered
 }
 
+/// Those of the deleted packs that hold what these packs refer to and do not hold themselves.
+pub(super) fn needed(packs: &BTreeMap<Tag, Listed>, deleted: &[Listed]) -> BTreeSet<Tag> {
+    let graph = Graph::of(packs);
+    let mut lost: HashMap<&str, Vec<(&Tag, &Held)>> = HashMap::new();
+    for listed in deleted {
+        for held in &listed.pack.paths {
+            if let Some(hash) = held.hash_part().filter(|hash| !graph.0.contains_key(*hash)) {
+                lost.entry(hash).or_default().push((&listed.tag, held));
+            }
+        }
+    }
+    let held = packs.values().flat_map(|listed| &listed.pack.paths);
+    let mut wanted: Vec<&str> = held.flat_map(references).collect();
+    let mut needed = BTreeSet::new();
+    while let Some(hash) = wanted.pop() {
+        for (tag, held) in lost.remove(hash).into_iter().flatten() {
+            needed.insert(tag.clone());
+            wanted.extend(references(held));
+        }
+    }
+    needed
+}
+
 /// Where paths were reached from, the latest first.
 fn sources<'a>(packs: &'a BTreeMap<Tag, Listed>, sets: &'a [Set]) -> Vec<(SystemTime, Source<'a>)> {
     let stored = packs

@@ -105,7 +105,7 @@ pub(super) async fn put(cache: &Arc<Inner>, paths: &[PathInfo]) -> Put {
 
 /// Those that are to be made: not there yet, and signed.
 async fn choose(
-    cache: &Inner,
+    cache: &Arc<Inner>,
     paths: &[PathInfo],
     put: &mut Put,
 ) -> Result<Vec<PathInfo>, CacheError> {
@@ -233,6 +233,10 @@ pub(super) async fn blob(
         annotations: Annotations::new(),
     };
     cache.registry.put_blob(&descriptor, content).await?;
+    // Should what names it fail, the next try need not send it again.
+    if let Some(index) = &mut cache.state.write().await.index {
+        index.blobs.insert(digest);
+    }
     Ok(size)
 }
 
@@ -326,13 +330,11 @@ async fn write(cache: &Inner, pack: Pack) -> Result<u64, RemoteError> {
     let layers = pack.layers();
     let (manifest, bytes) = store(cache, &tag, (PACK, json), layers, &[]).await?;
     cache.has_written(tag.clone());
-    if let Some(index) = &mut cache.state.write().await.index {
-        index.insert(Listed {
-            tag,
-            manifest,
-            pack: Arc::new(pack),
-        });
-    }
+    cache.state.write().await.stored(Listed {
+        tag,
+        manifest,
+        pack: Arc::new(pack),
+    });
     Ok(bytes)
 }
 
@@ -348,7 +350,8 @@ pub(super) async fn store(
     let config = Descriptor::of(config_type, &json);
     let content = Content::Memory(json.into());
     let sent = blob(cache, config_type, config.digest, &content).await?;
-    let named: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
+    let mut named: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
+    named.push(config.digest);
     let bytes = manifest(tag, config, layers, replaced);
     let put = cache
         .registry

@@ -15,6 +15,7 @@ use nixpy_oci::registry::RemoteError;
 
 use super::Inner;
 use super::index::{Found, read_url};
+use super::known::Since;
 use super::trouble::kind_of;
 use crate::error::{CacheError, CacheErrorKind};
 use crate::source::Nar;
@@ -29,7 +30,7 @@ pub(super) async fn nar(
         return Ok(None);
     };
     let found = {
-        let index = cache.index(std::time::Duration::MAX).await?;
+        let index = cache.index(Since::Ever).await?;
         cache.find(&index, hash).filter(|found| found.hash == file)
     };
     let Some(found) = found else {

@@ -14,6 +14,11 @@ const GATHERED: u64 = 8 << 20;
 /// costs, and how long others wait, against requests.
 const PACK_BYTES: u64 = 256 << 20;
 const PACK_PATHS: usize = 1_000;
+/// It is closed as well when its document has so many bytes, as estimated by what its paths
+/// refer to: readers take none of more than 8 MiB.
+const PACK_TEXT: usize = 2 << 20;
+const NARINFO_ALONE: usize = 600;
+const REFERENCE: usize = 64;
 /// What one blob is made of.
 pub(super) struct Unit {
     pub(super) pack: usize,
@@ -25,16 +30,17 @@ pub(super) struct Unit {
 /// of packs.
 pub(super) fn units(paths: Vec<PathInfo>) -> (Vec<Unit>, usize) {
     let mut units: Vec<Unit> = Vec::new();
-    let (mut pack, mut bytes, mut count) = (0, 0, 0);
+    let (mut pack, mut bytes, mut count, mut text) = (0, 0, 0, 0);
     let mut gathered: Option<Unit> = None;
     for info in paths {
-        if count == PACK_PATHS || bytes >= PACK_BYTES {
+        if count == PACK_PATHS || bytes >= PACK_BYTES || text >= PACK_TEXT {
             units.extend(gathered.take());
-            (pack, bytes, count) = (pack + 1, 0, 0);
+            (pack, bytes, count, text) = (pack + 1, 0, 0, 0);
         }
         let size = info.nar_size;
         bytes += size;
         count += 1;
+        text += NARINFO_ALONE + REFERENCE * info.references.len();
         if size > SMALL {
             units.push(Unit {
                 pack,

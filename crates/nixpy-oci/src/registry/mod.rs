@@ -83,6 +83,8 @@ pub struct RegistryOptions {
     pub mount_from: Vec<Repository>,
     /// How often a request is repeated that failed for a passing reason.
     pub retries: u32,
+    /// How often of that after it stood still, which takes longest to find out.
+    pub stalls: u32,
     /// The wait before the first repetition; it doubles from there.
     pub first_wait: Duration,
     /// How long a connection may take to come about.
@@ -98,6 +100,7 @@ impl Default for RegistryOptions {
             ca_file: None,
             mount_from: Vec::new(),
             retries: 4,
+            stalls: 4,
             first_wait: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(60),
@@ -307,12 +310,14 @@ fn wire_to(
         pass: tokio::sync::Mutex::default(),
         deletes: std::sync::atomic::AtomicBool::new(false),
     };
-    let (retries, first_wait) = (options.retries, options.first_wait);
+    let (retries, stalls) = (options.retries, options.stalls);
+    let first_wait = options.first_wait;
     Ok(Wire {
         line,
         login,
         base,
         retries,
+        stalls,
         first_wait,
     })
 }

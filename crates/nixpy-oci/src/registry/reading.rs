@@ -110,6 +110,14 @@ pub(super) async fn read(
 }
 
 impl State {
+    /// How often what ends so is taken up again.
+    fn patience(&self, failure: &Failure) -> u32 {
+        match failure.kind {
+            RemoteErrorKind::Timeout => self.wire.stalls.min(self.wire.retries),
+            _ => self.wire.retries,
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             if self.wanted.is_empty() {
@@ -117,7 +125,7 @@ impl State {
             }
             let piece = match self.piece().await {
                 Ok(piece) => piece,
-                Err(failure) if failure.is_transient() && self.breaks < self.wire.retries => {
+                Err(failure) if failure.is_transient() && self.breaks < self.patience(&failure) => {
                     self.take_up(&failure).await?;
                     continue;
                 }

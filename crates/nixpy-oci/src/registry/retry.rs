@@ -8,7 +8,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime};
 
-use super::error::Failure;
+use super::error::{Failure, RemoteErrorKind};
 
 /// No wait of our own choosing is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -16,20 +16,28 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 pub(super) const LONGEST_OBEYED: Duration = Duration::from_secs(120);
 
 /// Runs `attempt` until it succeeds, fails for good, or has been repeated so
-/// often; it is told how often it was tried before.
+/// often, or so often after it stood still; it is told how often it was tried before.
 pub(super) async fn retrying<T, F>(
     retries: u32,
+    stalls: u32,
     first_wait: Duration,
     mut attempt: impl FnMut(u32) -> F,
 ) -> Result<T, Failure>
 where
     F: Future<Output = Result<T, Failure>>,
 {
+    let mut stalled = 0;
     for tried in 0.. {
         let failure = match attempt(tried).await {
             Err(failure) if failure.is_transient() && tried < retries => failure,
             result => return result,
         };
+        if failure.kind == RemoteErrorKind::Timeout {
+            stalled += 1;
+            if stalled > stalls {
+                return Err(failure);
+            }
+        }
         if failure
             .retry_after
             .is_some_and(|wait| wait > LONGEST_OBEYED)

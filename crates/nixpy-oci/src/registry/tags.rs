@@ -16,9 +16,10 @@ use crate::name::Tag;
 
 /// What is asked for at once: registries that have a limit have this one.
 const PAGE: &str = "1000";
-const LONGEST_PAGE: usize = 16 << 20;
-/// A list that does not end is none.
-const MOST_PAGES: usize = 200;
+/// Room for all tags of a registry that knows no pages, and more than a page's.
+const LONGEST_PAGE: usize = 4 << 20;
+/// A list that does not end is none; and this many take some ten MB.
+const MOST_TAGS: usize = 100_000;
 
 #[derive(Deserialize)]
 struct Listed {
@@ -32,19 +33,22 @@ impl Wire {
         let mut next = self.url("tags/list")?;
         next.query_pairs_mut().append_pair("n", PAGE);
         let mut tags = BTreeSet::new();
-        for _ in 0..MOST_PAGES {
+        loop {
             let Some((page, link)) = self.retrying(|_| self.page(&next)).await? else {
                 return Ok(tags);
             };
             let known = tags.len();
             // What is no tag cannot be asked for either.
             tags.extend(page.iter().filter_map(|tag| tag.parse::<Tag>().ok()));
+            if tags.len() > MOST_TAGS {
+                let why = format!("it lists more than {MOST_TAGS} tags");
+                return Err(Failure::protocol(why));
+            }
             match link {
                 Some(link) if tags.len() > known => next = link,
                 _ => return Ok(tags),
             }
         }
-        Err(Failure::protocol("its list of tags does not end"))
     }
 
     async fn page(&self, url: &Url) -> Result<Option<(Vec<String>, Option<Url>)>, Failure> {

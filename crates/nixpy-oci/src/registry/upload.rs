@@ -95,9 +95,18 @@ impl Wire {
         way: Way,
     ) -> Result<(), Failure> {
         self.retrying(|tried| async move {
-            // What broke may have been no more than the answer.
-            if tried > 0 && self.has(digest).await? {
-                return Ok(());
+            // What broke may have been no more than the answer. To be told nothing here is no
+            // reason not to send it.
+            if tried > 0 {
+                match self.has(digest).await {
+                    Ok(true) => return Ok(()),
+                    Err(failure) if failure.kind == RemoteErrorKind::Timeout => {
+                        return Err(failure);
+                    }
+                    Err(failure) if !failure.is_transient() => return Err(failure),
+                    Err(failure) if failure.retry_after.is_some() => return Err(failure),
+                    Ok(false) | Err(_) => {}
+                }
             }
             let session = self.begin().await?;
             match way {

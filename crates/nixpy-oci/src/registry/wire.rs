@@ -24,6 +24,7 @@ pub(super) struct Wire {
     /// `https://HOST/v2/NAME/`
     pub(super) base: Url,
     pub(super) retries: u32,
+    pub(super) stalls: u32,
     pub(super) first_wait: Duration,
 }
 
@@ -40,7 +41,7 @@ impl Wire {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        retrying(self.retries, self.first_wait, attempt).await
+        retrying(self.retries, self.stalls, self.first_wait, attempt).await
     }
 
     /// Sends a request, with a new token if the registry turns the old one away.

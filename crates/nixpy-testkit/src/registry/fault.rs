@@ -19,6 +19,8 @@ pub struct Fault {
     first: u64,
     times: u64,
     percent: u64,
+    /// Spreads the share otherwise than evenly.
+    seed: Option<u64>,
     seen: u64,
 }
 
@@ -128,6 +130,14 @@ impl Fault {
         self.always()
     }
 
+    /// So many in a hundred, as if at random; another seed hits others.
+    pub fn random_share(self, percent: u64, seed: u64) -> Self {
+        Self {
+            seed: Some(seed),
+            ..self.share(percent)
+        }
+    }
+
     /// With this `Retry-After`: seconds, or a date. Only for [`Fault::status`].
     pub fn retry_after(mut self, value: impl ToString) -> Self {
         if let Act::Refuse { retry_after, .. } = &mut self.act {
@@ -152,7 +162,22 @@ impl Fault {
             first: 1,
             times: 1,
             percent: 100,
+            seed: None,
             seen: 0,
+        }
+    }
+
+    /// Of a hundred; the rule acts below its share.
+    fn chance(&self) -> u64 {
+        match self.seed {
+            None => (self.seen * self.percent) % 100,
+            Some(seed) => {
+                // SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>), of a number of its own.
+                let mut state = (seed << 32 | self.seen).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                (state ^ (state >> 31)) % 100
+            }
         }
     }
 
@@ -186,7 +211,7 @@ impl Faults {
         {
             rule.seen += 1;
             let in_time = rule.seen >= rule.first && rule.seen - rule.first < rule.times;
-            let acts = in_time && (rule.seen * rule.percent) % 100 < rule.percent;
+            let acts = in_time && rule.chance() < rule.percent;
             if acts && due.is_none() {
                 due = Some(rule.act.clone());
             }

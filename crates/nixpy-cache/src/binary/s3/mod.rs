@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nixpy_nix::StorePath;
 use nixpy_nix::path_info::PathInfo;
 use nixpy_oci::blob::Content;
 use nixpy_oci::registry::Secret;
@@ -27,9 +26,7 @@ use rusty_s3::actions::ListObjectsV2;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
 use super::http::{is_absent, range_header};
-use super::narinfo_of;
 use crate::error::CacheErrorKind;
-use crate::ordered::missing_of;
 use crate::source::Nar;
 use crate::web::{Ask, Body, Web};
 
@@ -73,27 +70,13 @@ impl S3 {
         }
     }
 
-    /// Those of these paths that have no narinfo here.
-    pub(super) async fn missing(
-        &self,
-        paths: &[PathInfo],
-        at_once: usize,
-    ) -> Result<BTreeSet<StorePath>, CacheErrorKind> {
-        let listed = match paths.len() / WORTH_A_PAGE {
-            0 => Listed::default(),
-            pages => self.listed(pages).await?,
-        };
-        let has = |info: &PathInfo| {
-            let name = narinfo_of(info.path.hash_part());
-            let told = listed.tells(&name);
-            async move {
-                match told {
-                    Some(is_there) => Ok(is_there),
-                    None => self.has(&name).await,
-                }
-            }
-        };
-        missing_of(paths, at_once, has).await
+    /// What a listing tells of so many paths, where that takes fewer requests than to ask for
+    /// each; nothing at all where it does not.
+    pub(super) async fn listed_for(&self, paths: &[PathInfo]) -> Result<Listed, CacheErrorKind> {
+        match paths.len() / WORTH_A_PAGE {
+            0 => Ok(Listed::default()),
+            pages => self.listed(pages).await,
+        }
     }
 
     pub(super) async fn put(
@@ -211,14 +194,14 @@ impl S3 {
 
 /// Names of a bucket, in order, from the first on.
 #[derive(Debug, Default)]
-struct Listed {
+pub(super) struct Listed {
     names: BTreeSet<String>,
     is_whole: bool,
 }
 
 impl Listed {
     /// Whether a name is there, if the listing got so far.
-    fn tells(&self, name: &str) -> Option<bool> {
+    pub(super) fn tells(&self, name: &str) -> Option<bool> {
         let is_there = self.names.contains(name);
         let got_so_far = || self.names.last().is_some_and(|last| name < last.as_str());
         (is_there || self.is_whole || got_so_far()).then_some(is_there)

@@ -71,6 +71,7 @@ async fn a_push_that_was_broken_off_sends_no_archive_again() {
 async fn what_is_no_longer_what_was_built_is_stored_neither_nor_what_needs_it() {
     let mut given = given();
     given.paths[0].nar_hash = given.paths[1].nar_hash;
+    given.paths[0].signatures = vec![given.key.sign(&given.paths[0])];
     let dir = tempfile::tempdir().unwrap();
     let put = at(dir.path(), &given.settings).put(&given.paths).await;
     assert!(put.stored.is_empty());
@@ -155,4 +156,40 @@ async fn a_folder_that_cannot_be_is_said_to_be_broken_with_its_name() {
     let told = put.failed[0].1.to_string();
     assert!(told.contains(file.to_str().unwrap()), "{told}");
     assert!(BinaryCache::new("file://relative", None, &given.settings).is_err());
+}
+
+#[tokio::test]
+async fn what_nobody_has_signed_who_counts_is_missing_and_written_over() {
+    let given = given();
+    let dir = tempfile::tempdir().unwrap();
+    let mut unsigned = given.paths.clone();
+    unsigned.iter_mut().for_each(|info| info.signatures.clear());
+    let anybodys = at(dir.path(), &CacheSettings::default());
+    assert_eq!(anybodys.put(&unsigned).await.stored.len(), 2);
+    assert!(anybodys.missing(&unsigned).await.unwrap().is_empty());
+    let cache = at(dir.path(), &given.settings);
+    assert_eq!(cache.missing(&given.paths).await.unwrap().len(), 2);
+    let put = cache.put(&given.paths).await;
+    assert_eq!(put.stored.len(), 2);
+    assert!(put.sent < 10_000, "the archive is there: {}", put.sent);
+    assert!(cache.missing(&given.paths).await.unwrap().is_empty());
+    let hash_part = given.paths[1].path.hash_part();
+    assert!(cache.narinfo(hash_part).await.unwrap().is_some());
+    // One that makes no sense is no better.
+    fs::write(dir.path().join(format!("{hash_part}.narinfo")), "<html>").unwrap();
+    assert_eq!(cache.missing(&given.paths).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_nobody_would_take_is_not_put_and_the_cure_is_told() {
+    let mut given = given();
+    given
+        .paths
+        .iter_mut()
+        .for_each(|info| info.signatures.clear());
+    let dir = tempfile::tempdir().unwrap();
+    let put = at(dir.path(), &given.settings).put(&given.paths).await;
+    assert!(put.stored.is_empty());
+    assert!(put.failed[0].1.cure().unwrap().contains("NIXPY_CACHE_KEY"));
+    assert!(files(dir.path()).is_empty());
 }

@@ -82,7 +82,7 @@ async fn a_push_that_broke_off_goes_on_where_it_was() {
 #[tokio::test]
 async fn a_server_that_fails_now_and_then_gets_everything_all_the_same() {
     let (given, server) = (given(), HttpCache::start());
-    server.fail(Fault::status(500).on(Method::HEAD, "narinfo"));
+    server.fail(Fault::status(500).on(Method::GET, "narinfo"));
     server.fail(Fault::status(502).on(Method::PUT, "nar/").times(2));
     server.fail(Fault::cut_after(100).on(Method::PUT, "nar/").nth(3));
     server.fail(Fault::lose_answer().on(Method::PUT, ".narinfo"));
@@ -194,4 +194,19 @@ async fn a_reader_gets_the_bytes_it_asks_for_and_is_told_of_those_that_lack() {
     assert!(cache.narinfo(hash_part).await.is_err());
     server.fail(Fault::status(403).on(Method::GET, &name));
     assert!(cache.narinfo(hash_part).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_is_there_unsigned_is_missing_and_a_server_that_fails_says_nothing_of_it() {
+    let (given, server) = (given(), HttpCache::start());
+    let mut unsigned = given.paths.clone();
+    unsigned.iter_mut().for_each(|info| info.signatures.clear());
+    let anybodys = BinaryCache::new(&server.url(), None, &CacheSettings::default()).unwrap();
+    assert_eq!(anybodys.put(&unsigned).await.stored.len(), 2);
+    let cache = at(&server, &given);
+    assert_eq!(cache.missing(&given.paths).await.unwrap().len(), 2);
+    assert_eq!(cache.put(&given.paths).await.stored.len(), 2);
+    assert!(cache.missing(&given.paths).await.unwrap().is_empty());
+    server.fail(Fault::status(500).on(Method::GET, "narinfo").always());
+    assert!(cache.missing(&given.paths).await.is_err());
 }

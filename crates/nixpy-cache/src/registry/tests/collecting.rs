@@ -1,8 +1,11 @@
 //! What is removed, and what never is.
 
 use super::*;
+use crate::registry::documents::{PACK, pack_tag};
 use crate::registry::{CollectEvent, Collected, Keep, collect};
+use nixpy_oci::digest::Digest;
 use nixpy_testkit::registry::Fault;
+use serde_json::json;
 
 const WEEK: Keep = Keep {
     age: Some(Duration::from_secs(7 * 86_400)),
@@ -253,4 +256,76 @@ async fn a_registry_that_deletes_nothing_is_told_before_anything_is_written() {
         "{error}"
     );
     assert_eq!(old.world.writes(), writes + 1);
+}
+
+#[tokio::test]
+async fn what_a_push_needs_that_was_killed_while_others_deleted_is_put_back() {
+    let mut old = Old::new().await;
+    let run = old.world.cache_at(|| UNIX_EPOCH + day(21));
+    run.missing(&old.all()).await.unwrap();
+    let top = old.world.path("top", 500, &[&old.first]);
+    // It has looked for the last time, and deletes what the new one refers to.
+    let first = old.world.tags("pack-").remove(0);
+    let first = old.world.double.tag(NAME, &first).unwrap();
+    let slow = Fault::hang(Duration::from_millis(300)).on(Method::DELETE, &first);
+    old.world.double.fail(slow);
+    let cache = old.world.cache();
+    let pushing = async {
+        while old.world.double.count(Method::DELETE, &first) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // And comes to no end.
+        run.put(std::slice::from_ref(&top)).await
+    };
+    let collecting = collect(&cache, WEEK, false, on_day(21), |_| {});
+    let (collected, put) = tokio::join!(collecting, pushing);
+    assert_eq!(put.stored.len(), 1);
+    assert_eq!(collected.unwrap().packs_spared, 1);
+    old.world.assert_closed("afterwards").await;
+    let all = [old.all(), vec![top]].concat();
+    assert_eq!(old.world.readable(&all).await, names(&all));
+}
+
+#[tokio::test]
+async fn a_cache_that_readers_have_no_room_for_can_be_shrunk() {
+    let world = World::new();
+    for number in 0..5 {
+        let path = format!("/nix/store/{number:032}-large");
+        let narinfo = format!("StorePath: {path}\nX: {}\n", "x".repeat(7 << 20));
+        let archive = world.double.put_blob(NAME, vec![number; 10]);
+        let pack = json!({
+            "version": 1,
+            "blobs": [{"digest": archive, "size": 10}],
+            "paths": [{"narinfo": narinfo, "blob": 0, "offset": 0}],
+        });
+        let config = pack.to_string();
+        let tag = pack_tag(on_day(number.into()), Digest::of(config.as_bytes())).to_string();
+        let size = config.len();
+        let digest = world.double.put_blob(NAME, config);
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": PACK, "digest": digest, "size": size},
+            "layers": [],
+            "annotations": {"tag": tag},
+        });
+        world.double.put_manifest(NAME, &tag, &manifest);
+    }
+    let told = async || {
+        let reader = world.cache();
+        reader.narinfo(&"0".repeat(32)).await.unwrap();
+        let troubles = reader.troubles().into_iter().map(|it| it.to_string());
+        troubles.collect::<String>()
+    };
+    assert!(told().await.contains("nixpy-ci cache gc"));
+    assert_eq!(collected(&world, WEEK, 21).await.packs_removed, 5);
+    assert!(!told().await.contains("nixpy-ci cache gc"));
+}
+
+#[test]
+fn what_was_collected_is_written_as_all_other_json_is() {
+    let json = serde_json::to_value(Collected::default()).unwrap();
+    let names = json.as_object().unwrap().keys();
+    assert!(names.clone().any(|name| name == "bytesFreed"), "{json}");
+    assert!(!names.clone().any(|name| name.contains('_')), "{json}");
 }

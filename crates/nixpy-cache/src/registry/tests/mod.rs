@@ -19,6 +19,7 @@ use nixpy_testkit::store::{FakeStore, Item};
 use tempfile::TempDir;
 
 use super::RegistryCache;
+use super::known::Since;
 use crate::settings::CacheSettings;
 use crate::source::Source as _;
 use crate::store::Store as _;
@@ -125,7 +126,7 @@ impl World {
     /// Panics if a new reader would see a path without one that it refers to.
     async fn assert_closed(&self, when: &str) -> RegistryCache {
         let cache = self.cache();
-        let index = cache.0.index(Duration::MAX).await.unwrap();
+        let index = cache.0.index(Since::Ever).await.unwrap();
         for listed in index.packs.values() {
             for held in &listed.pack.paths {
                 let found = cache.0.find(&index, held.hash_part().unwrap()).unwrap();

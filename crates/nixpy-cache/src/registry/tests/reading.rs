@@ -1,6 +1,8 @@
 //! What is in the repository is believed as far as it is signed and whole.
 
 use super::*;
+use crate::registry::index::Known;
+use crate::registry::load::{News, fetch, size_of};
 use nixpy_testkit::registry::Fault;
 use serde_json::{Value, json};
 
@@ -196,7 +198,7 @@ async fn a_reader_sees_what_others_have_put_meanwhile() {
     let cache = world.cache();
     cache.missing(&paths).await.unwrap();
     world.cache().put(&paths).await;
-    cache.0.state.write().await.read = None;
+    cache.0.state.write().await.ended = None;
     assert!(
         cache
             .narinfo(paths[0].path.hash_part())
@@ -204,4 +206,71 @@ async fn a_reader_sees_what_others_have_put_meanwhile() {
             .unwrap()
             .is_some()
     );
+}
+
+#[tokio::test]
+async fn a_pack_larger_than_what_it_holds_is_not_kept() {
+    let mut world = World::new();
+    let path = world.path("hello", 100, &[]);
+    let blobs: Vec<Value> = (0..50_000)
+        .map(|n| json!({"digest": format!("sha256:{n:064x}"), "size": 1}))
+        .collect();
+    forged(&world, std::slice::from_ref(&path), |pack| {
+        pack["blobs"] = json!(blobs);
+    })
+    .await;
+    let cache = world.cache();
+    assert_eq!(cache.narinfo(path.path.hash_part()).await.unwrap(), None);
+    let index = cache.0.index(Since::Ever).await.unwrap();
+    assert!(index.packs.is_empty() && index.blobs.is_empty());
+    let told = cache.troubles()[0].to_string();
+    assert!(told.contains("more blobs than paths"), "{told}");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_in_memory_is_left_out_from_the_latest_on() {
+    let mut world = World::new();
+    let paths = world.chain();
+    for (info, day) in paths
+        .iter()
+        .zip([|| on_day(1), || on_day(2), || on_day(3), || on_day(4)])
+    {
+        world.cache_at(day).put(std::slice::from_ref(info)).await;
+    }
+    let cache = world.cache();
+    let known = Known::default();
+    let all = fetched(&cache, &known, u64::MAX).await;
+    let sizes: Vec<u64> = all.packs.values().map(|it| size_of(&it.pack)).collect();
+    assert!(sizes.iter().all(|size| *size > 1_500), "{sizes:?}");
+    let some = fetched(&cache, &known, sizes[0] + sizes[1] + 1).await;
+    let kept: Vec<_> = all.packs.keys().take(2).collect();
+    assert_eq!(some.packs.keys().collect::<Vec<_>>(), kept);
+    assert_eq!((some.unreadable.len(), some.troubles.len()), (2, 1));
+    assert!(some.troubles[0].1.contains("nixpy-ci cache gc"));
+}
+
+async fn fetched(cache: &RegistryCache, known: &Known, largest: u64) -> News {
+    let mut news = News::default();
+    let fetched = fetch(cache.registry(), known, &mut news, largest, on_day(5)).await;
+    fetched.unwrap();
+    news
+}
+
+#[tokio::test]
+async fn a_narinfo_is_found_by_its_own_path_and_no_other() {
+    let mut world = World::new();
+    let (one, other) = (world.path("one", 10, &[]), world.path("other", 20, &[]));
+    let paths = [one.clone(), other.clone()];
+    // The first line is the other's; what is signed follows it.
+    forged(&world, &paths, |pack| {
+        let line = format!("StorePath: {}\n", other.path);
+        edited(pack, |text| format!("{line}{text}"));
+    })
+    .await;
+    let cache = world.cache();
+    assert_eq!(cache.narinfo(one.path.hash_part()).await.unwrap(), None);
+    let found = cache.narinfo(other.path.hash_part()).await.unwrap();
+    assert_eq!(found.unwrap().info, other);
+    let told = cache.troubles()[0].to_string();
+    assert!(told.contains("StorePath is there twice"), "{told}");
 }

@@ -2,8 +2,12 @@
 
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
+use tokio::time::timeout;
+
 use super::*;
 use crate::error::CacheErrorKind;
+use crate::queue::{End, Pace, Queue, Shelf};
 use nixpy_testkit::registry::Fault;
 
 #[tokio::test]
@@ -122,4 +126,108 @@ async fn one_that_goes_away_in_mid_push_leaves_what_is_closed() {
     world.double.heal();
     world.assert_closed("after the break").await;
     assert_eq!(world.cache().put(&paths).await.stored, names(&paths));
+}
+
+/// What is known of these.
+struct Known(Vec<PathInfo>);
+
+impl Shelf for Known {
+    fn describe<'a>(
+        &'a self,
+        _paths: &'a [StorePath],
+    ) -> BoxFuture<'a, Result<Vec<PathInfo>, String>> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+}
+
+#[tokio::test]
+async fn three_of_all_requests_in_ten_may_fail_and_a_run_fills_the_cache() {
+    let mut world = World::new();
+    let paths = world.chain();
+    let shelf = Known(paths.clone());
+    let pace = Pace {
+        first_wait: Duration::from_millis(2),
+        ..Pace::default()
+    };
+    for seed in 0..40 {
+        world.double = Double::start();
+        world.double.fail(match seed % 2 {
+            0 => Fault::status(500).random_share(30, seed),
+            _ => Fault::cut_after(0).random_share(30, seed),
+        });
+        let cache = world.cache_with(|_| {}, |it| *it = crate::settings::patience(it.clone()));
+        let queue = Queue::to(vec![Box::new(cache)], &shelf, None, pace);
+        queue.hand(&roots(&paths));
+        queue.close(tokio::time::Instant::now() + Duration::from_secs(60));
+        let filled = queue.work(&|_| {}).await.remove(0);
+        assert_eq!(
+            (filled.pushed, &filled.end),
+            (4, &End::Complete),
+            "{seed}: {filled:?}"
+        );
+        world.double.heal();
+        assert_eq!(world.readable(&paths).await, names(&paths), "{seed}");
+        assert_eq!(world.tags("reached-").len(), 1, "{seed}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_and_goes_away_takes_nothing_with_him() {
+    let mut world = World::new();
+    let paths = world.chain();
+    for info in &paths {
+        world.cache().put(std::slice::from_ref(info)).await;
+    }
+    let slow = Fault::hang(Duration::from_millis(150)).on(Method::GET, "/");
+    world.double.fail(slow.always());
+    let cache = world.cache();
+    let first = paths[0].path.hash_part();
+    world.double.reset_counts();
+    let mut asked = 0;
+    while timeout(Duration::from_millis(100), cache.narinfo(first))
+        .await
+        .is_err()
+    {
+        asked += 1;
+        assert!(asked < 20, "it begins anew each time");
+    }
+    assert!(asked > 1);
+    assert_eq!(world.double.count(Method::GET, "/tags/list"), 1);
+    assert!(cache.narinfo(first).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_look_that_breaks_off_is_taken_up_and_what_was_known_stays_in_use() {
+    let mut world = World::new();
+    let paths = world.chain();
+    let days: [fn() -> SystemTime; 3] = [|| on_day(1), || on_day(2), || on_day(3)];
+    for (info, day) in paths.iter().zip(days) {
+        world.cache_at(day).put(std::slice::from_ref(info)).await;
+    }
+    let latest = world.tags("pack-").pop().unwrap();
+    world
+        .double
+        .fail(Fault::cut_after(0).on(Method::GET, &latest).always());
+    let cache = world.cache_with(|_| {}, |it| it.retries = 0);
+    cache.missing(&paths).await.unwrap_err();
+    world.double.heal();
+    world.double.reset_counts();
+    assert_eq!(cache.missing(&paths).await.unwrap(), names(&paths[3..]));
+    assert_eq!(
+        world.double.count(Method::GET, "/manifests/"),
+        1,
+        "the others were read"
+    );
+    // Now it hangs; what was known is told all the same, and soon.
+    world
+        .double
+        .fail(Fault::hang(Duration::from_secs(60)).always());
+    cache.0.state.write().await.ended = None;
+    let begun = Instant::now();
+    let known = cache.narinfo(paths[1].path.hash_part()).await.unwrap();
+    assert!(known.is_some() && begun.elapsed() < Duration::from_millis(100));
+    let unknown = cache.narinfo(paths[3].path.hash_part()).await.unwrap();
+    assert!(unknown.is_none() && begun.elapsed() < Duration::from_secs(4));
+    // Who has to know what is there now is told that nobody can say.
+    cache.close(&roots(&paths[..1])).await.unwrap_err();
 }
