@@ -15,7 +15,7 @@ use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
 
 use crate::build::build;
-use crate::caching::Caching;
+use crate::caching::{Begun, Caching};
 use crate::described::describe;
 use crate::event::{Event, OnEvent, Stage};
 use crate::image::{Closure, Files, ImageError, Known, Made, image};
@@ -105,7 +105,12 @@ pub async fn run(
 ) -> Result<Finished, RunError> {
     let begun = Instant::now();
     on_event(Event::Started(Stage::Evaluate));
-    let offered = ask(nix, inputs, on_event).await?;
+    let building = Begun::of(inputs);
+    let heard = |event: Event<'_>| {
+        building.hear(&event);
+        on_event(event);
+    };
+    let offered = ask(nix, inputs, &heard).await?;
     let sight = Sight::new(nix, environment);
     let Seen { host, asked } = look(&sight, inputs, &offered, For::ThisMachine).await?;
     let mut plan = plan(inputs, &offered, &host).map_err(RunError::Plan)?;
@@ -118,11 +123,7 @@ pub async fn run(
     plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
     on_event(Event::Finished(Stage::Evaluate));
     on_event(Event::Planned(&plan));
-    let caching = Caching::of(nix, inputs, &plan, on_event);
-    let heard = |event: Event<'_>| {
-        caching.hear(&event);
-        on_event(event);
-    };
+    let caching = Caching::of(nix, inputs, &plan, &building, on_event);
     let mut work = Work {
         nix,
         inputs,

@@ -22,7 +22,7 @@
 mod choice;
 mod upstream;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use nixpy_nix::derivation::{Derivation, show_derivations};
@@ -39,8 +39,8 @@ const PATHS_PER_CALL: usize = 500;
 /// As many derivations: each has some kilobytes of JSON.
 const DERIVATIONS_PER_CALL: usize = 200;
 /// How long an output that is on the disk and not valid is let alone, at most: it is being
-/// built in its place.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
+/// built in its place, or is being copied there.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Gathers what is to be pushed.
 #[derive(Debug)]
@@ -56,7 +56,10 @@ pub struct Gather<'a> {
     built: HashSet<StorePath>,
     /// Whoever has signed a path is believed what it consists of.
     trusted: Vec<PublicKey>,
+    /// Whether one of these keys has signed a path: to verify that takes time.
+    signed: HashMap<StorePath, bool>,
     handed: HashSet<StorePath>,
+    doubtful: BTreeSet<StorePath>,
     awaited: BTreeMap<StorePath, Look>,
 }
 
@@ -74,8 +77,6 @@ pub struct Gathered {
     pub paths: Vec<StorePath>,
     /// Whether some of what was asked for is not in the store.
     pub absent: bool,
-    /// Left out: nobody who is trusted vouches for them, or for what they refer to.
-    pub doubtful: Vec<StorePath>,
     /// Caches upstream that did not answer; told once.
     pub silent: Vec<CacheError>,
 }
@@ -98,7 +99,9 @@ impl<'a> Gather<'a> {
             made: HashSet::new(),
             built: HashSet::new(),
             trusted,
+            signed: HashMap::new(),
             handed: HashSet::new(),
+            doubtful: BTreeSet::new(),
             awaited: BTreeMap::new(),
         }
     }
@@ -119,36 +122,53 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// What has been built of what is expected, with everything that it refers to.
+    /// What has been built of what is expected, with everything that it refers to. What was
+    /// on the disk and not valid a moment ago is not asked for again yet.
     ///
     /// # Errors
-    /// Nix does not tell.
+    /// Nix does not tell. What is expected is expected still.
     pub async fn appeared(&mut self) -> Result<Gathered, NixError> {
         let now = Instant::now();
-        let due = self.awaited.iter().filter(|(_, look)| look.next <= now);
+        self.appeared_by(|look| look.next <= now).await
+    }
+
+    /// The same when nothing more will be built: all of it is asked for.
+    ///
+    /// # Errors
+    /// Nix does not tell. What is expected is expected still.
+    pub async fn appeared_in_the_end(&mut self) -> Result<Gathered, NixError> {
+        self.appeared_by(|_| true).await
+    }
+
+    async fn appeared_by(&mut self, is_due: impl Fn(&Look) -> bool) -> Result<Gathered, NixError> {
+        let due = self.awaited.iter().filter(|(_, look)| is_due(look));
         let there: Vec<StorePath> = due
             .filter(|(path, _)| path.as_path().symlink_metadata().is_ok())
             .map(|(path, _)| path.clone())
             .collect();
         let valid = self.valid(&there).await?;
-        for path in &valid {
-            self.awaited.remove(path);
-        }
+        let now = Instant::now();
         for path in there {
             if let Some(look) = self.awaited.get_mut(&path) {
                 look.wait = (look.wait * 2).clamp(Duration::from_millis(250), LONGEST_WAIT);
                 look.next = now + look.wait;
             }
         }
-        self.closure(&valid).await
+        let gathered = self.closure(&valid).await?;
+        for path in &valid {
+            self.awaited.remove(path);
+        }
+        Ok(gathered)
     }
 
     /// These paths, with everything that they refer to, as far as they are in the store.
     ///
     /// # Errors
-    /// Nix does not tell.
+    /// Nix does not tell; none of them has been gathered then.
     pub async fn closure(&mut self, roots: &[StorePath]) -> Result<Gathered, NixError> {
         let mut gathered = Gathered::default();
+        // All of it before any counts as handed over.
+        let mut told = Vec::new();
         for roots in roots.chunks(PATHS_PER_CALL) {
             let infos = match path_info(self.nix, roots, true).await {
                 Err(error) if matches!(*error.kind, NixErrorKind::InvalidPaths(_)) => {
@@ -158,9 +178,18 @@ impl<'a> Gather<'a> {
                 }
                 told => told?,
             };
+            told.push(infos);
+        }
+        for infos in told {
             self.choose(&infos, &mut gathered).await;
         }
         Ok(gathered)
+    }
+
+    /// What is left out so far because nobody who is trusted vouches for it, or for what it
+    /// refers to. What is seen being built later is vouched for then.
+    pub fn doubtful(&self) -> &BTreeSet<StorePath> {
+        &self.doubtful
     }
 
     /// The derivations that these need to be built, themselves included.
@@ -211,16 +240,34 @@ impl<'a> Gather<'a> {
     }
 
     async fn choose(&mut self, infos: &[PathInfo], gathered: &mut Gathered) {
+        let left = infos
+            .iter()
+            .filter(|info| !self.handed.contains(&info.path));
+        self.upstream.verify(left);
         let chosen = self.chosen(infos);
         let asked: BTreeSet<&StorePath> = chosen.iter().collect();
         let asked = infos.iter().filter(|info| asked.contains(&info.path));
         let asked: Vec<PathInfo> = asked.cloned().collect();
         gathered.silent.extend(self.upstream.ask(&asked).await);
-        let (chosen, doubtful) =
-            choice::vouched(self.chosen(infos), infos, |info| self.vouches_for(info));
-        self.handed.extend(chosen.iter().chain(&doubtful).cloned());
+        let chosen = self.chosen(infos);
+        self.verify(&asked);
+        let (chosen, doubtful) = choice::vouched(chosen, infos, |info| self.vouches_for(info));
+        for path in &chosen {
+            self.doubtful.remove(path);
+        }
+        // These are looked at again with whatever refers to them.
+        self.doubtful.extend(doubtful);
+        self.handed.extend(chosen.iter().cloned());
         gathered.paths.extend(chosen);
-        gathered.doubtful.extend(doubtful);
+    }
+
+    fn verify(&mut self, infos: &[PathInfo]) {
+        for info in infos {
+            if !self.is_made_here(info) && !self.signed.contains_key(&info.path) {
+                let is_signed = self.trusted.iter().any(|key| key.has_signed(info));
+                self.signed.insert(info.path.clone(), is_signed);
+            }
+        }
     }
 
     fn chosen(&self, infos: &[PathInfo]) -> Vec<StorePath> {
@@ -233,10 +280,12 @@ impl<'a> Gather<'a> {
     /// Whether it is what it is called: to push it is to vouch for it, by our key or by that
     /// of the cache's server. What was copied into this store from somewhere may be anything.
     fn vouches_for(&self, info: &PathInfo) -> bool {
-        info.is_own
-            || info.ca.is_some()
-            || self.built.contains(&info.path)
-            || self.trusted.iter().any(|key| key.has_signed(info))
+        self.is_made_here(info) || self.signed.get(&info.path) == Some(&true)
+    }
+
+    /// By this machine, by this run on another, or so that its name tells what it is.
+    fn is_made_here(&self, info: &PathInfo) -> bool {
+        info.is_own || info.ca.is_some() || self.built.contains(&info.path)
     }
 
     fn stays_out(&self, info: &PathInfo) -> bool {

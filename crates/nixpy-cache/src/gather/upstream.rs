@@ -28,6 +28,8 @@ pub struct Upstream {
     keys: Vec<PublicKey>,
     /// What was asked for, and whether it is there.
     asked: HashMap<StorePath, bool>,
+    /// Whether one of the keys has signed a path: to verify that takes time.
+    signed: HashMap<StorePath, bool>,
     patience: Duration,
 }
 
@@ -38,14 +40,25 @@ impl Upstream {
             stores,
             keys,
             asked: HashMap::new(),
+            signed: HashMap::new(),
             patience: PATIENCE,
         }
     }
 
-    /// Whether it is known to be there.
+    /// Whether it is known to be there, as far as was verified and asked.
     pub(super) fn holds(&self, info: &PathInfo) -> bool {
-        let is_signed = || self.keys.iter().any(|key| key.has_signed(info));
-        self.asked.get(&info.path) == Some(&true) || is_signed()
+        let is_known = |known: &HashMap<_, _>| known.get(&info.path) == Some(&true);
+        is_known(&self.asked) || is_known(&self.signed)
+    }
+
+    /// Finds out which of these are signed, so far as nobody has before.
+    pub(super) fn verify<'a>(&mut self, infos: impl Iterator<Item = &'a PathInfo>) {
+        for info in infos {
+            if !self.signed.contains_key(&info.path) {
+                let is_signed = self.keys.iter().any(|key| key.has_signed(info));
+                self.signed.insert(info.path.clone(), is_signed);
+            }
+        }
     }
 
     /// Asks of these paths, so far as nobody has asked before; gives what went wrong.
@@ -193,13 +206,25 @@ mod tests {
             SecretKey::generate("a-1").unwrap(),
             SecretKey::generate("a-1").unwrap(),
         );
-        let upstream = Upstream::new(Vec::new(), vec![key.public()]);
-        let mut info = info("app");
-        assert!(!upstream.holds(&info));
-        info.signatures.push(other.sign(&info));
-        assert!(!upstream.holds(&info), "the name of a key is no proof");
-        info.signatures.push(key.sign(&info));
-        assert!(upstream.holds(&info));
+        let mut upstream = Upstream::new(Vec::new(), vec![key.public()]);
+        let (mut signed, mut named) = (info("app"), info("lib"));
+        signed.signatures.push(key.sign(&signed));
+        named.signatures.push(other.sign(&named));
+        upstream.verify([&signed, &named, &info("plain")].into_iter());
+        assert!(upstream.holds(&signed));
+        assert!(!upstream.holds(&named), "the name of a key is no proof");
+        assert!(!upstream.holds(&info("plain")));
+    }
+
+    #[test]
+    fn a_signature_is_verified_once() {
+        let key = SecretKey::generate("a-1").unwrap();
+        let mut upstream = Upstream::new(Vec::new(), vec![key.public()]);
+        let (mut signed, unsigned) = (info("app"), info("app"));
+        signed.signatures.push(key.sign(&signed));
+        upstream.verify([&signed].into_iter());
+        upstream.verify([&unsigned].into_iter());
+        assert!(upstream.holds(&unsigned), "it is remembered by the path");
     }
 
     #[tokio::test]

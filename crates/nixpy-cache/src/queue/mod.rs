@@ -5,13 +5,17 @@
 //! comes, so that memory does not grow with a closure. A worker takes what has gathered,
 //! asks the cache once what of it is missing, signs that and puts it. What fails for a
 //! passing reason is tried again, after the time that the cache asks for; a cache that
-//! fails again and again is given up for this run, and so is one that refuses or is full.
-//! When nothing more comes, there is a set time to finish, and then it is cut.
+//! fails again and again is let alone for a minute. One that refuses or is full is given up
+//! for this run. When nothing more comes, there is a set time to finish: then a cache that
+//! fails is given up too, after one more such wait if it has taken something in this run.
+//! When that time is over, it is cut.
 //!
 //! Nothing here fails: what became of each cache is told ([`Filled`]), and whether that
 //! matters is decided by others.
 
 mod filled;
+mod putting;
+mod state;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -60,7 +64,7 @@ pub struct Pace {
     pub paths: usize,
     /// So many bytes of archives are put at once, or one path.
     pub bytes: u64,
-    /// So often a cache is tried that does not take a single path.
+    /// So often a cache is tried that does not take a single path, before it is let alone.
     pub attempts: u32,
     /// The wait before it is tried again; it doubles from there.
     pub first_wait: Duration,
@@ -68,6 +72,10 @@ pub struct Pace {
     pub longest_wait: Duration,
     /// For a cache to say what it lacks.
     pub patience: Duration,
+    /// One that fails again and again is let alone for so long.
+    pub rest: Duration,
+    /// For one that was cut to take note of what the run has reached.
+    pub last_word: Duration,
 }
 
 impl Default for Pace {
@@ -79,6 +87,8 @@ impl Default for Pace {
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(60),
             patience: Duration::from_secs(60),
+            rest: Duration::from_secs(60),
+            last_word: Duration::from_secs(10),
         }
     }
 }
@@ -198,6 +208,11 @@ fn wait(pace: &Pace, attempt: u32, error: &CacheError) -> Duration {
         crate::CacheErrorKind::Throttled { retry_after } => retry_after,
         _ => None,
     };
+    let wait = asked.unwrap_or_else(|| doubled(pace, attempt));
+    wait.min(pace.longest_wait)
+}
+
+fn doubled(pace: &Pace, attempt: u32) -> Duration {
     let doubled = pace.first_wait.saturating_mul(1 << attempt.min(16));
-    asked.unwrap_or(doubled).min(pace.longest_wait)
+    doubled.min(pace.longest_wait)
 }

@@ -8,32 +8,25 @@ use nixpy_nix::StorePath;
 use nixpy_nix::path_info::PathInfo;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{End, Filled, Line, Queue, Stored, lock, wait};
+use super::putting::portions;
+use super::state::State;
+use super::{End, Filled, Line, Queue, Stored, doubled, lock, wait};
 use crate::error::{CacheError, CacheErrorKind};
-use crate::store::Put;
 
 /// Fills one cache.
 pub(super) struct Worker<'a> {
-    queue: &'a Queue<'a>,
-    line: &'a Line,
-    on_stored: &'a (dyn Fn(Stored<'_>) + Sync),
-    state: Mutex<State>,
-}
-
-/// How far it has come; what is left of it when it is cut.
-struct State {
-    filled: Filled,
-    begun: Option<Instant>,
-    /// Taken out of the line, and neither there nor failed yet.
-    in_hand: u64,
-    /// What is there, as far as nothing that came later refers to it.
-    tops: BTreeSet<StorePath>,
-    /// What is not there, so that nothing may be that refers to it.
-    failed: BTreeSet<StorePath>,
+    pub(super) queue: &'a Queue<'a>,
+    pub(super) line: &'a Line,
+    pub(super) on_stored: &'a (dyn Fn(Stored<'_>) + Sync),
+    pub(super) state: Mutex<State>,
 }
 
 /// Nothing more is put there.
-struct GivenUp;
+pub(super) enum GivenUp {
+    /// What hinders may pass.
+    ForNow(CacheError),
+    ForGood,
+}
 
 impl<'a> Worker<'a> {
     pub(super) fn of(
@@ -41,13 +34,7 @@ impl<'a> Worker<'a> {
         line: &'a Line,
         on_stored: &'a (dyn Fn(Stored<'_>) + Sync),
     ) -> Self {
-        let state = State {
-            filled: Filled::nothing(line.store.name()),
-            begun: None,
-            in_hand: 0,
-            tops: BTreeSet::new(),
-            failed: BTreeSet::new(),
-        };
+        let state = State::of(line.store.name());
         Self {
             queue,
             line,
@@ -58,23 +45,30 @@ impl<'a> Worker<'a> {
 
     /// Until there is nothing more to do, or no time.
     pub(super) async fn work(self) -> Filled {
-        let is_cut = tokio::select! {
+        let worked = tokio::select! {
             // What is done at the very end is done.
             biased;
-            () = self.work_off() => false,
-            () = self.time_is_over() => true,
+            has_told = self.work_off() => Some(has_told),
+            () = self.time_is_over() => None,
         };
         let waiting = lock(&self.line.waiting).len();
-        let mut state = lock(&self.state);
-        let unfinished = state.in_hand + waiting as u64;
-        state.filled.left = unfinished;
-        if is_cut {
-            state.filled.end = End::Cut;
+        {
+            let mut state = lock(&self.state);
+            state.filled.left = state.open() + waiting as u64;
+            if worked.is_none() {
+                state.filled.end = End::Cut;
+                if let Some(error) = state.trouble.take() {
+                    state.filled.note(&error);
+                }
+            }
+            state.filled.seconds = state
+                .begun
+                .map_or(0.0, |begun| begun.elapsed().as_secs_f64());
         }
-        state.filled.seconds = state
-            .begun
-            .map_or(0.0, |begun| begun.elapsed().as_secs_f64());
-        state.filled.clone()
+        if worked != Some(true) {
+            self.tell_in_the_end().await;
+        }
+        lock(&self.state).filled.clone()
     }
 
     async fn time_is_over(&self) {
@@ -91,27 +85,91 @@ impl<'a> Worker<'a> {
         }
     }
 
-    async fn work_off(&self) {
+    /// Until there is nothing more to do; whether the cache knows what was reached, or was
+    /// asked to often enough.
+    async fn work_off(&self) -> bool {
         while let Some(names) = self.next().await {
-            lock(&self.state).begun.get_or_insert_with(Instant::now);
-            if self.fill(&names).await.is_err() {
+            let Err(given_up) = self.fill(&names).await else {
+                lock(&self.state).trouble = None;
+                continue;
+            };
+            if !self.is_tried_again(given_up, names).await {
                 self.count_only().await;
-                return;
+                return false;
             }
         }
-        let reached: Vec<StorePath> = lock(&self.state).tops.iter().cloned().collect();
+        let reached = lock(&self.state).reached();
         if reached.is_empty() {
-            return;
+            return true;
         }
         let mut attempt = 0;
         while let Err(error) = self.line.store.close(&reached).await {
             attempt += 1;
             if !error.is_transient() || attempt >= self.queue.pace.attempts {
-                self.give_up(&error);
-                return;
+                self.end_with(&error);
+                return true;
             }
             sleep(wait(&self.queue.pace, attempt - 1, &error)).await;
         }
+        true
+    }
+
+    /// What is there is kept the longer, though not everything is.
+    async fn tell_in_the_end(&self) {
+        let (reached, end) = {
+            let state = lock(&self.state);
+            (state.reached(), state.filled.end)
+        };
+        if reached.is_empty() || end == End::Refused {
+            return;
+        }
+        let told = timeout(self.queue.pace.last_word, self.line.store.close(&reached)).await;
+        tracing::debug!(?told, "what was reached, in the end");
+    }
+
+    /// Lets the cache alone for a while if what hinders may pass. These names are first in
+    /// the line then, as far as they are not there.
+    async fn is_tried_again(&self, given_up: GivenUp, names: Vec<StorePath>) -> bool {
+        let GivenUp::ForNow(error) = given_up else {
+            return false;
+        };
+        {
+            let mut state = lock(&self.state);
+            let mut waiting = lock(&self.line.waiting);
+            for name in state.give_back(names).into_iter().rev() {
+                waiting.push_front(name);
+            }
+            state.trouble = Some(error);
+        }
+        if self.rest().await {
+            return true;
+        }
+        let error = lock(&self.state).trouble.take();
+        if let Some(error) = error {
+            self.end_with(&error);
+        }
+        false
+    }
+
+    /// A while, or until nothing more comes; whether the cache is to be tried once more.
+    /// When nothing more comes, only one that has taken something is worth another wait.
+    pub(super) async fn rest(&self) -> bool {
+        let mut closed = self.queue.end.subscribe();
+        let end = *closed.borrow_and_update();
+        let rest = self.queue.pace.rest;
+        let Some(end) = end else {
+            let _ = timeout(rest, closed.wait_for(Option::is_some)).await;
+            return true;
+        };
+        {
+            let mut state = lock(&self.state);
+            if state.filled.pushed == 0 || state.has_rested_in_the_end {
+                return false;
+            }
+            state.has_rested_in_the_end = true;
+        }
+        sleep(rest.min(end.duration_since(Instant::now()) / 2)).await;
+        true
     }
 
     /// What has gathered; `None` when nothing more comes.
@@ -121,7 +179,6 @@ impl<'a> Worker<'a> {
                 let mut waiting = lock(&self.line.waiting);
                 let count = waiting.len().min(self.queue.pace.paths);
                 if count > 0 {
-                    lock(&self.state).in_hand += count as u64;
                     return Some(waiting.drain(..count).collect());
                 }
                 self.line.idle.store(true, Ordering::Relaxed);
@@ -137,7 +194,7 @@ impl<'a> Worker<'a> {
     async fn count_only(&self) {
         loop {
             let more = std::mem::take(&mut *lock(&self.line.waiting)).len();
-            lock(&self.state).in_hand += more as u64;
+            lock(&self.state).leave_out(more);
             self.line.idle.store(true, Ordering::Relaxed);
             if self.queue.end.borrow().is_some() {
                 return;
@@ -147,6 +204,7 @@ impl<'a> Worker<'a> {
     }
 
     async fn fill(&self, names: &[StorePath]) -> Result<(), GivenUp> {
+        lock(&self.state).take(names);
         let infos = self.describe(names).await;
         if infos.is_empty() {
             return Ok(());
@@ -165,10 +223,19 @@ impl<'a> Worker<'a> {
 
     /// What is known of these, in their order. What is not there any more cannot be put.
     async fn describe(&self, names: &[StorePath]) -> Vec<PathInfo> {
-        let described = self.queue.shelf.describe(names).await;
-        let (mut known, problem) = match described {
-            Ok(infos) => (infos, "it is not in the store any more".to_owned()),
-            Err(problem) => (Vec::new(), problem),
+        let pace = &self.queue.pace;
+        let mut attempt = 0;
+        let (mut known, problem) = loop {
+            let problem = match self.queue.shelf.describe(names).await {
+                Ok(infos) => break (infos, "it is not in the store any more".to_owned()),
+                Err(problem) => problem,
+            };
+            attempt += 1;
+            if attempt >= pace.attempts {
+                break (Vec::new(), problem);
+            }
+            tracing::debug!(problem, attempt, "described again");
+            sleep(doubled(pace, attempt - 1)).await;
         };
         let mut known: BTreeMap<StorePath, PathInfo> = known
             .drain(..)
@@ -200,164 +267,26 @@ impl<'a> Worker<'a> {
             };
             attempt += 1;
             if !error.is_transient() || attempt >= pace.attempts {
-                return Err(self.give_up(&error));
+                return Err(self.give_up(error));
             }
             tracing::debug!(%error, attempt, "asked again");
             sleep(wait(pace, attempt - 1, &error)).await;
         }
     }
 
-    /// Puts these, as often as some of them fail for a passing reason.
-    async fn put(&self, infos: &[PathInfo]) -> Result<(), GivenUp> {
-        let pace = &self.queue.pace;
-        let (mut left, mut fruitless, mut stored) = (infos.to_vec(), 0, false);
-        loop {
-            left = self.without_failed_references(left);
-            if left.is_empty() {
-                return Ok(());
-            }
-            let put = self.line.store.put(&left).await;
-            let is_fruitful = !put.stored.is_empty();
-            stored |= is_fruitful;
-            let (again, error) = self.judge(left, put)?;
-            let Some(error) = error else { return Ok(()) };
-            fruitless = if is_fruitful { 0 } else { fruitless + 1 };
-            if fruitless >= pace.attempts {
-                if !stored {
-                    return Err(self.give_up(&error));
-                }
-                // It takes others: it is these.
-                again
-                    .iter()
-                    .for_each(|info| self.has_failed(&info.path, &error));
-                return Ok(());
-            }
-            tracing::debug!(%error, paths = again.len(), fruitless, "put again");
-            sleep(wait(pace, fruitless.saturating_sub(1), &error)).await;
-            left = again;
-        }
-    }
-
-    /// What is to be tried again, and why it failed. What refers to such a path failed
-    /// because of it, whatever is said of it.
-    fn judge(
-        &self,
-        tried: Vec<PathInfo>,
-        put: Put,
-    ) -> Result<(Vec<PathInfo>, Option<CacheError>), GivenUp> {
-        let Put {
-            stored,
-            sent,
-            failed,
-        } = put;
-        let (done, undone): (Vec<_>, Vec<_>) = tried
-            .into_iter()
-            .partition(|info| stored.contains(&info.path));
-        lock(&self.state).filled.sent_size += sent;
-        self.are_there(&done, |filled| &mut filled.pushed);
-        if !done.is_empty() || sent > 0 {
-            let waiting = lock(&self.line.waiting).len() + undone.len();
-            (self.on_stored)(Stored {
-                cache: self.line.store.name(),
-                paths: done.len() as u64,
-                bytes: sent,
-                waiting: waiting as u64,
-            });
-        }
-        let mut errors: BTreeMap<StorePath, CacheError> = failed.into_iter().collect();
-        let ends = |error: &&CacheError| {
-            use CacheErrorKind::{Full, Refused};
-            matches!(error.kind, Refused { .. } | Full(_))
-        };
-        if let Some(error) = errors.values().find(ends) {
-            return Err(self.give_up(error));
-        }
-        let mut passing: Option<CacheError> = None;
-        let (mut again, mut names) = (Vec::new(), BTreeSet::new());
-        for info in undone {
-            let mut references = info.references.iter();
-            let is_held_up = references.any(|path| *path != info.path && names.contains(path));
-            match errors.remove(&info.path) {
-                Some(error) if error.is_transient() => {
-                    // Who asks for time is to be heard.
-                    let asks = matches!(error.kind, CacheErrorKind::Throttled { .. });
-                    if asks || passing.is_none() {
-                        passing = Some(error);
-                    }
-                }
-                _ if is_held_up => {}
-                Some(error) => {
-                    match self.lacks_a_reference(&info) {
-                        // Why that is so has been told.
-                        true => self.is_lost(&info.path),
-                        false => self.has_failed(&info.path, &error),
-                    }
-                    continue;
-                }
-                None => {
-                    let kind =
-                        CacheErrorKind::Broken("it does not say what became of it".to_owned());
-                    let act = format!("store {}", info.path);
-                    let error = CacheError::new(self.line.store.name(), act, kind);
-                    self.has_failed(&info.path, &error);
-                    continue;
-                }
-            }
-            names.insert(info.path.clone());
-            again.push(info);
-        }
-        Ok((again, passing))
-    }
-
-    /// These come after what they refer to.
-    fn without_failed_references(&self, infos: Vec<PathInfo>) -> Vec<PathInfo> {
-        let mut left = Vec::new();
-        for info in infos {
-            match self.lacks_a_reference(&info) {
-                false => left.push(info),
-                true => self.is_lost(&info.path),
-            }
-        }
-        left
-    }
-
-    fn lacks_a_reference(&self, info: &PathInfo) -> bool {
-        let state = lock(&self.state);
-        let mut references = info.references.iter();
-        references.any(|path| state.failed.contains(path))
-    }
-
-    fn signed(&self, mut info: PathInfo) -> PathInfo {
-        if let Some(key) = self.queue.key
-            && !key.public().has_signed(&info)
-        {
-            info.signatures.push(key.sign(&info));
-        }
-        info
-    }
-
-    fn are_there(&self, infos: &[PathInfo], count: impl Fn(&mut Filled) -> &mut u64) {
+    pub(super) fn are_there(&self, infos: &[PathInfo], count: impl Fn(&mut Filled) -> &mut u64) {
         let mut state = lock(&self.state);
-        for info in infos {
-            for reference in info.references.iter().filter(|path| **path != info.path) {
-                state.tops.remove(reference);
-            }
-            state.tops.insert(info.path.clone());
-        }
-        state.in_hand -= infos.len() as u64;
+        state.are_there(infos);
         *count(&mut state.filled) += infos.len() as u64;
     }
 
-    fn has_failed(&self, path: &StorePath, error: &CacheError) {
+    pub(super) fn has_failed(&self, path: &StorePath, error: &CacheError) {
         lock(&self.state).filled.note(error);
         self.is_lost(path);
     }
 
-    fn is_lost(&self, path: &StorePath) {
-        let mut state = lock(&self.state);
-        state.in_hand -= 1;
-        state.filled.failed += 1;
-        state.failed.insert(path.clone());
+    pub(super) fn is_lost(&self, path: &StorePath) {
+        lock(&self.state).is_lost(path);
     }
 
     fn here(&self, path: &StorePath, problem: String) -> CacheError {
@@ -365,11 +294,18 @@ impl<'a> Worker<'a> {
         CacheError::new(self.line.store.name(), act, CacheErrorKind::Here(problem))
     }
 
-    fn give_up(&self, error: &CacheError) -> GivenUp {
+    pub(super) fn give_up(&self, error: CacheError) -> GivenUp {
+        if error.is_transient() {
+            return GivenUp::ForNow(error);
+        }
+        self.end_with(&error);
+        GivenUp::ForGood
+    }
+
+    pub(super) fn end_with(&self, error: &CacheError) {
         let mut state = lock(&self.state);
         state.filled.note(error);
         state.filled.end = end_of(error);
-        GivenUp
     }
 }
 
@@ -378,20 +314,4 @@ fn end_of(error: &CacheError) -> End {
         CacheErrorKind::Refused { .. } => End::Refused,
         _ => End::GivenUp,
     }
-}
-
-/// Of so many bytes each, or of one path.
-fn portions(infos: &[PathInfo], bytes: u64) -> impl Iterator<Item = &[PathInfo]> {
-    let mut rest = infos;
-    std::iter::from_fn(move || {
-        let mut sum = 0_u64;
-        let fits = |info: &&PathInfo| {
-            sum = sum.saturating_add(info.nar_size);
-            sum <= bytes
-        };
-        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-        let (some, more) = rest.split_at(count);
-        rest = more;
-        (!some.is_empty()).then_some(some)
-    })
 }

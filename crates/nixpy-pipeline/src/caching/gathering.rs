@@ -1,6 +1,5 @@
 //! Handing over what is built, as it appears; and in the end all that was missed.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nixpy_cache::gather::{Gather, Gathered, Upstream, keys_of};
@@ -30,11 +29,9 @@ pub(super) struct Handed {
     pub(super) is_shown: bool,
 }
 
-/// Derivations whose outputs may have been built before.
-enum Backlog {
-    NotAsked,
-    Left(Vec<StorePath>),
-}
+/// Derivations whose outputs may have been built before, and that are not looked at yet;
+/// `None` before it is known which there are.
+type Backlog = Option<Vec<StorePath>>;
 
 /// Whether nothing more will be built.
 fn has_built(run: &Progress) -> bool {
@@ -45,22 +42,8 @@ impl Caching<'_> {
     /// Hands over what is built, until the run is over and there is nothing more.
     pub(super) async fn gather(&self, queue: &Queue<'_>) -> Handed {
         let mut gather = self.begin().await;
-        let mut backlog = Backlog::NotAsked;
         let mut is_shown = false;
-        let sweep = async {
-            while !has_built(&self.progress.borrow()) {
-                self.look(&mut gather, queue).await;
-                if !self.look_back(&mut gather, &mut backlog, queue).await {
-                    tokio::select! {
-                        () = sleep(LOOK_EVERY) => {}
-                        _ = self.until(has_built) => {}
-                    }
-                }
-            }
-            let swept = self.sweep(&mut gather, queue).await;
-            while self.look_back(&mut gather, &mut backlog, queue).await {}
-            swept
-        };
+        let sweep = self.gather_all(&mut gather, queue);
         let drain = self.inputs.caches.drain;
         let swept = {
             tokio::pin!(sweep);
@@ -88,8 +71,9 @@ impl Caching<'_> {
             ),
         };
         let problem = problem.map(|what| Problem { what, cure: None });
+        self.tell_doubts(&gather);
         Handed {
-            is_all,
+            is_all: is_all && gather.doubtful().is_empty(),
             problem,
             is_shown,
         }
@@ -111,11 +95,41 @@ impl Caching<'_> {
         Gather::new(self.nix, upstream, &caches.exclude, images, trusted)
     }
 
+    /// Hands over what is built, until nothing more will be, and all that was missed; whether
+    /// everything that the run has to make is there.
+    async fn gather_all(
+        &self,
+        gather: &mut Gather<'_>,
+        queue: &Queue<'_>,
+    ) -> Result<bool, NixError> {
+        let (mut backlog, mut is_put_off) = (None, false);
+        while !has_built(&self.progress.borrow()) {
+            self.look(gather, queue).await;
+            let goes_on = match is_put_off {
+                true => Ok(false),
+                false => self.look_back(gather, &mut backlog, queue).await,
+            };
+            let goes_on = goes_on.unwrap_or_else(|error| {
+                tracing::debug!(%error, "looked at in the end");
+                is_put_off = true;
+                false
+            });
+            if !goes_on {
+                tokio::select! {
+                    () = sleep(LOOK_EVERY) => {}
+                    _ = self.until(has_built) => {}
+                }
+            }
+        }
+        let swept = self.sweep(gather, queue).await;
+        let looked_back = self.look_back_on_all(gather, &mut backlog, queue).await;
+        looked_back.and(swept)
+    }
+
     /// What has been built since the last look. What cannot be told now is told in the end.
     async fn look(&self, gather: &mut Gather<'_>, queue: &Queue<'_>) {
-        let begun = self.begun();
         let looked = async {
-            gather.expect(&begun).await?;
+            self.expect(gather).await?;
             gather.appeared().await
         };
         match looked.await {
@@ -124,49 +138,75 @@ impl Caching<'_> {
         }
     }
 
+    async fn expect(&self, gather: &mut Gather<'_>) -> Result<(), NixError> {
+        let begun = self.begun.take();
+        let expected = gather.expect(&begun).await;
+        if expected.is_err() {
+            self.begun.put_back(begun);
+        }
+        expected
+    }
+
     /// Some of what was built before; whether there is more of it.
     async fn look_back(
         &self,
         gather: &mut Gather<'_>,
         backlog: &mut Backlog,
         queue: &Queue<'_>,
-    ) -> bool {
-        match backlog {
-            Backlog::NotAsked => {
-                let jobs = self.plan.jobs.iter();
-                let derivations: Vec<StorePath> = jobs.map(|job| job.derivation.clone()).collect();
-                let needed = gather.needed(&derivations).await;
-                let needed = needed.inspect_err(|error| tracing::debug!(%error, "not looked at"));
-                *backlog = Backlog::Left(needed.unwrap_or_default());
-                true
-            }
-            Backlog::Left(left) if left.is_empty() => false,
-            Backlog::Left(left) => {
-                let some = left.split_off(left.len().saturating_sub(AT_ONCE));
-                match gather.outputs_of(&some).await {
-                    Ok(gathered) => self.hand(gathered, queue),
-                    Err(error) => tracing::debug!(%error, "not looked at"),
+    ) -> Result<bool, NixError> {
+        let Some(left) = backlog else {
+            let jobs = self.plan.jobs.iter();
+            let derivations: Vec<StorePath> = jobs.map(|job| job.derivation.clone()).collect();
+            *backlog = Some(gather.needed(&derivations).await?);
+            return Ok(true);
+        };
+        let rest = left.len().saturating_sub(AT_ONCE);
+        let gathered = gather.outputs_of(&left[rest..]).await?;
+        left.truncate(rest);
+        self.hand(gathered, queue);
+        Ok(!left.is_empty())
+    }
+
+    /// All of it that is left. What cannot be told is left out, and the first of that is
+    /// given as the error.
+    async fn look_back_on_all(
+        &self,
+        gather: &mut Gather<'_>,
+        backlog: &mut Backlog,
+        queue: &Queue<'_>,
+    ) -> Result<(), NixError> {
+        let mut looked_back = Ok(());
+        loop {
+            match self.look_back(gather, backlog, queue).await {
+                Ok(true) => {}
+                Ok(false) => return looked_back,
+                Err(error) => {
+                    looked_back = looked_back.and(Err(error));
+                    let left = backlog.get_or_insert_default();
+                    left.truncate(left.len().saturating_sub(AT_ONCE));
                 }
-                true
             }
         }
     }
 
     /// All that has been built, and the closures of what the run has to make; whether that
-    /// is all there.
+    /// is all there. What cannot be told keeps nothing else back.
     async fn sweep(&self, gather: &mut Gather<'_>, queue: &Queue<'_>) -> Result<bool, NixError> {
-        gather.expect(&self.begun()).await?;
-        self.hand(gather.appeared().await?, queue);
+        let expected = self.expect(gather).await;
+        let appeared = gather.appeared_in_the_end().await;
+        let appeared = appeared.map(|gathered| self.hand(gathered, queue));
         let outputs: Vec<StorePath> = self
             .plan
             .jobs
             .iter()
             .map(|job| job.output.clone())
             .collect();
-        let gathered = gather.closure(&outputs).await?;
-        let is_all = !gathered.absent;
-        self.hand(gathered, queue);
-        Ok(is_all)
+        let closure = gather.closure(&outputs).await.map(|gathered| {
+            let is_all = !gathered.absent;
+            self.hand(gathered, queue);
+            is_all
+        });
+        expected.and(appeared).and(closure)
     }
 
     fn hand(&self, gathered: Gathered, queue: &Queue<'_>) {
@@ -179,30 +219,22 @@ impl Caching<'_> {
             };
             (self.on_event)(Event::CacheTrouble(&problem));
         }
-        if let Some(path) = gathered.doubtful.first()
-            && !self.has_doubted.swap(true, Ordering::Relaxed)
-        {
-            let problem = Problem {
-                what: format!(
-                    "{path} and what refers to it is not pushed: it was copied into this store, and by nobody whose \
-                     key this run trusts"
-                ),
-                cure: Some(
-                    "trust whoever has signed it (--cache-public-key), or have it built by this machine".to_owned(),
-                ),
-            };
-            (self.on_event)(Event::CacheTrouble(&problem));
-        }
         queue.hand(&gathered.paths);
     }
 
-    fn begun(&self) -> Vec<StorePath> {
-        let mut begun = self
-            .begun
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        begun.sort();
-        begun.dedup();
-        std::mem::take(&mut *begun)
+    fn tell_doubts(&self, gather: &Gather<'_>) {
+        let Some(path) = gather.doubtful().first() else {
+            return;
+        };
+        let problem = Problem {
+            what: format!(
+                "{path} and what refers to it is not pushed: it was copied into this store, and by nobody whose \
+                 key this run trusts"
+            ),
+            cure: Some(
+                "trust whoever has signed it (--cache-public-key), or have it built by this machine".to_owned(),
+            ),
+        };
+        (self.on_event)(Event::CacheTrouble(&problem));
     }
 }

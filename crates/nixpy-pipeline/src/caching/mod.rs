@@ -7,18 +7,16 @@
 //!
 //! No cache can make a run fail, unless the settings say so ([`Caching::missed`]).
 
+mod begun;
 mod gathering;
 mod memory;
 mod opening;
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
-
+pub use begun::Begun;
 pub use nixpy_cache::queue::{End, Filled, Problem, Stored};
 use nixpy_cache::queue::{Pace, Queue};
 use nixpy_cache::{Spec, Store};
-use nixpy_nix::log::{Activity, LogEvent};
-use nixpy_nix::{Nix, StorePath};
+use nixpy_nix::Nix;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -34,10 +32,7 @@ pub struct Caching<'a> {
     inputs: &'a Inputs,
     plan: &'a Plan,
     on_event: &'a OnEvent<'a>,
-    /// Derivations whose building has begun since they were last looked at.
-    begun: Mutex<Vec<StorePath>>,
-    /// Whether it was told that something is not pushed because nobody vouches for it.
-    has_doubted: AtomicBool,
+    begun: &'a Begun,
     progress: watch::Sender<Progress>,
 }
 
@@ -53,27 +48,22 @@ struct Progress {
 }
 
 impl<'a> Caching<'a> {
-    /// Of a run that has a plan.
-    pub fn of(nix: &'a Nix, inputs: &'a Inputs, plan: &'a Plan, on_event: &'a OnEvent<'a>) -> Self {
+    /// Of a run that has a plan, and may have built something to make it. Whatever the run
+    /// tells, this `begun` is to hear.
+    pub fn of(
+        nix: &'a Nix,
+        inputs: &'a Inputs,
+        plan: &'a Plan,
+        begun: &'a Begun,
+        on_event: &'a OnEvent<'a>,
+    ) -> Self {
         Self {
             nix,
             inputs,
             plan,
             on_event,
-            begun: Mutex::default(),
-            has_doubted: AtomicBool::new(false),
+            begun,
             progress: watch::Sender::default(),
-        }
-    }
-
-    /// Listens to the run.
-    pub fn hear(&self, event: &Event<'_>) {
-        if let Event::Nix(LogEvent::Started { activity, .. }) = event
-            && let Activity::Build { derivation, .. } = activity
-            && self.written().next().is_some()
-        {
-            let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-            begun.push(derivation.clone());
         }
     }
 
@@ -102,13 +92,15 @@ impl<'a> Caching<'a> {
         let settings = &self.inputs.caches;
         let state = self.inputs.state_dir.as_deref();
         let memory = state.map(|dir| Memory::of(dir, self.plan, settings, self.inputs.now));
+        // What the evaluation imports may have been built for it.
+        let has_evaluated = !self.begun.is_empty();
         let is_remembered = |spec: &Spec| {
             let memory = memory.as_ref();
-            !first.builds && memory.is_some_and(|it| it.is_complete(&spec.place))
+            !first.builds && !has_evaluated && memory.is_some_and(|it| it.is_complete(&spec.place))
         };
         let specs = self.written().filter(|spec| !is_remembered(spec));
         let specs: Vec<&Spec> = specs.collect();
-        let has_something = first.builds || first.built;
+        let has_something = first.builds || first.built || has_evaluated;
         if !has_something || specs.is_empty() {
             return Vec::new();
         }

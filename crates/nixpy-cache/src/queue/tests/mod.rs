@@ -2,6 +2,8 @@
 //! paths that were handed over.
 #![allow(clippy::unwrap_used)]
 
+mod outages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,8 @@ const QUICK: Pace = Pace {
     first_wait: Duration::from_millis(1),
     longest_wait: Duration::from_millis(300),
     patience: Duration::from_millis(200),
+    rest: Duration::from_millis(50),
+    last_word: Duration::from_millis(500),
 };
 
 fn path(n: usize) -> StorePath {
