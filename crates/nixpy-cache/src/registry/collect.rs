@@ -46,6 +46,7 @@ pub struct Keep {
 
 /// What was kept and what was removed; of a dry run, what would have been.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Collected {
     /// Nothing was changed.
     pub dry_run: bool,
