@@ -261,7 +261,8 @@ def caching(shop: Workshop, runs: int) -> list[Figure]:
 
 def substitution(shop: Workshop, runs: int) -> list[Figure]:
     """A closure of 1 GB from nixpy-ci's server into an empty store, beside `nix copy --from` nginx; and a miss."""
-    return [*substituting(shop, min(runs, ROUNDS), gigabyte(shop)["app"]), *missing(shop)]
+    path = gigabyte(shop)["app"]
+    return [*substituting(shop, min(runs, ROUNDS), path), *missing(shop, path)]
 
 
 # What the cases are made of.

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import measure
-from caches import empty_nginx
+from caches import REPOSITORY, Pusher, empty_nginx
 from contenders import Workshop
 from figures import Figure, compared
 from measure import Run
-from registry import empty_registry
+from registry import Registry, empty_registry
 
 # An empty /nix of their own for what is run; programs come from elsewhere.
 ON_AN_EMPTY_STORE = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", 'mount --bind "$0" /nix && exec "$@"']
@@ -25,14 +25,16 @@ MISSES = 500
 
 
 def substituting(shop: Workshop, runs: int, path: str) -> list[Figure]:
-    """The closure of `path` into an empty store, packed with zstd by Nix and signed, from one folder."""
-    secret, public = keys(shop)
-    with empty_nginx(shop.scratch) as (nginx, folder):
-        store = f"file://{folder}?compression=zstd&secret-key={secret}"
+    """The closure of `path` into an empty store: from the cache in a registry, and from nginx, as `nix copy` packs it with zstd."""
+    pusher = Pusher(shop, path)
+    public = public_half(pusher.key)
+    with empty_nginx(shop.scratch) as (nginx, folder), empty_registry(shop.scratch) as registry:
+        store = f"file://{folder}?compression=zstd&secret-key={pusher.key}"
         subprocess.run(["nix", "copy", "--no-check-sigs", "--to", store, path], check=True)
         # nginx's workers are nobody's.
         subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
-        with served(shop, f"file://{folder} key={public}") as (ours, server):
+        pusher.run("push", registry)
+        with served(shop, f"oci://{registry.name(REPOSITORY)} key={public}") as (ours, server):
             trusted = ["--option", "substituters", ours, "--option", "trusted-public-keys", public]
             build = ["nix", "build", "--no-link", path, "--max-jobs", AT_ONCE, *trusted]
             copy = ["nix", "copy", "--no-check-sigs", path, "--from"]
@@ -47,17 +49,24 @@ def substituting(shop: Workshop, runs: int, path: str) -> list[Figure]:
     ]
 
 
-def missing(shop: Workshop) -> list[Figure]:
-    """Paths that the cache in a registry does not have, beside the registry's own answer to a manifest that it does not have."""
-    _, public = keys(shop)
-    with empty_registry(shop.scratch) as registry, served(shop, f"oci://{registry.name('cache')} key={public}") as (ours, _):
+def missing(shop: Workshop, path: str) -> list[Figure]:
+    """Paths that the cache in a registry does not have, which has the closure of `path`, beside the registry's own answer to a
+    manifest that it does not have."""
+    pusher = Pusher(shop, path)
+    with empty_registry(shop.scratch) as registry:
+        pusher.run("push", registry)
+        results = missed(shop, registry, public_half(pusher.key))
+    return [compared("a miss", results, "nixpy-ci's server", "docker-registry", "added", 5)]
+
+
+def missed(shop: Workshop, registry: Registry, public: str) -> dict[str, list[Run]]:
+    with served(shop, f"oci://{registry.name(REPOSITORY)} key={public}") as (ours, _):
         host = ours.removeprefix("http://")
         # The first waits until the registry has told what it holds.
         asked(host, [f"/{0:032}.narinfo"])
         miss = asked(host, [f"/{number:032}.narinfo" for number in range(1, MISSES + 1)])
-        own = asked(f"127.0.0.1:{registry.port}", [f"/v2/cache/manifests/{number}" for number in range(MISSES)])
-    results = {"nixpy-ci's server": [Run(miss)], "docker-registry": [Run(own)]}
-    return [compared("a miss", results, "nixpy-ci's server", "docker-registry", "added", 5)]
+        own = asked(f"127.0.0.1:{registry.port}", [f"/v2/{REPOSITORY}/manifests/{number}" for number in range(MISSES)])
+    return {"nixpy-ci's server": [Run(miss)], "docker-registry": [Run(own)]}
 
 
 def taken(shop: Workshop, command: list[str]) -> Callable[[], Run]:
@@ -90,14 +99,11 @@ def asked(host: str, paths: list[str]) -> float:
     return statistics.median(times)
 
 
-def keys(shop: Workshop) -> tuple[str, str]:
-    """The file of a secret key, and the public one."""
-    file = f"{shop.scratch}/substitution-key"
-    if not os.path.exists(file):
-        subprocess.run([shop.binary, "cache", "key", "bench-1", "--output", file], check=True, stderr=subprocess.DEVNULL)
+def public_half(file: str) -> str:
+    """Of the secret key in a file."""
     with open(file) as secret:
         told = subprocess.run(["nix", "key", "convert-secret-to-public"], check=True, stdin=secret, stdout=subprocess.PIPE, text=True)
-    return file, told.stdout.strip()
+    return told.stdout.strip()
 
 
 @contextlib.contextmanager

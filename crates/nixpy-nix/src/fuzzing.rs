@@ -62,6 +62,7 @@ fn listed(info: &PathInfo) -> Value {
         "narSize": info.nar_size,
         "references": references,
         "deriver": info.deriver.as_ref().map(|path| path.as_str()),
+        "ultimate": info.is_own,
         "ca": info.ca,
         "signatures": info.signatures,
     })

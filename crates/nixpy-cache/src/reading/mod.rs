@@ -133,10 +133,12 @@ pub fn decide(
 /// What makes caches harmless: what cannot be had from one is built; what a cache did not
 /// have a while ago is asked for again, since another machine may have pushed it; one that
 /// does not answer is soon passed over.
-const IN_A_RUN: [(&str, &str); 3] = [
+const IN_A_RUN: [(&str, &str); 5] = [
     ("fallback", "true"),
     ("narinfo-cache-negative-ttl", "0"),
     ("connect-timeout", "10"),
+    ("stalled-download-timeout", "30"),
+    ("download-attempts", "2"),
 ];
 
 /// Why a daemon that does not trust this user would not read it.

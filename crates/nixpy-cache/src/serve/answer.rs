@@ -253,7 +253,7 @@ async fn archive(
 
 /// Nix tries again what is answered so, but not for ever.
 fn failed(shelf: &Shelf, error: &CacheError) -> Response<Body> {
-    shelf.trouble(error);
+    shelf.has_lost(error);
     plain(StatusCode::BAD_GATEWAY, format!("{error}\n"))
 }
 

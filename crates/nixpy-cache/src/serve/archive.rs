@@ -23,14 +23,14 @@ use crate::source::Source;
 const PIECE: usize = 64 * 1024;
 /// Between those who read and those who send.
 const PIECES: usize = 2;
-/// A cache that sends nothing for so long has broken off.
-const SILENCE: Duration = Duration::from_secs(30);
+/// A cache that sends nothing for so long has broken off; before Nix thinks so of us.
+const SILENCE: Duration = Duration::from_secs(20);
 /// Nix may write to a slow disk meanwhile; it itself gives up after five minutes.
 const SLOWEST_READER: Duration = Duration::from_secs(300);
 /// What unpacking may need: all that zstd's levels up to 19 ask for, and no more.
 const LARGEST_WINDOW: u32 = 23;
 /// Opening one, from the first request to the first byte's promise.
-const FOR_OPENING: Duration = Duration::from_secs(60);
+const FOR_OPENING: Duration = Duration::from_secs(15);
 
 /// What is wanted of an archive.
 pub(super) struct Wanted {
@@ -146,13 +146,14 @@ impl Way {
             };
             let is_end = piece.is_err();
             if let Err(error) = &piece {
-                self.shelf.trouble(error);
+                self.shelf.has_lost(error);
             }
             let sent = tokio::time::timeout(SLOWEST_READER, send.send(piece)).await;
             if is_end || !matches!(sent, Ok(Ok(()))) {
                 return;
             }
         }
+        self.shelf.has_given(&self.cache);
     }
 
     /// On a thread of its own: zstd takes time.
@@ -169,7 +170,7 @@ impl Way {
         if let Err(error) = self.unpack_from(&mut reader, send) {
             let unpacking = || broken(&self.cache, format!("it cannot be unpacked: {error}"));
             let error = reader.error.take().unwrap_or_else(unpacking);
-            self.shelf.trouble(&error);
+            self.shelf.has_lost(&error);
             let _ = send.blocking_send(Err(error));
         }
     }
@@ -194,6 +195,7 @@ impl Way {
                 return Ok(());
             }
         }
+        self.shelf.has_given(&self.cache);
         Ok(())
     }
 

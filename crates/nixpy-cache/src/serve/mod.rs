@@ -45,7 +45,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::source::Source;
-use shelf::Shelf;
+use shelf::{Shelf, UNPACKED_AT_ONCE};
 
 pub use shelf::{Told, Trouble};
 
@@ -123,8 +123,9 @@ impl Server {
         let bound = listener.local_addr().map_err(port)?.port();
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
-            // Each keeps memory of its own; a few unpack, the others read files.
-            .max_blocking_threads(6)
+            // Each keeps memory of its own; most unpack, and as many again are left as read
+            // the files that some of those wait for.
+            .max_blocking_threads(UNPACKED_AT_ONCE + 4)
             .thread_name("cache-server")
             .enable_all()
             .build()

@@ -1,7 +1,8 @@
 //! The caches behind the server: which has a path, and which has given up.
 //!
 //! Every question has a time, and a cache that has failed [`PATIENCE`] times in a row is not
-//! asked for [`PAUSE`]: Nix asks about thousands of paths, and each would wait.
+//! asked for [`PAUSE`], and then for twice as long: Nix asks about thousands of paths, and each
+//! would wait. So it is with archives that do not come, whatever the cache says of paths.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,11 +19,16 @@ use crate::source::Source;
 const FOR_AN_ANSWER: Duration = Duration::from_secs(10);
 /// So many failures in a row.
 const PATIENCE: u32 = 3;
-/// After them.
+/// So many archives in a row that did not come, or not to the end.
+const PATIENCE_WITH_ARCHIVES: u32 = 3;
+/// After either.
 const PAUSE: Duration = Duration::from_secs(30);
-/// An archive that is unpacked needs up to 9 MB, for zstd's levels up to 19.
-const UNPACKED_AT_ONCE: usize = 3;
-const FOR_A_SEAT: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// An archive that is unpacked needs as much memory as its window: half a megabyte at the
+/// level that we write, up to 9 MB at the highest.
+pub(super) const UNPACKED_AT_ONCE: usize = 10;
+/// Less than Nix waits for the next byte (`stalled-download-timeout` in a run).
+const FOR_A_SEAT: Duration = Duration::from_secs(25);
 /// Of the troubles, so many are told in words.
 const MOST_TOLD: usize = 20;
 /// A path's hash that belongs to none: to wake a cache.
@@ -75,7 +81,11 @@ struct Cache {
 
 #[derive(Debug, Default)]
 struct Health {
+    /// Questions in a row that were not answered.
     failures: u32,
+    /// Archives in a row that did not come.
+    lost: u32,
+    pauses: u32,
     asleep_until: Option<Instant>,
 }
 
@@ -171,7 +181,25 @@ impl Shelf {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn trouble(&self, error: &CacheError) {
+    /// An archive came to its end.
+    pub(super) fn has_given(&self, cache: &str) {
+        self.named(cache).for_each(Cache::has_given);
+    }
+
+    /// An archive did not come, or not to its end.
+    pub(super) fn has_lost(&self, error: &CacheError) {
+        if !matches!(error.kind, CacheErrorKind::Broken(_)) {
+            self.named(&error.cache).for_each(Cache::has_lost);
+        }
+        self.trouble(error);
+    }
+
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Cache> {
+        let caches = self.caches.iter();
+        caches.filter(move |cache| cache.source.name() == name)
+    }
+
+    fn trouble(&self, error: &CacheError) {
         tracing::debug!(%error, "trouble with a cache");
         self.troubles.fetch_add(1, Ordering::Relaxed);
         let problem = match &error.kind {
@@ -219,17 +247,38 @@ impl Cache {
 
     fn is_well(&self) {
         if let Ok(mut health) = self.health.lock() {
-            *health = Health::default();
+            health.failures = 0;
+        }
+    }
+
+    fn has_given(&self) {
+        if let Ok(mut health) = self.health.lock() {
+            (health.lost, health.pauses) = (0, 0);
         }
     }
 
     fn has_failed(&self) {
         if let Ok(mut health) = self.health.lock() {
             health.failures += 1;
-            // After a pause it is asked once, and if that fails, left alone again.
-            if health.failures >= PATIENCE {
-                health.asleep_until = Some(Instant::now() + PAUSE);
-            }
+            health.rests();
+        }
+    }
+
+    fn has_lost(&self) {
+        if let Ok(mut health) = self.health.lock() {
+            health.lost += 1;
+            health.rests();
+        }
+    }
+}
+
+impl Health {
+    /// After a pause it is asked once, and if that fails, left alone for longer.
+    fn rests(&mut self) {
+        if self.failures >= PATIENCE || self.lost >= PATIENCE_WITH_ARCHIVES {
+            let pause = PAUSE.saturating_mul(1 << self.pauses.min(8));
+            self.asleep_until = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+            self.pauses += 1;
         }
     }
 }

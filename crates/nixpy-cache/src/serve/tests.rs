@@ -335,6 +335,24 @@ fn an_archive_that_breaks_off_breaks_the_connection() {
 }
 
 #[test]
+fn a_cache_whose_archives_do_not_come_is_left_alone_though_it_knows_paths() {
+    let breaking = Fixed {
+        breaks_after: Some(2000),
+        ..Fixed::default()
+    };
+    let server = breaking.with(A, &archive(), true).served(Given::Unpacked);
+    let url = format!("/{}", narinfo(&server, A).url);
+    for _ in 0..3 {
+        assert!(!get(&server, &url).is_whole());
+        // The end of a connection is seen a moment before the reason is noted.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // So Nix builds, rather than wait for each path.
+    assert_eq!(get(&server, &format!("/{A}.narinfo")).status, 404);
+    assert_eq!(get(&server, &url).status, 404);
+}
+
+#[test]
 fn a_port_that_is_taken_is_named_with_the_cure() {
     let first = Server::start(Vec::new(), None).unwrap();
     let port = first.url().rsplit_once(':').unwrap().1.parse().unwrap();
