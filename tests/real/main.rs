@@ -11,6 +11,7 @@
 
 mod world;
 
+mod between;
 mod builders;
 mod builds;
 mod cached;

@@ -31,6 +31,11 @@ impl Registry {
         Self::with_settings("maintenance: { readonly: { enabled: true } }", "")
     }
 
+    /// That deletes what it is told to.
+    pub fn that_deletes() -> Self {
+        Self::with_settings("delete: { enabled: true }", "")
+    }
+
     /// That wants a password.
     pub fn with_password() -> Self {
         Self::with_settings("", "auth: { htpasswd: { realm: test, path: users } }\n")
@@ -75,16 +80,42 @@ impl Registry {
 
     /// The names of a repository's tags.
     pub fn tags(&self, repository: &str) -> Vec<String> {
-        let tags = self
-            .storage()
-            .join("repositories")
-            .join(repository)
-            .join("_manifests/tags");
+        let tags = self.tags_of(repository);
         if tags.exists() {
             super::nixpy::names_in(&tags)
         } else {
             Vec::new()
         }
+    }
+
+    /// Moves what a repository's tags say of their age into the past, by so many days: those
+    /// of a cache have it in their names.
+    pub fn age(&mut self, repository: &str, days: u64) {
+        self.stop();
+        let tags = self.tags_of(repository);
+        for tag in super::nixpy::names_in(&tags) {
+            let mut parts: Vec<String> = tag.split('-').map(str::to_owned).collect();
+            let past = match parts[0].as_str() {
+                "pack" => days * 86_400,
+                "reached" => days,
+                _ => continue,
+            };
+            let digits = parts[1].len();
+            let then = parts[1].parse::<u64>().unwrap() - past;
+            parts[1] = format!("{then:0digits$}");
+            fs::rename(tags.join(&tag), tags.join(parts.join("-"))).unwrap();
+        }
+        self.start_again();
+    }
+
+    /// Every file that it stores, with its size and the time of its last change.
+    pub fn files(&self) -> Vec<String> {
+        let storage = self.storage().display().to_string();
+        let found =
+            super::program::output_of("find", [&storage, "-type", "f", "-printf", "%P %s %T@\n"]);
+        let mut files: Vec<String> = found.lines().map(str::to_owned).collect();
+        files.sort();
+        files
     }
 
     /// Loses a blob's bytes, as a damaged disk would.
@@ -96,6 +127,11 @@ impl Registry {
             .join(&hex[..2])
             .join(hex);
         fs::remove_dir_all(blob).unwrap();
+    }
+
+    fn tags_of(&self, repository: &str) -> PathBuf {
+        let repositories = self.storage().join("repositories");
+        repositories.join(repository).join("_manifests/tags")
     }
 
     fn storage(&self) -> PathBuf {

@@ -2,18 +2,25 @@
 //! `server/src/api/v1` makes of it, as of June 2026: a push needs a token, and the archive
 //! has to have the hash and the size that were said.
 //!
-//! Left out: reading, which is that of any binary cache, and the making of caches.
+//! What was pushed is read by whoever asks, as from any binary cache, signed by the server.
+//!
+//! Left out: the making of caches, and those that are private.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::read;
 use super::server::{Refusal, Server, Service};
 use crate::registry::fault::Fault;
 use crate::registry::journal::Recorded;
@@ -25,8 +32,16 @@ pub struct AtticServer(Server<Cache>);
 struct Cache {
     name: String,
     token: String,
+    key: Ed25519KeyPair,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
     /// What was said of each path, in the order in which they came.
-    stored: Mutex<Vec<Value>>,
+    stored: Vec<Value>,
+    /// Their archives, by hash part.
+    nars: BTreeMap<String, Bytes>,
 }
 
 impl AtticServer {
@@ -35,7 +50,8 @@ impl AtticServer {
         Self(Server::start(|_| Cache {
             name: cache.to_owned(),
             token: token.to_owned(),
-            stored: Mutex::default(),
+            key: Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap(),
+            state: Mutex::default(),
         }))
     }
 
@@ -61,7 +77,7 @@ impl AtticServer {
 
     /// What was said of each path that it took, in their order.
     pub fn stored(&self) -> Vec<Value> {
-        self.0.service.stored.lock().unwrap().clone()
+        self.0.service.state.lock().unwrap().stored.clone()
     }
 }
 
@@ -70,11 +86,8 @@ impl Service for Cache {
         let answer = match (&request.method, request.uri.path()) {
             (&Method::POST, "/_api/v1/get-missing-paths") => self.missing(&request.headers, &body),
             (&Method::PUT, "/_api/v1/upload-path") => self.upload(&request.headers, &body),
-            _ => Err(refusal(
-                404,
-                "NotFound",
-                "The URL you requested was not found.",
-            )),
+            (&Method::GET, path) => return self.read(path).unwrap_or_else(Refusal::into_response),
+            _ => Err(not_found()),
         };
         answer.map_or_else(Refusal::into_response, |json| respond::json(&json))
     }
@@ -83,6 +96,54 @@ impl Service for Cache {
 type Answer = Result<Value, Refusal>;
 
 impl Cache {
+    fn read(&self, path: &str) -> Result<Response<Body>, Refusal> {
+        let state = self.state.lock().unwrap();
+        let path: Vec<&str> = path.split('/').skip(1).collect();
+        match path[..] {
+            ["_api", "v1", "cache-config", name] if name == self.name => {
+                // Without an address of its own: below the server's.
+                let public = STANDARD.encode(self.key.public_key());
+                Ok(respond::json(&json!({
+                    "public_key": format!("{name}:{public}"),
+                    "is_public": true,
+                    "store_dir": "/nix/store",
+                    "priority": 41,
+                })))
+            }
+            [name, "nix-cache-info"] if name == self.name => Ok(read::info()),
+            [name, "nar", file] if name == self.name => {
+                let nar = state.nars.get(file).cloned().ok_or_else(not_found)?;
+                Ok(respond::body(200, &[], nar))
+            }
+            [name, file] if name == self.name => {
+                let mut stored = state.stored.iter();
+                let hash = file.strip_suffix(".narinfo");
+                let said = stored.find(|it| it["store_path_hash"].as_str() == hash);
+                let narinfo = self.narinfo(said.ok_or_else(not_found)?);
+                Ok(respond::body(200, &[], narinfo.into()))
+            }
+            _ => Err(not_found()),
+        }
+    }
+
+    fn narinfo(&self, said: &Value) -> String {
+        let text = |name: &str| said[name].as_str().unwrap_or_default();
+        let (path, size) = (text("store_path"), &said["nar_size"]);
+        let hex = text("nar_hash").trim_start_matches("sha256:");
+        let hash = read::nix_base32(&hex::decode(hex).unwrap());
+        let references = read::words(&said["references"]);
+        let full = references.split_ascii_whitespace();
+        let full: Vec<String> = full.map(|name| format!("/nix/store/{name}")).collect();
+        let signed = format!("1;{path};sha256:{hash};{size};{}", full.join(","));
+        let sig = STANDARD.encode(self.key.sign(signed.as_bytes()));
+        format!(
+            "StorePath: {path}\nURL: nar/{}\nCompression: none\nNarHash: sha256:{hash}\n\
+             NarSize: {size}\nReferences: {references}\nSig: {}:{sig}\n",
+            text("store_path_hash"),
+            self.name,
+        )
+    }
+
     fn missing(&self, headers: &HeaderMap, body: &Bytes) -> Answer {
         if headers
             .get(CONTENT_TYPE)
@@ -92,8 +153,13 @@ impl Cache {
         }
         let question = parsed(body)?;
         self.admit(headers, &question)?;
-        let stored = self.stored.lock().unwrap();
-        let is_there = |hash: &&Value| stored.iter().any(|it| it["store_path_hash"] == **hash);
+        let state = self.state.lock().unwrap();
+        let is_there = |hash: &&Value| {
+            state
+                .stored
+                .iter()
+                .any(|it| it["store_path_hash"] == **hash)
+        };
         let hashes = question["store_path_hashes"].as_array();
         let hashes = hashes.ok_or_else(|| bad("no store_path_hashes"))?;
         if !hashes
@@ -140,10 +206,16 @@ impl Cache {
         if info["nar_hash"] != hash || info["nar_size"] != nar.len() {
             return Err(bad("Bad NAR Hash or Size"));
         }
-        let mut stored = self.stored.lock().unwrap();
-        stored.retain(|other| other["store_path_hash"] != info["store_path_hash"]);
-        stored.push(info);
-        Ok(json!({ "kind": "Uploaded", "file_size": nar.len(), "frac_deduplicated": null }))
+        let answer =
+            json!({ "kind": "Uploaded", "file_size": nar.len(), "frac_deduplicated": null });
+        let mut state = self.state.lock().unwrap();
+        let hash = field("store_path_hash").to_owned();
+        state
+            .stored
+            .retain(|other| other["store_path_hash"] != hash);
+        state.nars.insert(hash, nar);
+        state.stored.push(info);
+        Ok(answer)
     }
 
     fn admit(&self, headers: &HeaderMap, what: &Value) -> Result<(), Refusal> {
@@ -166,6 +238,10 @@ impl Cache {
             )),
         }
     }
+}
+
+fn not_found() -> Refusal {
+    refusal(404, "NotFound", "The URL you requested was not found.")
 }
 
 fn parsed(body: &Bytes) -> Answer {

@@ -3,7 +3,9 @@
 //! for, and the whole the hash and size that are said at the end. Parts go to a store of
 //! S3's manners, which wants no token, and parts but the last of no less than 5 MiB.
 //!
-//! Left out: reading, which is that of any binary cache, keys, pins and deployments.
+//! What was pushed is read by whoever asks, as from any binary cache.
+//!
+//! Left out: keys, pins and deployments.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,6 +22,7 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::read;
 use super::server::{Refusal, Server, Service};
 use crate::registry::fault::Fault;
 use crate::registry::journal::Recorded;
@@ -117,6 +120,8 @@ impl Service for Cache {
             ["api", "v1", "cache", name, ref rest @ ..] => self
                 .admit(&request.headers, name)
                 .and_then(|()| self.api(request, rest, &query, &body)),
+            [name] if request.method == Method::GET => self.narinfo(name),
+            ["nar", name] if request.method == Method::GET => self.read(name),
             _ => Err(refusal(404, "no such place")),
         };
         answer.unwrap_or_else(Refusal::into_response)
@@ -184,6 +189,42 @@ impl Cache {
             }
             _ => Err(refusal(404, "no such place")),
         }
+    }
+
+    /// What is said of the cache, or of a path in it.
+    fn narinfo(&self, name: &str) -> Answer {
+        if name == "nix-cache-info" {
+            return Ok(read::info());
+        }
+        let state = self.state.lock().unwrap();
+        let mut stored = state.stored.iter();
+        let said = stored.find(|it| it["cStoreHash"].as_str() == name.strip_suffix(".narinfo"));
+        let said = said.ok_or_else(|| refusal(404, "no such path"))?;
+        let (key, _) = self.key.split_once(':').unwrap();
+        let text = |name: &str| said[name].as_str().unwrap_or_default();
+        let sig = said["cSig"]
+            .as_str()
+            .map(|sig| format!("Sig: {key}:{sig}\n"));
+        let narinfo = format!(
+            "StorePath: /nix/store/{hash}-{}\nURL: nar/{hash}\nCompression: zstd\n\
+             FileHash: sha256:{}\nFileSize: {}\nNarHash: {}\nNarSize: {}\nReferences: {}\n{}",
+            text("cStoreSuffix"),
+            text("cFileHash"),
+            said["cFileSize"],
+            text("cNarHash"),
+            said["cNarSize"],
+            read::words(&said["cReferences"]),
+            sig.unwrap_or_default(),
+            hash = text("cStoreHash"),
+        );
+        Ok(respond::body(200, &[], narinfo.into()))
+    }
+
+    fn read(&self, name: &str) -> Answer {
+        let state = self.state.lock().unwrap();
+        let nar = state.nars.get(name).cloned();
+        let nar = nar.ok_or_else(|| refusal(404, "no such archive"))?;
+        Ok(respond::body(200, &[], nar))
     }
 
     fn sign_part(

@@ -3,6 +3,7 @@
 mod attic;
 mod cachix;
 mod http;
+mod read;
 mod server;
 
 pub use attic::AtticServer;

@@ -144,6 +144,9 @@ async fn answer<S: Service>(
         Some(Act::Slow(over)) => {
             return respond::trickle(shared.service.answer(&parts, body), over).await;
         }
+        Some(Act::Stall { after }) => {
+            return respond::stall(shared.service.answer(&parts, body), after).await;
+        }
         Some(Act::Hang(_)) | None => None,
     };
     let answer = shared.service.answer(&parts, body);

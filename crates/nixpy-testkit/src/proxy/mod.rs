@@ -10,6 +10,7 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -53,12 +54,22 @@ struct Counted {
 impl CountingProxy {
     /// Listens on a free port, and passes everything on to this address.
     pub fn start(upstream: SocketAddr) -> Self {
+        Self::with(upstream, None)
+    }
+
+    /// The same, but what each connection sends goes on at no more than so many bytes a second.
+    pub fn with_pace(upstream: SocketAddr, bytes_per_second: u32) -> Self {
+        Self::with(upstream, Some(bytes_per_second))
+    }
+
+    fn with(upstream: SocketAddr, pace: Option<u32>) -> Self {
         let listener = listen(any_port());
         let address = listener.local_addr().unwrap();
         let log = Log::default();
         let shared = Arc::clone(&log);
-        let server =
-            Background::serve(listener, move |listener| accept(listener, upstream, shared));
+        let server = Background::serve(listener, move |listener| {
+            accept(listener, upstream, pace, shared)
+        });
         Self {
             address,
             log,
@@ -123,7 +134,7 @@ impl CountingProxy {
     }
 }
 
-async fn accept(listener: TcpListener, upstream: SocketAddr, log: Log) {
+async fn accept(listener: TcpListener, upstream: SocketAddr, pace: Option<u32>, log: Log) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         let log = Arc::clone(&log);
@@ -135,14 +146,14 @@ async fn accept(listener: TcpListener, upstream: SocketAddr, log: Log) {
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
             tokio::join!(
-                requests(from_client, to_server, &log),
+                requests(from_client, to_server, pace, &log),
                 answers(from_server, to_client, &log)
             );
         });
     }
 }
 
-async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, log: &Log) {
+async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, pace: Option<u32>, log: &Log) {
     let mut reader = RequestReader::default();
     let mut current = None;
     let mut buffer = vec![0; 64 << 10];
@@ -152,6 +163,9 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, log: &Log) {
         }
         if to.write_all(&buffer[..length]).await.is_err() {
             break;
+        }
+        if let Some(pace) = pace {
+            tokio::time::sleep(Duration::from_secs(length as u64) / pace).await;
         }
     }
     let _ = to.shutdown().await;

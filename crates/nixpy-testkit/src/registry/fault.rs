@@ -37,6 +37,9 @@ pub(crate) enum Act {
     },
     Hang(Duration),
     Slow(Duration),
+    Stall {
+        after: u64,
+    },
 }
 
 impl Fault {
@@ -83,6 +86,12 @@ impl Fault {
     /// Answers at once, but lets the answer's body trickle over this time.
     pub fn slow(over: Duration) -> Self {
         Self::of(Act::Slow(over))
+    }
+
+    /// Answers at once, and says no more once so many bytes of the answer's body were sent;
+    /// the connection stays.
+    pub fn stall_after(bytes: u64) -> Self {
+        Self::of(Act::Stall { after: bytes })
     }
 
     /// Takes this many new uploads, and refuses every one after them with 403.

@@ -60,6 +60,15 @@ pub(crate) async fn trickle(response: Response<Body>, over: Duration) -> Respons
     Response::from_parts(parts, Body::from_stream(slowly))
 }
 
+/// The same answer, of which no more comes after so many bytes of its body.
+pub(crate) async fn stall(response: Response<Body>, after: u64) -> Response<Body> {
+    let (parts, bytes) = take_apart(response).await;
+    let sent = usize::try_from(after).unwrap_or(usize::MAX);
+    let first = bytes.slice(..sent.min(bytes.len()));
+    let first = stream::iter([Ok::<_, std::io::Error>(first)]);
+    Response::from_parts(parts, Body::from_stream(first.chain(stream::pending())))
+}
+
 /// The same answer, which ends after so many bytes of its body with the connection.
 pub(crate) async fn break_off(
     response: Response<Body>,

@@ -140,6 +140,7 @@ async fn answer(
     }
     match act {
         Some(Act::Slow(over)) => respond::trickle(response, over).await,
+        Some(Act::Stall { after }) => respond::stall(response, after).await,
         _ => response,
     }
 }
