@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use nixpy_oci::blob::Content;
 use nixpy_oci::registry::Secret;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::error::CacheErrorKind;
@@ -59,10 +59,16 @@ impl Http {
         }
     }
 
-    pub(super) async fn has(&self, name: &str) -> Result<bool, CacheErrorKind> {
+    /// Whether a file is there, of this size if the server says one: some keep what a push that
+    /// was broken off has left.
+    pub(super) async fn has(&self, name: &str, size: Option<u64>) -> Result<bool, CacheErrorKind> {
         let answer = self.web.send(&self.asking(Method::HEAD, name)?).await?;
         match answer.status() {
-            status if status.is_success() => Ok(true),
+            status if status.is_success() => {
+                let told = answer.headers().get(CONTENT_LENGTH);
+                let told = told.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+                Ok(told.zip(size).is_none_or(|(told, size)| told == size))
+            }
             status if is_absent(status) => Ok(false),
             _ => Err(self.web.refusal(answer, self.cure()).await),
         }

@@ -151,7 +151,7 @@ impl BinaryCache {
         let size = content.len();
         let text = narinfo.to_string();
         // Two paths may have one archive; and an interrupted push has sent some.
-        if size > WORTH_ASKING && self.files.has(&narinfo.url).await? {
+        if size > WORTH_ASKING && self.files.has_whole(&narinfo.url, Some(size)).await? {
             return Ok((text, 0));
         }
         self.files.put(&narinfo.url, content, NAR_TYPE).await?;
@@ -238,9 +238,14 @@ impl Files {
 
     /// Whether a file is there.
     async fn has(&self, name: &str) -> Result<bool, CacheErrorKind> {
+        self.has_whole(name, None).await
+    }
+
+    /// The same, of this size. In folders and on S3 files appear whole.
+    async fn has_whole(&self, name: &str, size: Option<u64>) -> Result<bool, CacheErrorKind> {
         match self {
             Self::Folder(folder) => folder.has(name).await,
-            Self::Http(http) => http.has(name).await,
+            Self::Http(http) => http.has(name, size).await,
             Self::S3(s3) => s3.has(name).await,
         }
     }

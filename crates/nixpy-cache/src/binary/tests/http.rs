@@ -80,6 +80,22 @@ async fn a_push_that_broke_off_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn an_archive_that_is_there_in_part_is_sent_again() {
+    let (given, server) = (given(), HttpCache::start());
+    at(&server, &given).put(&given.paths).await;
+    let names = server.names();
+    let large = |name: &&String| {
+        name.contains("nar/") && server.file(name).unwrap().len() as u64 > WORTH_ASKING
+    };
+    let archive = names.iter().find(large).unwrap();
+    let whole = server.file(archive).unwrap();
+    server.put(archive, whole.slice(..100));
+    let put = at(&server, &given).put(&given.paths).await;
+    assert_eq!(put.stored.len(), given.paths.len());
+    assert_eq!(server.file(archive).unwrap(), whole);
+}
+
+#[tokio::test]
 async fn a_server_that_fails_now_and_then_gets_everything_all_the_same() {
     let (given, server) = (given(), HttpCache::start());
     server.fail(Fault::status(500).on(Method::GET, "narinfo"));
