@@ -91,7 +91,8 @@ fn what_is_remembered_is_of_one_cache_and_one_key() {
     let key = SecretKey::generate("test-1").unwrap();
     let signing = filling(&scenario, &argument).env("NIXPY_CACHE_KEY", key.expose());
     let signing = signing.ended().succeeded();
-    assert_eq!(signing.report().caches[0].pushed, 0);
+    // What is there was signed by nobody: it is in nobody's way.
+    assert!(signing.report().caches[0].pushed > 0, "{signing}");
     let other = argument
         .replace("cache", "other")
         .replacen("other", "cache", 1);
@@ -256,7 +257,8 @@ fn a_registry_that_throttles_or_fails_now_and_then_has_everything_in_the_end() {
     ];
     let failing = kinds.map(|kind| Fault::status(503).on(kind, cache).share(30));
     let throttling = Fault::status(429).retry_after("1").on_path(cache).nth(3);
-    for faults in [vec![throttling], failing.to_vec()] {
+    let any = Fault::status(500).on_path(cache).random_share(30, 7);
+    for faults in [vec![throttling], failing.to_vec(), vec![any]] {
         let registry = Registry::start();
         faults.into_iter().for_each(|fault| registry.fail(fault));
         let ended = filling_registry(&scenario, &registry, "60s");

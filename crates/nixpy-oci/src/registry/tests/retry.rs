@@ -86,6 +86,26 @@ async fn a_registry_that_asks_for_an_hour_is_given_up_and_quoted() {
 }
 
 #[tokio::test]
+async fn what_stands_still_is_repeated_as_often_as_that_is_allowed() {
+    let double = Double::start();
+    double.fail(
+        Fault::hang(Duration::from_secs(5))
+            .on(Method::GET, "/tags/list")
+            .always(),
+    );
+    let repository = format!("{}/acme/api", double.host()).parse().unwrap();
+    let options = crate::registry::RegistryOptions {
+        retries: 4,
+        stalls: 1,
+        ..options()
+    };
+    let registry = Registry::new(repository, Credentials::Anonymous, options).unwrap();
+    let error = registry.tags().await.unwrap_err();
+    assert_eq!(*error.kind(), RemoteErrorKind::Timeout);
+    assert_eq!(double.count(Method::GET, "/tags/list"), 2);
+}
+
+#[tokio::test]
 async fn an_upload_that_stands_still_is_begun_again() {
     let double = Double::start();
     double.fail(Fault::hang(Duration::from_secs(5)).on(Method::PUT, "/blobs/uploads/"));
