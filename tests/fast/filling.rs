@@ -17,6 +17,11 @@ use crate::scenario::{Ended, Run, SYSTEMS, Scenario};
 
 /// A checkout whose outputs are all here, and whose Nix describes every path of them.
 fn here() -> Scenario {
+    here_but([])
+}
+
+/// The same, but some calls of Nix come to something else.
+fn here_but(rules: impl IntoIterator<Item = Replay>) -> Scenario {
     let scenario = Scenario::app().built();
     let mut known: Value = serde_json::from_str(&scenario.described()).unwrap();
     for (path, info) in known.as_object_mut().unwrap() {
@@ -25,6 +30,7 @@ fn here() -> Scenario {
     }
     let config = r#"{"system": {"value": "x86_64-linux"}, "store": {"value": "auto"},
         "trusted-public-keys": {"value": []}}"#;
+    let scenario = rules.into_iter().fold(scenario, Scenario::on);
     scenario
         .on(Replay::of(["path-info"]).stdout(known.to_string()))
         .on(Replay::of(["show-config"]).stdout(config))
@@ -81,6 +87,27 @@ fn a_run_with_nothing_to_do_asks_nix_no_more_than_one_without_a_cache() {
     assert!(first.nix_calls().len() > second.nix_calls().len());
     assert_eq!(second.nix_calls().len(), without.nix_calls().len());
     assert!(second.report().caches.is_empty());
+}
+
+#[test]
+fn what_nix_does_not_tell_is_asked_again_and_else_no_cache_counts_as_complete() {
+    let derivations = || Replay::of(["path-info", "--derivation"]).exit(1);
+    let once = here_but([derivations().once()]);
+    let argument = format!("{} write", cache(&once));
+    let first = ended(&once, &argument);
+    assert!(first.report().caches[0].is_whole(), "{first}");
+    assert_eq!(first.calls("--derivation"), 2, "{first}");
+
+    let never = here_but([derivations()]);
+    let argument = format!("{} write", cache(&never));
+    for _ in 0..2 {
+        let ended = ended(&never, &argument);
+        let report = ended.report();
+        assert_eq!(report.outcome, Outcome::Success);
+        let filled = report.caches.first().expect("nobody remembers it");
+        assert_eq!((filled.end, filled.failed), (End::Cut, 0), "{ended}");
+        assert!(filled.pushed + filled.present > 0, "{ended}");
+    }
 }
 
 #[test]

@@ -154,6 +154,58 @@ fn an_empty_machine_builds_nothing_and_makes_the_same_image() {
 }
 
 #[test]
+fn what_is_built_to_be_imported_is_pushed_too() {
+    let (at, chain) = (Workplace::new(), Chain::with_built_name());
+    let cache = cache_in(&at);
+    let ended = at.run(arguments(&at, &chain, &cache)).succeeded();
+    assert_eq!(cache.names(), ["app", "lib", "names", "tool"], "{ended}");
+}
+
+#[test]
+fn what_was_copied_into_the_store_and_nobody_has_signed_is_not_pushed_and_that_is_told() {
+    let (at, chain) = (Workplace::new(), Chain::quick());
+    let (lib, elsewhere) = (chain.build("lib"), at.path("elsewhere"));
+    let other = format!("file://{}", elsewhere.display());
+    let lib = lib.to_str().unwrap();
+    output_of("nix", ["copy", "--to", &other, lib]);
+    // Only what another has built is left.
+    output_of("nix", ["store", "delete", lib]);
+    output_of("nix", ["copy", "--no-check-sigs", "--from", &other, lib]);
+
+    let cache = cache_in(&at);
+    let command = || {
+        let mut command = at.command(arguments(&at, &chain, &cache));
+        command.env("XDG_STATE_HOME", at.path("../state"));
+        command
+    };
+    for _ in 0..2 {
+        let ended = run(&mut command()).succeeded();
+        assert_eq!(cache.names(), ["tool"], "{ended}");
+        let told = format!("{lib} and what refers to it is not pushed");
+        assert_eq!(ended.stderr.matches(&told).count(), 1, "{ended}");
+        // Nobody remembers it as complete.
+        assert_eq!(filled(&ended)["end"], "complete");
+    }
+}
+
+#[test]
+fn what_is_built_in_its_place_is_pushed_though_the_build_fails_after_it() {
+    let at = Workplace::new();
+    let chain = Chain::built_by("echo $lib; exit 3");
+    let flake = chain.folder().join("flake.nix");
+    // It is on the disk for longer than it takes to be looked at twice.
+    let text = fs::read_to_string(&flake).unwrap();
+    let slow = text.replace("\"echo $stamp > $out\"", "\"echo $stamp > $out; sleep 3\"");
+    assert_ne!(text, slow);
+    fs::write(&flake, slow).unwrap();
+    let cache = cache_in(&at);
+    let mut words = arguments(&at, &chain, &cache);
+    words.push("--nix-option=sandbox=false".to_owned());
+    let ended = at.run(words).ended_with(1);
+    assert_eq!(cache.names(), ["lib", "tool"], "{ended}");
+}
+
+#[test]
 fn a_pattern_keeps_paths_out_unless_something_refers_to_them() {
     let (at, chain) = (Workplace::new(), Chain::quick());
     let cache = cache_in(&at);

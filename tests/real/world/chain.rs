@@ -33,6 +33,22 @@ impl Chain {
         Self { dir }
     }
 
+    /// Whose name for the app stands in a file that has to be built to be imported.
+    pub fn with_built_name() -> Self {
+        let chain = Self::quick();
+        let place = chain.folder().join("flake.nix");
+        let plain = fs::read_to_string(&place).unwrap();
+        let imported = plain
+            .replace(
+                "in {",
+                "names = package \"names\" \"echo '{ app = \\\"app\\\"; }' > $out\" { };\nin {",
+            )
+            .replace("app = package \"app\"", "app = package (import names).app");
+        assert_ne!(plain, imported);
+        fs::write(place, imported).unwrap();
+        chain
+    }
+
     /// Whose app takes so many seconds; the words that the process has which waits.
     pub fn slow(seconds: u32) -> (Self, String) {
         // Other tests have sleepers of their own.

@@ -46,7 +46,7 @@ pub(super) fn vouched(
     chosen: Vec<StorePath>,
     infos: &[PathInfo],
     vouches_for: impl Fn(&PathInfo) -> bool,
-) -> (Vec<StorePath>, Vec<StorePath>) {
+) -> (Vec<StorePath>, BTreeSet<StorePath>) {
     let known: BTreeMap<&StorePath, &PathInfo> =
         infos.iter().map(|info| (&info.path, info)).collect();
     let (mut kept, mut doubtful) = (Vec::new(), BTreeSet::new());
@@ -60,7 +60,7 @@ pub(super) fn vouched(
             false => _ = doubtful.insert(path),
         }
     }
-    (kept, doubtful.into_iter().collect())
+    (kept, doubtful)
 }
 
 /// Whether a name is of this pattern, in which `*` stands for anything.

@@ -186,8 +186,8 @@ impl<'a> Gather<'a> {
         Ok(gathered)
     }
 
-    /// What is left out so far because nobody who is trusted vouches for it, or for what it
-    /// refers to. What is seen being built later is vouched for then.
+    /// What is left out so far because nobody who is trusted vouches for it; with it whatever
+    /// refers to it. What is seen being built later is vouched for then.
     pub fn doubtful(&self) -> &BTreeSet<StorePath> {
         &self.doubtful
     }
@@ -252,11 +252,13 @@ impl<'a> Gather<'a> {
         let chosen = self.chosen(infos);
         self.verify(&asked);
         let (chosen, doubtful) = choice::vouched(chosen, infos, |info| self.vouches_for(info));
-        for path in &chosen {
-            self.doubtful.remove(path);
+        for info in infos {
+            // They are looked at again with whatever refers to them.
+            match doubtful.contains(&info.path) && !self.vouches_for(info) {
+                true => _ = self.doubtful.insert(info.path.clone()),
+                false => _ = self.doubtful.remove(&info.path),
+            }
         }
-        // These are looked at again with whatever refers to them.
-        self.doubtful.extend(doubtful);
         self.handed.extend(chosen.iter().cloned());
         gathered.paths.extend(chosen);
     }

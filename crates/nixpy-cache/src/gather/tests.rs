@@ -131,7 +131,7 @@ async fn what_was_copied_is_doubted_until_it_is_seen_being_built() {
     for _ in 0..2 {
         let gathered = gather.closure(std::slice::from_ref(&app)).await.unwrap();
         assert!(gathered.paths.is_empty());
-        assert_eq!(gather.doubtful().len(), 2, "with what refers to it");
+        assert_eq!(gather.doubtful().len(), 2);
     }
     gather.expect(&[copied.derivation()]).await.unwrap();
     let gathered = gather.appeared().await.unwrap();

@@ -167,20 +167,22 @@ impl Caching<'_> {
         Ok(!left.is_empty())
     }
 
-    /// All of it that is left. What cannot be told is left out, and the first of that is
-    /// given as the error.
+    /// All of it that is left. What cannot be told is asked once more and then left out; why
+    /// is given as the error.
     async fn look_back_on_all(
         &self,
         gather: &mut Gather<'_>,
         backlog: &mut Backlog,
         queue: &Queue<'_>,
     ) -> Result<(), NixError> {
-        let mut looked_back = Ok(());
+        let (mut looked_back, mut is_second) = (Ok(()), false);
         loop {
             match self.look_back(gather, backlog, queue).await {
-                Ok(true) => {}
+                Ok(true) => is_second = false,
                 Ok(false) => return looked_back,
+                Err(_) if !is_second => is_second = true,
                 Err(error) => {
+                    is_second = false;
                     looked_back = looked_back.and(Err(error));
                     let left = backlog.get_or_insert_default();
                     left.truncate(left.len().saturating_sub(AT_ONCE));
