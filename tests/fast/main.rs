@@ -12,6 +12,7 @@ mod archives;
 mod bad_inputs;
 mod builders;
 mod caches_read;
+mod collecting;
 mod credentials;
 mod destinations;
 mod doctor;

@@ -200,7 +200,7 @@ async fn archive(
         None => match source.nar(&info.url, None).await {
             Ok(Some(nar)) => nar.size,
             Ok(None) => return missing(),
-            Err(error) => return failed(shelf, &error),
+            Err(error) => return failed(shelf, &name.hash_part, &error),
         },
     };
     let (status, bytes) = match part(range, size) {
@@ -216,6 +216,7 @@ async fn archive(
         empty()
     } else {
         let wanted = Wanted {
+            hash_part: name.hash_part.clone(),
             url: info.url.clone(),
             unpack,
             size,
@@ -229,9 +230,10 @@ async fn archive(
                     info.info.path
                 ));
                 let act = format!("give {}", info.info.path);
-                return failed(shelf, &CacheError::new(source.name(), act, lost));
+                let error = CacheError::new(source.name(), act, lost);
+                return failed(shelf, &name.hash_part, &error);
             }
-            Err(error) => return failed(shelf, &error),
+            Err(error) => return failed(shelf, &name.hash_part, &error),
         }
     };
     let mut response = Response::new(body);
@@ -251,10 +253,10 @@ async fn archive(
     response
 }
 
-/// Nix tries again what is answered so, but not for ever.
-fn failed(shelf: &Shelf, error: &CacheError) -> Response<Body> {
-    shelf.has_lost(error);
-    plain(StatusCode::BAD_GATEWAY, format!("{error}\n"))
+/// As if it were not there: see `shelf` for what Nix makes of any other failure.
+fn failed(shelf: &Shelf, hash_part: &str, error: &CacheError) -> Response<Body> {
+    shelf.has_lost(hash_part, error);
+    missing()
 }
 
 fn missing() -> Response<Body> {

@@ -34,6 +34,8 @@ const FOR_OPENING: Duration = Duration::from_secs(15);
 
 /// What is wanted of an archive.
 pub(super) struct Wanted {
+    /// The path's.
+    pub(super) hash_part: String,
     /// Where the cache has it.
     pub(super) url: String,
     pub(super) unpack: bool,
@@ -65,6 +67,7 @@ pub(super) async fn open(
     let way = Way {
         shelf: Arc::clone(shelf),
         cache: source.name().to_owned(),
+        hash_part: wanted.hash_part.clone(),
         left: wanted.bytes.end - wanted.bytes.start,
         before: match wanted.unpack {
             true => wanted.bytes.start,
@@ -85,9 +88,20 @@ pub(super) async fn open(
             });
         }
     }
-    let frames = futures_util::stream::unfold(received, |mut received| async move {
-        let piece: Result<Bytes, CacheError> = received.recv().await?;
-        Some((piece.map(Frame::data), received))
+    let (shelf, cache) = (Arc::clone(shelf), source.name().to_owned());
+    let waiting = (received, shelf, cache, wanted.hash_part);
+    let frames = futures_util::stream::unfold(waiting, |mut waiting| async move {
+        let (received, shelf, cache, hash_part) = &mut waiting;
+        // A cache may go on sending, a byte with every new attempt, and yet nothing come of it.
+        let piece = match tokio::time::timeout(SILENCE, received.recv()).await {
+            Ok(piece) => piece?,
+            Err(_) => {
+                let error = silent_for(cache);
+                shelf.has_lost(hash_part, &error);
+                Err(error)
+            }
+        };
+        Some((piece.map(Frame::data), waiting))
     });
     Ok(Some(StreamBody::new(frames).boxed_unsync()))
 }
@@ -106,14 +120,13 @@ type Pieces = BoxStream<'static, Result<Bytes, CacheError>>;
 async fn next(cache: &str, pieces: &mut Pieces) -> Option<Result<Bytes, CacheError>> {
     match tokio::time::timeout(SILENCE, pieces.next()).await {
         Ok(piece) => piece,
-        Err(_) => {
-            let seconds = SILENCE.as_secs();
-            Some(Err(broken(
-                cache,
-                format!("it broke off: no byte in {seconds} s"),
-            )))
-        }
+        Err(_) => Some(Err(silent_for(cache))),
     }
+}
+
+fn silent_for(cache: &str) -> CacheError {
+    let seconds = SILENCE.as_secs();
+    broken(cache, format!("it broke off: nothing came in {seconds} s"))
 }
 
 /// What a cache sends, to be unpacked. Whoever unpacks may have gone.
@@ -130,6 +143,7 @@ async fn feed(cache: String, mut pieces: Pieces, packed: Sender<Result<Bytes, Ca
 struct Way {
     shelf: Arc<Shelf>,
     cache: String,
+    hash_part: String,
     /// To be sent still.
     left: u64,
     /// Not to be sent, before anything is.
@@ -146,7 +160,7 @@ impl Way {
             };
             let is_end = piece.is_err();
             if let Err(error) = &piece {
-                self.shelf.has_lost(error);
+                self.shelf.has_lost(&self.hash_part, error);
             }
             let sent = tokio::time::timeout(SLOWEST_READER, send.send(piece)).await;
             if is_end || !matches!(sent, Ok(Ok(()))) {
@@ -170,7 +184,7 @@ impl Way {
         if let Err(error) = self.unpack_from(&mut reader, send) {
             let unpacking = || broken(&self.cache, format!("it cannot be unpacked: {error}"));
             let error = reader.error.take().unwrap_or_else(unpacking);
-            self.shelf.has_lost(&error);
+            self.shelf.has_lost(&self.hash_part, &error);
             let _ = send.blocking_send(Err(error));
         }
     }

@@ -3,7 +3,13 @@
 //! Every question has a time, and a cache that has failed [`PATIENCE`] times in a row is not
 //! asked for [`PAUSE`], and then for twice as long: Nix asks about thousands of paths, and each
 //! would wait. So it is with archives that do not come, whatever the cache says of paths.
+//!
+//! An archive that did not come to its end is not offered again for [`PAUSE`]. Nix, whose
+//! `fallback` is set in a run, disables a cache after a download that has failed for good,
+//! and versions up to 2.8 at least are ended by SIGABRT when they ask it once more; that a
+//! file is not there is no such failure. So what Nix tries again has to end well, or with 404.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,8 +25,8 @@ use crate::source::Source;
 const FOR_AN_ANSWER: Duration = Duration::from_secs(10);
 /// So many failures in a row.
 const PATIENCE: u32 = 3;
-/// So many archives in a row that did not come, or not to the end.
-const PATIENCE_WITH_ARCHIVES: u32 = 3;
+/// So many archives in a row that did not come, or not to the end: of each, 20 s may be lost.
+const PATIENCE_WITH_ARCHIVES: u32 = 2;
 /// After either.
 const PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -81,6 +87,8 @@ struct Cache {
 
 #[derive(Debug, Default)]
 struct Health {
+    /// Paths whose archives did not come, by hash part, and until when that counts.
+    without: HashMap<String, Instant>,
     /// Questions in a row that were not answered.
     failures: u32,
     /// Archives in a row that did not come.
@@ -129,6 +137,9 @@ impl Shelf {
     /// The first cache that has the path.
     pub(super) async fn find(&self, hash_part: &str) -> Option<Found> {
         for cache in &self.caches {
+            if cache.is_without(hash_part) {
+                continue;
+            }
             if let Some(info) = self.ask(cache, hash_part).await {
                 let source = Arc::clone(&cache.source);
                 return Some(Found { info, source });
@@ -186,8 +197,10 @@ impl Shelf {
         self.named(cache).for_each(Cache::has_given);
     }
 
-    /// An archive did not come, or not to its end.
-    pub(super) fn has_lost(&self, error: &CacheError) {
+    /// The archive of a path did not come, or not to its end.
+    pub(super) fn has_lost(&self, hash_part: &str, error: &CacheError) {
+        let caches = self.named(&error.cache);
+        caches.for_each(|cache| cache.will_be_without(hash_part));
         if !matches!(error.kind, CacheErrorKind::Broken(_)) {
             self.named(&error.cache).for_each(Cache::has_lost);
         }
@@ -254,6 +267,21 @@ impl Cache {
     fn has_given(&self) {
         if let Ok(mut health) = self.health.lock() {
             (health.lost, health.pauses) = (0, 0);
+        }
+    }
+
+    fn is_without(&self, hash_part: &str) -> bool {
+        self.health.lock().is_ok_and(|health| {
+            let until = health.without.get(hash_part);
+            until.is_some_and(|until| *until > Instant::now())
+        })
+    }
+
+    fn will_be_without(&self, hash_part: &str) {
+        if let Ok(mut health) = self.health.lock() {
+            let now = Instant::now();
+            health.without.retain(|_, until| *until > now);
+            health.without.insert(hash_part.to_owned(), now + PAUSE);
         }
     }
 

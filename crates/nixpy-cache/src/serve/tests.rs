@@ -336,20 +336,27 @@ fn an_archive_that_breaks_off_breaks_the_connection() {
 
 #[test]
 fn a_cache_whose_archives_do_not_come_is_left_alone_though_it_knows_paths() {
-    let breaking = Fixed {
+    let mut breaking = Fixed {
         breaks_after: Some(2000),
         ..Fixed::default()
     };
-    let server = breaking.with(A, &archive(), true).served(Given::Unpacked);
-    let url = format!("/{}", narinfo(&server, A).url);
-    for _ in 0..3 {
+    let paths = ["a", "b", "c"].map(|letter| letter.repeat(32));
+    for path in &paths {
+        breaking = breaking.with(path, &archive(), true);
+    }
+    let server = breaking.served(Given::Unpacked);
+    for path in &paths[..2] {
+        let url = format!("/{}", narinfo(&server, path).url);
         assert!(!get(&server, &url).is_whole());
         // The end of a connection is seen a moment before the reason is noted.
         std::thread::sleep(Duration::from_millis(50));
+        // Who asks once more, as Nix does, is told that it is not there.
+        assert_eq!(get(&server, &url).status, 404);
+        assert_eq!(get(&server, &format!("/{path}.narinfo")).status, 404);
     }
     // So Nix builds, rather than wait for each path.
-    assert_eq!(get(&server, &format!("/{A}.narinfo")).status, 404);
-    assert_eq!(get(&server, &url).status, 404);
+    let last = &paths[2];
+    assert_eq!(get(&server, &format!("/{last}.narinfo")).status, 404);
 }
 
 #[test]

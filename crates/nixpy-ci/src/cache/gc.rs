@@ -112,7 +112,11 @@ fn open(settings: &ToServe) -> Result<RegistryCache, String> {
         ));
     }
     let opened = settings.caches.in_registry(place, &[]);
-    opened.map_err(|kind| CacheError::new(place.to_string(), "be used", kind).to_string())
+    opened.map_err(|kind| {
+        let error = CacheError::new(place.to_string(), "be used", kind);
+        let cure = error.cure().map(|cure| format!("; {cure}"));
+        format!("{error}{}", cure.unwrap_or_default())
+    })
 }
 
 fn tell_event(event: &CollectEvent) {
