@@ -14,6 +14,8 @@ use tokio::process::Command;
 use crate::error::{NixError, NixErrorKind};
 use crate::version::NixVersion;
 
+const FURTHER_CACHES: &str = "extra-substituters";
+
 /// A `nix` that can be called. Clones share what was learnt about it.
 #[derive(Debug, Clone)]
 pub struct Nix {
@@ -65,6 +67,17 @@ impl Nix {
     #[must_use]
     pub fn with_options(mut self, options: Vec<(String, String)>) -> Self {
         self.options.extend(options);
+        self
+    }
+
+    /// Whether it is told of caches beside those of its configuration.
+    pub(crate) fn has_further_caches(&self) -> bool {
+        self.options.iter().any(|(name, _)| name == FURTHER_CACHES)
+    }
+
+    /// The same program, which is not told of them.
+    pub(crate) fn without_further_caches(mut self) -> Self {
+        self.options.retain(|(name, _)| name != FURTHER_CACHES);
         self
     }
 

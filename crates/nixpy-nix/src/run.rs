@@ -6,6 +6,7 @@
 //! and ssh can still ask for a passphrase. A dropped call sends it `SIGTERM`, upon
 //! which Nix ends its builders; a killed Nix would leave them behind.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -29,10 +30,15 @@ const CONNECTING: [&str; 2] = [
 /// Takes the events of a running call.
 pub(crate) type OnEvent<'a> = &'a mut (dyn FnMut(LogEvent) + Send);
 
+/// Its number everywhere.
+const SIGABRT: i32 = 6;
+
 /// A call that has ended, and what it answered: text, unless something else was asked for.
 #[derive(Debug)]
 pub(crate) struct Ended<Answer = String> {
     pub(crate) success: bool,
+    /// It was ended by SIGABRT, as a program is that finds itself in the wrong.
+    pub(crate) aborted: bool,
     pub(crate) stdout: Answer,
     /// Errors and warnings, the last ones if there were very many.
     pub(crate) messages: Vec<Message>,
@@ -72,6 +78,7 @@ pub(crate) async fn run(
     let ended = run_for_bytes(nix, arguments, LARGEST_ANSWER, on_event).await?;
     Ok(Ended {
         success: ended.success,
+        aborted: ended.aborted,
         stdout: text(ended.stdout),
         messages: ended.messages,
     })
@@ -110,6 +117,7 @@ pub(crate) async fn run_for_bytes(
     tracing::debug!(%status, "nix ended");
     Ok(Ended {
         success: status.success(),
+        aborted: status.signal() == Some(SIGABRT),
         stdout,
         messages,
     })

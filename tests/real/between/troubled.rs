@@ -3,9 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use nixpy_testkit::caches::HttpCache;
 use nixpy_testkit::registry::{Fault, Method, Registry};
 
 use super::{Builder, Elsewhere, builds};
+use crate::world::chain::Chain;
 use crate::world::program::{Ended, run, wait_for};
 
 const CACHE: &str = "acme/cache";
@@ -101,4 +103,20 @@ fn a_registry_that_goes_away_in_the_middle_of_a_run_is_done_without() {
         let read = reading.join().unwrap();
         filled.was_built(&read, begun.elapsed());
     });
+}
+
+#[test]
+fn a_server_whose_archives_break_off_is_done_without() {
+    let (server, builder) = (HttpCache::start(), Builder::of(Chain::quick()));
+    let first = builder.has_filled(run(&mut builder.filling(&server.url())));
+    server.fail(Fault::cut_after(1).on(Method::GET, "nar/").always());
+    let cache = format!("{} read key={}", server.url(), builder.key());
+    let read = builder.elsewhere(&cache, |_| {});
+    read.is_the_same_as(&first);
+    assert_eq!(
+        builds(&read.ended),
+        ["app", "lib", "tool"],
+        "{}",
+        read.ended
+    );
 }

@@ -56,6 +56,12 @@ pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How a call ended that did not succeed.
+pub(super) struct Stop {
+    pub(super) complaint: String,
+    pub(super) aborted: bool,
+}
+
 /// One call of Nix, in which builders that hang are let go of; its complaint if it did
 /// not succeed.
 pub(super) async fn call<F: FnMut(BuildEvent<'_>) + Send>(
@@ -63,7 +69,7 @@ pub(super) async fn call<F: FnMut(BuildEvent<'_>) + Send>(
     arguments: &[String],
     means: &Means,
     hearing: &Mutex<Hearing<F>>,
-) -> Result<Option<String>, NixError> {
+) -> Result<Option<Stop>, NixError> {
     let mut on_event = |event: LogEvent| lock(hearing).hear(&event);
     let running = run(nix, arguments, &mut on_event);
     tokio::pin!(running);
@@ -73,7 +79,10 @@ pub(super) async fn call<F: FnMut(BuildEvent<'_>) + Send>(
         tokio::select! {
             ended = &mut running => {
                 let ended = ended?;
-                return Ok((!ended.success).then(|| ended.complaint()));
+                return Ok((!ended.success).then(|| Stop {
+                    complaint: ended.complaint(),
+                    aborted: ended.aborted,
+                }));
             }
             _ = looks.tick() => {
                 let mut hearing = lock(hearing);
@@ -87,7 +96,7 @@ pub(super) async fn call<F: FnMut(BuildEvent<'_>) + Send>(
                     hearing.fallen(trouble);
                     // Out of reach, so all of it has to end.
                     if !are_ours {
-                        return Ok(Some(words));
+                        return Ok(Some(Stop { complaint: words, aborted: false }));
                     }
                 }
             }

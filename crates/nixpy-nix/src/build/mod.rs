@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use attribution::End;
 pub use attribution::{BuildFailure, Culprit};
-use call::{Hearing, call, lock};
+use call::{Hearing, Stop, call, lock};
 pub use machines::BuilderTrouble;
 use machines::Machines;
 pub use means::Means;
@@ -145,16 +145,25 @@ pub async fn build(
         on_event,
     });
     let mut means = options.means.clone();
+    let mut nix = nix.clone();
     let mut open: Vec<BuildRequest> = requests.to_vec();
     open.sort();
     open.dedup();
     let mut failures = Vec::new();
     while !open.is_empty() {
-        let arguments = arguments(nix, &open, options, &means).await?;
+        let arguments = arguments(&nix, &open, options, &means).await?;
         lock(&hearing).machines = Machines::new(&means.builders, Instant::now());
-        let Some(complaint) = call(nix, &arguments, &means, &hearing).await? else {
+        let Some(Stop { complaint, aborted }) = call(&nix, &arguments, &means, &hearing).await?
+        else {
             break;
         };
+        // With `fallback`, versions up to 2.8 at least abort when they ask a cache once more
+        // from which a download has failed for good: what is left is built without caches.
+        if aborted && nix.has_further_caches() {
+            nix = nix.without_further_caches();
+            lock(&hearing).watch.begin_again();
+            continue;
+        }
         let watch = {
             let mut hearing = lock(&hearing);
             if means.through_daemon && means.say {
@@ -170,7 +179,7 @@ pub async fn build(
             complaint,
             given_up,
         };
-        let failed = judge(nix, &open, &watch, &end).await?;
+        let failed = judge(&nix, &open, &watch, &end).await?;
         let next = {
             let machines = &lock(&hearing).machines;
             let round = Round {
