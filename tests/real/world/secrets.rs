@@ -7,13 +7,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::nixpy::Workplace;
+use super::nixpy::{Workplace, binary};
 use super::program::{Ended, program, run, wait_for};
 
-/// Of all that run here, with the exception of the program that was given the secret.
+/// Of all that run here, with the exception of the program that was given the secret: `but`,
+/// once it is that. Before, it is the shell that prepares its mounts.
 pub fn processes_that_show(secret: &str, but: u32) -> Vec<String> {
     let program = |path: &Path| fs::read_link(path.join("exe")).ok();
     let given = program(&Path::new("/proc").join(but.to_string()));
+    if given != fs::canonicalize(binary()).ok() {
+        return Vec::new();
+    }
     let mut found = Vec::new();
     for process in fs::read_dir("/proc").unwrap().flatten() {
         let path = process.path();
