@@ -17,10 +17,9 @@
 //! **Archives are given unpacked.** Nix unpacks an archive on the thread that hashes and writes it, and
 //! one thread of its own takes all that comes by HTTP and waits for the slowest of them. Of a closure
 //! of 1.3 GB in 161 paths, packed with zstd, Nix 2.8 used 3.9 s of processor time; given unpacked it
-//! used 3.4 s, of which more is the kernel's, and the rest was done here beside it. On a busy machine
-//! with two processors, in turn, `nix copy` from nginx took 5.4 to 8.8 s, sixteen paths at once from here
-//! 3.0 to 6.5 s packed, and 4.4 to 5.6 s unpacked; when it was quieter, 3.9 to 4.3 s and 3.1 to 3.3 s. With more processors there is more to gain. Few
-//! are unpacked at a time, on few threads, which is what bounds memory: 46 MB.
+//! used 3.4 s, of which more is the kernel's, and the rest was done here beside it. What that
+//! brings is in docs/BENCHMARKS.md; with more processors there is more to gain. Few are
+//! unpacked at a time, on few threads, which is what bounds memory: 59 MB.
 //!
 //! Nothing is held in memory but a few pieces of each archive that is on its way. It has a
 //! thread and a runtime of its own, so that whatever else this program does, Nix is answered.
