@@ -13,6 +13,11 @@ use super::program::{Ended, program, run, wait_for};
 /// Of all that run here, with the exception of the program that was given the secret: `but`,
 /// once it is that. Before, it is the shell that prepares its mounts.
 pub fn processes_that_show(secret: &str, but: u32) -> Vec<String> {
+    shown(secret, but, |_| false)
+}
+
+/// The same; some programs may have it in their environment.
+fn shown(secret: &str, but: u32, may_have_it: impl Fn(&Path) -> bool) -> Vec<String> {
     let program = |path: &Path| fs::read_link(path.join("exe")).ok();
     let given = program(&Path::new("/proc").join(but.to_string()));
     if given != fs::canonicalize(binary()).ok() {
@@ -21,11 +26,17 @@ pub fn processes_that_show(secret: &str, but: u32) -> Vec<String> {
     let mut found = Vec::new();
     for process in fs::read_dir("/proc").unwrap().flatten() {
         let path = process.path();
+        // Before anything else: it may be gone a moment later.
+        let its_program = program(&path);
         // A child that is not yet another program has all that its parent has.
-        if path.ends_with(but.to_string()) || program(&path) == given {
+        if path.ends_with(but.to_string()) || its_program == given {
             continue;
         }
-        for file in ["cmdline", "environ"] {
+        let files = match its_program.is_some_and(|it| may_have_it(&it)) {
+            true => &["cmdline"][..],
+            false => &["cmdline", "environ"],
+        };
+        for file in files {
             let text = fs::read(path.join(file)).unwrap_or_default();
             if String::from_utf8_lossy(&text).contains(secret) {
                 found.push(path.join(file).display().to_string());
@@ -92,12 +103,7 @@ impl<'a> Watch<'a> {
             seen.extend(processes_that_show(secret, of));
         }
         for secret in &self.of_nix {
-            let is_nix = |place: &String| {
-                let program = fs::read_link(Path::new(place).with_file_name("exe"));
-                place.ends_with("environ") && program.is_ok_and(|it| it.ends_with("nix"))
-            };
-            let all = processes_that_show(secret, of);
-            seen.extend(all.into_iter().filter(|place| !is_nix(place)));
+            seen.extend(shown(secret, of, |program| program.ends_with("nix")));
         }
         for secret in self.secrets.iter().chain(&self.of_nix) {
             for folder in ["", "../tmp"] {
