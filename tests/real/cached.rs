@@ -137,6 +137,8 @@ impl Filled {
         let mut command = store.command(crate::world::nixpy::binary());
         let image = self.flake.image();
         command.args(["run", &image, "--json", "--reevaluate"]);
+        // Two stores do not know which of these users the other builds as.
+        command.args(["--nix-option", "build-users-group="]);
         command.args(arguments);
         here.prepare(&mut command);
         // What Nix remembers of caches is this machine's.
