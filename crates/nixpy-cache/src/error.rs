@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A cache did not do what was asked of it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the cache {cache} cannot {act}: {kind}")]
 pub struct CacheError {
     /// What people call it.
@@ -17,7 +17,7 @@ pub struct CacheError {
 }
 
 /// Why a cache did not do what was asked of it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CacheErrorKind {
     /// It does not let us: no secret, a wrong one, or one that may only read.
     #[error("it refuses: {message}")]
@@ -87,18 +87,8 @@ impl CacheErrorKind {
 
     /// The same once more, for another path that meets it; `None` where it concerns one.
     pub(crate) fn again(&self) -> Option<Self> {
-        match self {
-            Self::Refused { message, cure } => Some(Self::Refused {
-                message: message.clone(),
-                cure: cure.clone(),
-            }),
-            Self::Throttled { retry_after } => Some(Self::Throttled {
-                retry_after: *retry_after,
-            }),
-            Self::Full(message) => Some(Self::Full(message.clone())),
-            Self::Unreachable(message) => Some(Self::Unreachable(message.clone())),
-            Self::Broken(_) | Self::Here(_) => None,
-        }
+        let concerns_one = matches!(self, Self::Broken(_) | Self::Here(_));
+        (!concerns_one).then(|| self.clone())
     }
 
     /// What an error of this machine's file system says of a cache that lies there.

@@ -119,6 +119,21 @@ impl Web {
         }
     }
 
+    /// Sends a request for what may not be there. Nix takes 403 for absence as well: some
+    /// stores say so of what is not there to whom may not list.
+    pub(crate) async fn ask_for(
+        &self,
+        ask: &Ask,
+        cure: &str,
+    ) -> Result<Option<Response>, CacheErrorKind> {
+        let answer = self.send(ask).await?;
+        match answer.status() {
+            status if status.is_success() => Ok(Some(answer)),
+            status if matches!(status.as_u16(), 403 | 404 | 410) => Ok(None),
+            _ => Err(self.refusal(answer, cure).await),
+        }
+    }
+
     async fn send_once(&self, ask: &Ask) -> Result<Response, Silence> {
         let request = self.client.request(ask.method.clone(), ask.url.clone());
         let mut request = request.headers(ask.headers.clone());

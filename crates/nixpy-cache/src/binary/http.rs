@@ -13,7 +13,7 @@ use bytes::Bytes;
 use nixpy_oci::blob::Content;
 use nixpy_oci::registry::Secret;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, Response, Url};
 
 use crate::error::CacheErrorKind;
 use crate::netrc;
@@ -62,16 +62,12 @@ impl Http {
     /// Whether a file is there, of this size if the server says one: some keep what a push that
     /// was broken off has left.
     pub(super) async fn has(&self, name: &str, size: Option<u64>) -> Result<bool, CacheErrorKind> {
-        let answer = self.web.send(&self.asking(Method::HEAD, name)?).await?;
-        match answer.status() {
-            status if status.is_success() => {
-                let told = answer.headers().get(CONTENT_LENGTH);
-                let told = told.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-                Ok(told.zip(size).is_none_or(|(told, size)| told == size))
-            }
-            status if is_absent(status) => Ok(false),
-            _ => Err(self.web.refusal(answer, self.cure()).await),
-        }
+        let Some(answer) = self.get(self.asking(Method::HEAD, name)?).await? else {
+            return Ok(false);
+        };
+        let told = answer.headers().get(CONTENT_LENGTH);
+        let told = told.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        Ok(told.zip(size).is_none_or(|(told, size)| told == size))
     }
 
     pub(super) async fn put(
@@ -118,12 +114,7 @@ impl Http {
     }
 
     async fn get(&self, ask: Ask) -> Result<Option<Response>, CacheErrorKind> {
-        let answer = self.web.send(&ask).await?;
-        match answer.status() {
-            status if status.is_success() => Ok(Some(answer)),
-            status if is_absent(status) => Ok(None),
-            _ => Err(self.web.refusal(answer, self.cure()).await),
-        }
+        self.web.ask_for(&ask, self.cure()).await
     }
 
     fn asking(&self, method: Method, name: &str) -> Result<Ask, CacheErrorKind> {
@@ -145,12 +136,6 @@ impl Http {
             }
         }
     }
-}
-
-/// Nix takes 403 for absence as well: some stores say so of what is not there to whom may
-/// not list.
-pub(super) fn is_absent(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 403 | 404 | 410)
 }
 
 pub(super) fn range_header(range: Option<&Range<u64>>) -> HeaderMap {

@@ -15,10 +15,10 @@ use nixpy_oci::name::Tag;
 use tokio::sync::RwLockReadGuard;
 use tokio::time::{Instant, timeout_at};
 
+use super::Inner;
 use super::documents::Listed;
 use super::index::Index;
 use super::load::{LARGEST, News, fetch};
-use super::{Inner, trouble};
 use crate::error::{CacheError, CacheErrorKind};
 
 /// For so long a path that is not there is not looked for again, and a registry that could
@@ -96,7 +96,7 @@ impl State {
             (Some(_), None) if is_recent => Answer::Index,
             // What was read before is as good as it was.
             (Some(_), Some(_)) if is_recent && wanted != Since::Now => Answer::Index,
-            (_, Some(error)) if has_failed => Answer::Failed(trouble::same(error)),
+            (_, Some(error)) if has_failed => Answer::Failed(error.clone()),
             _ => match self.look() {
                 Some(look) => Answer::Wait(look),
                 None => Answer::Begin,

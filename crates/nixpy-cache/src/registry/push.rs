@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use super::Inner;
 use super::documents::{Archives, Held, Listed, PACK, Pack, VERSION, manifest, pack_tag};
 use super::making::{self, MEDIA_TYPE, Made};
-use super::trouble::{again, kind_of, same};
+use super::trouble::kind_of;
 use super::units::{Unit, in_order, units};
 use crate::error::{CacheError, CacheErrorKind};
 use crate::store::Put;
@@ -54,7 +54,7 @@ pub(super) async fn put(cache: &Arc<Inner>, paths: &[PathInfo]) -> Put {
     match choose(cache, paths, &mut put).await {
         Ok(chosen) => wanted = unbroken(cache, chosen, &mut put),
         Err(error) => {
-            let all = paths.iter().map(|info| (info.path.clone(), same(&error)));
+            let all = paths.iter().map(|info| (info.path.clone(), error.clone()));
             put.failed.extend(all);
         }
     }
@@ -140,7 +140,7 @@ async fn send(cache: Arc<Inner>, patience: Arc<Patience>, unit: Unit) -> Sent {
     let Unit { pack, paths, .. } = unit;
     let none = |paths: Vec<PathInfo>, kind: &CacheErrorKind| Sent {
         pack,
-        made: Err(paths.into_iter().map(|info| (info, again(kind))).collect()),
+        made: Err(paths.into_iter().map(|info| (info, kind.clone())).collect()),
         failed: Vec::new(),
         bytes: 0,
     };
@@ -186,7 +186,7 @@ async fn send(cache: Arc<Inner>, patience: Arc<Patience>, unit: Unit) -> Sent {
             Err(error) => {
                 let kind = kind_of(&error);
                 patience.lose(&kind);
-                let paths = made.into_iter().map(|(it, _)| (it.info, again(&kind)));
+                let paths = made.into_iter().map(|(it, _)| (it.info, kind.clone()));
                 return Sent {
                     pack,
                     made: Err(paths.collect()),
@@ -262,7 +262,7 @@ async fn commit(cache: &Inner, patience: &Patience, made: Vec<Stored>, put: &mut
         Err(kind) => fail(
             cache,
             put,
-            infos.into_iter().map(|info| (info, again(&kind))),
+            infos.into_iter().map(|info| (info, kind.clone())),
         ),
     }
 }
@@ -302,7 +302,7 @@ fn packed(cache: &Inner, made: Vec<Stored>, put: &mut Put) -> (Pack, Vec<PathInf
 /// Those that refer to none that has failed, references first; the others fail as well.
 fn unbroken(cache: &Inner, paths: Vec<PathInfo>, put: &mut Put) -> Vec<PathInfo> {
     let failed = put.failed.iter();
-    let failed = failed.map(|(path, error)| (path.clone(), again(&error.kind)));
+    let failed = failed.map(|(path, error)| (path.clone(), error.kind.clone()));
     let mut failed: HashMap<StorePath, CacheErrorKind> = failed.collect();
     let (mut kept, mut broken) = (Vec::new(), Vec::new());
     for info in in_order(paths) {
@@ -310,10 +310,10 @@ fn unbroken(cache: &Inner, paths: Vec<PathInfo>, put: &mut Put) -> Vec<PathInfo>
             .references
             .iter()
             .find_map(|it| failed.get(it))
-            .map(again)
+            .cloned()
         {
             Some(kind) => {
-                failed.insert(info.path.clone(), again(&kind));
+                failed.insert(info.path.clone(), kind.clone());
                 broken.push((info, kind));
             }
             None => kept.push(info),
@@ -384,7 +384,7 @@ fn fail(
 impl Patience {
     fn lost(&self) -> Option<CacheErrorKind> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.1.as_ref().map(again)
+        state.1.as_ref().cloned()
     }
 
     fn lose(&self, kind: &CacheErrorKind) {
@@ -395,7 +395,7 @@ impl Patience {
             CacheErrorKind::Refused { .. } | CacheErrorKind::Full(_)
         );
         if is_final || state.0 >= MOST_FAILURES {
-            state.1.get_or_insert_with(|| again(kind));
+            state.1.get_or_insert_with(|| kind.clone());
         }
     }
 

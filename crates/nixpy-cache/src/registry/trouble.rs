@@ -2,7 +2,7 @@
 
 use nixpy_oci::registry::{RemoteError, RemoteErrorKind};
 
-use crate::error::{CacheError, CacheErrorKind};
+use crate::error::CacheErrorKind;
 
 /// As a cache's trouble: what to do about it depends on the kind.
 pub(super) fn kind_of(error: &RemoteError) -> CacheErrorKind {
@@ -37,27 +37,4 @@ pub(super) fn kind_of(error: &RemoteError) -> CacheErrorKind {
         }
         _ => CacheErrorKind::Unreachable(message),
     }
-}
-
-/// The same kind, for another path that it befell.
-pub(super) fn again(kind: &CacheErrorKind) -> CacheErrorKind {
-    use CacheErrorKind as Kind;
-    match kind {
-        Kind::Refused { message, cure } => Kind::Refused {
-            message: message.clone(),
-            cure: cure.clone(),
-        },
-        Kind::Throttled { retry_after } => Kind::Throttled {
-            retry_after: *retry_after,
-        },
-        Kind::Full(text) => Kind::Full(text.clone()),
-        Kind::Unreachable(text) => Kind::Unreachable(text.clone()),
-        Kind::Broken(text) => Kind::Broken(text.clone()),
-        Kind::Here(text) => Kind::Here(text.clone()),
-    }
-}
-
-/// The same error, for whoever asks next.
-pub(super) fn same(error: &CacheError) -> CacheError {
-    CacheError::new(&error.cache, &error.act, again(&error.kind))
 }

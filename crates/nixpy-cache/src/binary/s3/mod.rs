@@ -25,7 +25,7 @@ use reqwest::{Method, Response, Url};
 use rusty_s3::actions::ListObjectsV2;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
-use super::http::{is_absent, range_header};
+use super::http::range_header;
 use crate::error::CacheErrorKind;
 use crate::source::Nar;
 use crate::web::{Ask, Body, Web};
@@ -62,12 +62,11 @@ impl S3 {
 
     pub(super) async fn has(&self, name: &str) -> Result<bool, CacheErrorKind> {
         let url = self.sign(self.bucket.head_object(self.credentials.as_ref(), name));
-        let answer = self.web.send(&Ask::bare(Method::HEAD, url)).await?;
-        match answer.status() {
-            status if status.is_success() => Ok(true),
-            status if is_absent(status) => Ok(false),
-            _ => Err(self.web.refusal(answer, self.cure()).await),
-        }
+        let answer = self
+            .web
+            .ask_for(&Ask::bare(Method::HEAD, url), self.cure())
+            .await?;
+        Ok(answer.is_some())
     }
 
     /// What a listing tells of so many paths, where that takes fewer requests than to ask for
@@ -129,12 +128,7 @@ impl S3 {
     ) -> Result<Option<Response>, CacheErrorKind> {
         let url = self.sign(self.bucket.get_object(self.credentials.as_ref(), name));
         let ask = Ask::bare(Method::GET, url).with(range_header(range));
-        let answer = self.web.send(&ask).await?;
-        match answer.status() {
-            status if status.is_success() => Ok(Some(answer)),
-            status if is_absent(status) => Ok(None),
-            _ => Err(self.web.refusal(answer, self.cure()).await),
-        }
+        self.web.ask_for(&ask, self.cure()).await
     }
 
     /// At most so many pages of names, from the first on. Whoever may not list is told by
