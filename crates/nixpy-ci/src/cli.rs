@@ -50,7 +50,9 @@ fn run() -> Command {
 }
 
 /// Settings that only mean something where something is done.
-const FOR_RUNS: [&str; 6] = ["dry-run", "load", "result", "setup", "summary", "progress"];
+const FOR_RUNS: [&str; 10] = [
+    "dry-run", "load", "result", "setup", "push", "report", "html", "summary", "progress", "budget",
+];
 /// Settings of work that is not done here.
 const FOR_PLANS: [&str; 2] = ["matrix", "runner"];
 /// Settings that mean something without a flake.
@@ -67,7 +69,7 @@ const FOR_INDEXES: [&str; 9] = [
 ];
 
 fn is_for_runs(setting: &Setting) -> bool {
-    FOR_RUNS.contains(&setting.name) || setting.group == Group::Smoke
+    FOR_RUNS.contains(&setting.name) || matches!(setting.group, Group::Smoke | Group::Github)
 }
 
 fn plan() -> Command {
@@ -112,7 +114,7 @@ fn doctor() -> Command {
              4 a remote.",
         );
     with_settings(command, |setting| {
-        let is_of_the_image = matches!(setting.group, Group::Image);
+        let is_of_the_image = matches!(setting.group, Group::Image | Group::Github);
         let mut others = FOR_RUNS.iter().chain(&FOR_PLANS).chain(&FOR_IMAGES);
         !is_of_the_image && !others.any(|name| *name == setting.name)
     })

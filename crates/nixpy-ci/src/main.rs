@@ -5,6 +5,7 @@ mod cache;
 mod cli;
 mod doctor;
 mod exit;
+mod github;
 mod index;
 mod load;
 mod preview;

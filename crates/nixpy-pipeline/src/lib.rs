@@ -13,12 +13,15 @@
 //! and secrets are given to it, and what happens is told as [`event::Event`]s.
 //! It has never heard of GitHub.
 
+pub mod budget;
 pub mod build;
 pub mod caching;
+pub mod changes;
 pub mod described;
 pub mod doctor;
 pub mod event;
 mod fetches;
+pub mod findings;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -39,3 +42,4 @@ pub mod report;
 pub mod result;
 pub mod run;
 pub mod smoke;
+pub mod timeline;

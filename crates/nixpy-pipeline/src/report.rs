@@ -9,9 +9,13 @@ use nixpy_oci::manifest::Descriptor;
 use nixpy_oci::platform::Platform;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::OverBudget;
 use crate::build::{BuildFailure, BuilderFell};
+use crate::changes::Changes;
+use crate::findings::Finding;
 use crate::plan::{Form, Plan, Strategy};
 use crate::smoke::Tested;
+use crate::timeline::Span;
 
 /// A run from its plan on. The JSON form is version 1: fields may be added.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -48,6 +52,18 @@ pub struct Report {
     /// The caches that were to be filled, if anything was to be pushed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub caches: Vec<Filled>,
+    /// What is wrong, at its place in the project; the worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// What is different from the images before, for each platform that had one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Changes>,
+    /// Images that are larger than they may be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_budget: Vec<OverBudget>,
+    /// When what was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Span>,
     /// Why the run ended early, if it was not for a build: the error and its causes.
     #[serde(default)]
     pub error: Option<String>,
@@ -78,6 +94,10 @@ impl Report {
             troubles: Vec::new(),
             failures: Vec::new(),
             caches: Vec::new(),
+            findings: Vec::new(),
+            changes: Vec::new(),
+            over_budget: Vec::new(),
+            timeline: Vec::new(),
             error: None,
             loaded: None,
             timings: Timings::default(),

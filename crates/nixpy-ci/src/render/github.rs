@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Mutex;
 
+use nixpy_github::runner::command::escaped;
 use nixpy_nix::log::{Activity, LogEvent};
 use nixpy_pipeline::caching::Filled;
 use nixpy_pipeline::event::Event;
@@ -209,13 +210,6 @@ fn token() -> String {
     format!("{:016x}{:016x}", draw(), draw())
 }
 
-/// The value of a workflow command on one line.
-fn escaped(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,10 +218,5 @@ mod tests {
     fn no_two_fences_have_the_same_token() {
         assert_ne!(token(), token());
         assert_eq!(token().len(), 32);
-    }
-
-    #[test]
-    fn a_command_stays_on_its_line() {
-        assert_eq!(escaped("a\n::error::b%"), "a%0A::error::b%25");
     }
 }

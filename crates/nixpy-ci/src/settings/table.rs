@@ -59,6 +59,8 @@ pub enum Group {
     How,
     /// What is shown and written.
     Output,
+    /// What GitHub is told.
+    Github,
 }
 
 impl Group {
@@ -68,11 +70,12 @@ impl Group {
             Self::What => "What to build",
             Self::Where => "Where it goes",
             Self::Image => "The image of a plain package (an `app`)",
-            Self::Smoke => "Smoke test (before anything is tagged)",
+            Self::Smoke => "Before anything is tagged: smoke test, budget",
             Self::Builders => "Remote builders",
             Self::Caches => "Binary caches",
             Self::How => "How",
             Self::Output => "What is told",
+            Self::Github => "On GitHub",
         }
     }
 }
@@ -203,6 +206,28 @@ pub const SETTINGS: &[Setting] = &[
         "The file that --by-digest writes.",
     )
     .default("nixpy-ci-result-SYSTEM.json"),
+    setting(
+        "flavor",
+        Group::Where,
+        Kind::Lines("RULE"),
+        "For tags that rules make, as docker's metadata action has it: latest=auto|true|false, prefix=TEXT, suffix=TEXT; may \
+         be repeated.",
+    ),
+    setting(
+        "annotation",
+        Group::Where,
+        Kind::Pairs("KEY=VALUE"),
+        "An annotation of the images and of their index; with manifest: or index: before the key of one of them. May be \
+         repeated.",
+    )
+    .key("annotations"),
+    setting(
+        "push",
+        Group::Where,
+        Kind::Choice(&["auto", "always", "never"]),
+        "Whether images go to the repository. Never: they are made, measured and forgotten. Auto: not for a pull request.",
+    )
+    .default("auto"),
     setting(
         "reuse-from",
         Group::Where,
@@ -429,6 +454,13 @@ pub const SETTINGS: &[Setting] = &[
     )
     .key("smoke.required"),
     setting(
+        "budget",
+        Group::Smoke,
+        Kind::Words("SIZE"),
+        "No tag moves if an image's compressed size is over this, as in 200MB, or over that of the image before by more than \
+         this, as in +5MB; may be repeated.",
+    ),
+    setting(
         "builders",
         Group::Builders,
         Kind::Lines("LINE"),
@@ -622,6 +654,18 @@ pub const SETTINGS: &[Setting] = &[
         "Of `plan`: print on one line the jobs that the work can be spread over, as GitHub's strategy.matrix takes them.",
     ),
     setting(
+        "report",
+        Group::Output,
+        Kind::One("FILE"),
+        "Write the report as JSON to this file.",
+    ),
+    setting(
+        "html",
+        Group::Output,
+        Kind::One("FILE"),
+        "Write the report as one page to look at to this file: timeline, layers, what changed.",
+    ),
+    setting(
         "summary",
         Group::Output,
         Kind::One("FILE"),
@@ -634,6 +678,26 @@ pub const SETTINGS: &[Setting] = &[
         "How to show what goes on.",
     )
     .default("auto"),
+    setting(
+        "comment",
+        Group::Github,
+        Kind::Choice(&["auto", "never"]),
+        "Tell a pull request what became of it in one comment, kept up to date, where the token may write one.",
+    )
+    .default("auto"),
+    setting(
+        "check",
+        Group::Github,
+        Kind::Choice(&["auto", "never"]),
+        "Leave a check run with annotations at the lines that are wrong, where the token may; else by workflow commands.",
+    )
+    .default("auto"),
+    setting(
+        "github-token",
+        Group::Github,
+        Kind::Secret,
+        "The token for GitHub. Without it, GITHUB_TOKEN.",
+    ),
 ];
 
 #[cfg(test)]

@@ -1,0 +1,1 @@
+//! What a run tells GitHub beside its log: outputs, summary, comment, check run.

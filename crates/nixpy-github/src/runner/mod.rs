@@ -1,0 +1,4 @@
+//! The runner's files and commands
+//! (<https://docs.github.com/actions/reference/workflow-commands-for-github-actions>).
+
+pub mod command;
