@@ -17,7 +17,7 @@ mod version;
 pub use look::{
     Named, Pointed, ReleasedImage, ReleasedPlatform, Seen, Wanted, images_of, look, open,
 };
-pub use plan::{PlacePlan, ReleasePlan, Step, TagStep, decide, previous};
+pub use plan::{PlacePlan, ReleasePlan, Step, TagStep, decide, previous, released};
 pub use problem::{Lack, ReleaseProblem};
 pub use tagging::point;
 pub use version::{InvalidVersion, Line, Version};

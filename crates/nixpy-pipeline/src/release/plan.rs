@@ -219,7 +219,7 @@ fn steps(wanted: &Wanted, place: &Seen, digest: Digest) -> Result<Vec<TagStep>, 
 
 /// The versions that tags tell of, no pre-releases. A tag such as `1.2`, which moves, tells
 /// of a release that is at least that; a single number may be anything, a date or a commit.
-fn released(tags: &BTreeSet<Tag>, version: &Version) -> Vec<Version> {
+pub fn released(tags: &BTreeSet<Tag>, version: &Version) -> Vec<Version> {
     let least = version.numbers().min(2);
     let versions = tags.iter().filter_map(|tag| tag.as_ref().parse().ok());
     let released =
