@@ -101,6 +101,7 @@ fn from_flags(setting: &Setting, flags: &ArgMatches) -> Option<Raw> {
     }
     let origin = match setting.name {
         "flake" => "FLAKE".to_owned(),
+        "release" => "VERSION".to_owned(),
         name => format!("--{name}"),
     };
     let values = match setting.kind {
