@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Context;
+use super::{Context, GitRef};
 
 /// The repository, as far as the event describes it: that of a schedule says less than
 /// that of a push.
@@ -50,6 +50,20 @@ impl Context {
     /// The branch that people see first.
     pub fn default_branch(&self) -> Option<String> {
         self.text("/repository/default_branch")
+    }
+
+    /// The branch that what is built is to be merged into; that a tag was pushed with, if
+    /// GitHub says so.
+    pub fn base_branch(&self) -> Option<String> {
+        let plain = |name: String| name.trim_start_matches("refs/heads/").to_owned();
+        match self.place() {
+            GitRef::Queue { base, .. } => Some(base),
+            GitRef::Tag(_) => self.text("/base_ref").map(plain),
+            GitRef::Branch(_) => None,
+            GitRef::Pull(_) | GitRef::Other => self
+                .text("/pull_request/base/ref")
+                .or_else(|| self.base_ref.clone()),
+        }
     }
 
     /// When the commit was made, in RFC 3339, if the event tells: a pull request's and a
