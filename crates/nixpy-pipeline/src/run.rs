@@ -18,8 +18,9 @@ use crate::build::build;
 use crate::caching::{Begun, Caching};
 use crate::described::describe;
 use crate::event::{Event, OnEvent, Stage};
+use crate::findings::{Collector, Project, evaluation};
 use crate::image::{Closure, Files, ImageError, Known, Made, image};
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Target};
 use crate::join::NotThere;
 use crate::lockfile::LockFile;
 use crate::look::{Asked, For, Seen, Sight, look};
@@ -106,8 +107,10 @@ pub async fn run(
     let begun = Instant::now();
     on_event(Event::Started(Stage::Evaluate));
     let building = Begun::of(inputs);
+    let collector = Collector::default();
     let heard = |event: Event<'_>| {
         building.hear(&event);
+        collector.hear(&event);
         on_event(event);
     };
     let offered = ask(nix, inputs, &heard).await?;
@@ -161,13 +164,29 @@ pub async fn run(
         report.outcome = Outcome::Failure;
         report.error = Some(told(error));
     }
+    let (loadable, result) = (work.loadable, work.result);
+    report.findings = collector.findings(Project::of(&inputs.flake).as_ref());
     report.timings.total = begun.elapsed().as_secs_f64();
     Ok(Finished {
         report,
-        loadable: work.loadable,
-        result: work.result.filter(|_| error.is_none()),
+        loadable,
+        result: result.filter(|_| error.is_none()),
         error,
     })
+}
+
+/// What can be told of a run that came to no plan: the error, and where it is in the project.
+pub fn unplanned(inputs: &Inputs, error: &RunError) -> Report {
+    let destinations: Vec<String> = inputs.targets.iter().map(Target::name).collect();
+    let mut report = Report::to(inputs.flake.as_str(), &destinations);
+    report.outcome = Outcome::Failure;
+    report.error = Some(told(error));
+    if let RunError::Nix(error) = error {
+        let project = Project::of(&inputs.flake);
+        let finding = evaluation::of_error(error, project.as_ref());
+        report.findings.extend(finding);
+    }
+    report
 }
 
 /// A run that has a plan, and how far it has come.
