@@ -50,6 +50,8 @@ pub struct Output {
     pub json: bool,
     /// Where a run by digest leaves its result, if it was said.
     pub result: Option<PathBuf>,
+    /// The report as JSON.
+    pub report: Option<PathBuf>,
     /// Markdown.
     pub summary: Option<PathBuf>,
     /// How to show what goes on.
@@ -355,9 +357,11 @@ impl Reader<'_> {
         };
         let path = |name: &str| self.raw.get(name).map(|raw| PathBuf::from(raw.first()));
         let (result, summary) = (path("result"), path("summary"));
+        let report = path("report");
         Output {
             json: self.switch("json"),
             result,
+            report,
             summary,
             progress,
         }
