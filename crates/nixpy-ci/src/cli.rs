@@ -32,7 +32,11 @@ pub fn command() -> Command {
         .subcommand(cache())
         .subcommand(setup())
         .subcommands(INSIDE.map(inside))
+        .subcommands(OF_THE_ACTION.map(|name| Command::new(name).hide(true)))
 }
+
+/// What the launcher of the action starts, before and after the job's other steps.
+const OF_THE_ACTION: [&str; 2] = ["action", "action-post"];
 
 /// What this program is asked to do inside of a container that is tried out; nothing for users.
 pub const INSIDE: [&str; 3] = ["smoke-probe", "smoke-room", "smoke-enter"];
@@ -59,7 +63,7 @@ const FOR_RUNS: [&str; 10] = [
 /// Settings of work that is not done here.
 const FOR_PLANS: [&str; 2] = ["matrix", "runner"];
 /// Settings that mean something without a flake.
-const FOR_INDEXES: [&str; 9] = [
+const FOR_INDEXES: [&str; 10] = [
     "system",
     "repository",
     "tag",
@@ -67,6 +71,7 @@ const FOR_INDEXES: [&str; 9] = [
     "ca-file",
     "plain-http",
     "json",
+    "report",
     "summary",
     "progress",
 ];

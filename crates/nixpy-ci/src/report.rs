@@ -21,6 +21,12 @@ pub fn tell(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool {
         renderer.error(&format!("cannot write the summary {}: {e}", file.display()));
         written = false;
     }
+    if let Some(file) = &output.report
+        && let Err(e) = write_whole(file, json(report).as_bytes())
+    {
+        renderer.error(&format!("cannot write the report {}: {e}", file.display()));
+        written = false;
+    }
     match output.json {
         true => print(&json(report)),
         false => print(&text(report)),

@@ -192,7 +192,7 @@ pub fn unplanned(inputs: &Inputs, error: &RunError) -> Report {
     let destinations: Vec<String> = inputs.targets.iter().map(Target::name).collect();
     let mut report = Report::to(inputs.flake.as_str(), &destinations);
     report.outcome = Outcome::Failure;
-    report.error = Some(told(error));
+    report.error = Some(in_words(error));
     if let RunError::Nix(error) = error {
         let project = Project::of(&inputs.flake);
         let finding = evaluation::of_error(error, project.as_ref());

@@ -1,1 +1,3 @@
 //! What a run tells GitHub beside its log: outputs, summary, comment, check run.
+
+pub mod action;

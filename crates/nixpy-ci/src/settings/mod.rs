@@ -1,5 +1,7 @@
 //! From what was written somewhere to [`Inputs`](nixpy_pipeline::inputs::Inputs).
 
+#[cfg(test)]
+mod action_yml;
 mod builders;
 mod caches;
 mod image;

@@ -2,3 +2,4 @@
 //! (<https://docs.github.com/actions/reference/workflow-commands-for-github-actions>).
 
 pub mod command;
+pub mod files;
