@@ -7,6 +7,7 @@ mod doctor;
 mod exit;
 mod github;
 mod index;
+mod init;
 mod load;
 mod preview;
 mod render;
@@ -78,6 +79,7 @@ async fn dispatch(matches: &ArgMatches) -> Code {
     let environment: Environment = std::env::vars_os().collect();
     match matches.subcommand() {
         Some(("run", flags)) => run::run(flags, &environment).await,
+        Some(("init", flags)) => init::init(flags),
         Some(("index", flags)) => index::index(flags, &environment).await,
         Some(("plan", flags)) => run::plan(flags, &environment).await,
         Some(("doctor", flags)) => doctor::doctor(flags, &environment).await,
