@@ -7,6 +7,7 @@ mod doctor;
 mod exit;
 mod github;
 mod index;
+mod init;
 mod load;
 mod preview;
 mod release;
@@ -79,6 +80,7 @@ fn trace() {
 async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
     match matches.subcommand() {
         Some(("run", flags)) => run::run(flags, environment).await,
+        Some(("init", flags)) => init::init(flags),
         Some(("index", flags)) => index::index(flags, environment).await,
         Some(("release", flags)) => release::release(flags, environment).await,
         Some(("plan", flags)) => run::plan(flags, environment).await,

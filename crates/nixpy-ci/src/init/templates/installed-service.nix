@@ -1,0 +1,3 @@
+      serviceOf = pkgs: pkgs.writeShellScriptBin name ''
+        exec ${environmentOf pkgs}/bin/${lib.escapeShellArgs command} "$@"
+      '';

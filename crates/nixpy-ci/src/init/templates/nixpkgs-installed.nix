@@ -1,0 +1,5 @@
+      # The project and what it needs, each in nixpkgs' version: @@lock@@ is not read.
+      # A package that nixpkgs lacks, or has in a version that does not fit, is put in its place by
+      # `pkgs.python3.override { packageOverrides = final: prev: { … }; }` in pythonOf.
+      @@load@@
+      attributesOf = pkgs: project.renderers.buildPythonPackage { python = pythonOf pkgs; };

@@ -1,0 +1,2 @@
+      environmentOf = pkgs:
+        (pythonOf pkgs).withPackages (python: [ (python.buildPythonPackage (attributesOf pkgs)) ]);

@@ -1,0 +1,1 @@
+      serviceOf = pkgs: (pythonOf pkgs).pkgs.buildPythonApplication (attributesOf pkgs);
