@@ -86,7 +86,9 @@ fn rules_and_words_stand_beside_each_other() {
         "-t",
         "type=ref,event=branch,prefix=b-",
         "-t",
-        "stable edge",
+        "stable",
+        "-t",
+        "edge",
         "-t",
         "type=sha",
     ];
@@ -189,7 +191,51 @@ fn labels_and_annotations_that_are_given_win() {
     assert_eq!(manifest["annotations"][&title], "api");
     assert_eq!(manifest["annotations"]["made-on"], "main");
     let image = Image::in_registry(&registry, "api", "main", "amd64");
-    assert!(image.configured("Labels").contains("Mine"));
+    assert_eq!(image.config["config"]["Labels"][&title], "Mine");
+}
+
+#[test]
+fn a_workflows_input_is_lines_of_rules_and_words_and_remarks() {
+    let (registry, scenario) = (Registry::start(), Scenario::app());
+    let tags = "type=ref,event=branch\n\n# for people\nstable, edge\ntype=sha # and a commit\n";
+    let run = scenario.run(["-s", "x86_64-linux"]).envs([
+        ("INPUT_TAG", tags),
+        ("INPUT_FLAVOR", "latest=true\nprefix=py-,onlatest=true"),
+        ("INPUT_REPOSITORY", &at(&registry)),
+    ]);
+    let run = job(&scenario, run, ("push", "refs/heads/main"), json!({}));
+    run.ended().succeeded();
+    assert_eq!(
+        sorted(registry.tags("api")),
+        "py-edge py-latest py-main py-stable sha-860c190"
+    );
+}
+
+#[test]
+fn a_file_of_settings_has_rules_as_a_list_or_as_text() {
+    for yaml in [
+        "tags: ['type=ref,event=branch', stable]\n",
+        "tags: |\n  type=ref,event=branch\n  stable\n",
+    ] {
+        let scenario = Scenario::app().file("nixpy-ci.yaml", yaml);
+        let run = job(
+            &scenario,
+            scenario.run([]),
+            ("push", "refs/heads/main"),
+            json!({}),
+        );
+        run.ended().succeeded();
+        assert_eq!(sorted(scenario.layout().tags()), "main stable");
+    }
+}
+
+#[test]
+fn gitlabs_variables_tell_branch_and_commit_too() {
+    let scenario = Scenario::app();
+    let run = scenario.run(["-t", "type=ref,event=branch", "-t", "type=sha"]);
+    let run = run.envs([("CI_COMMIT_BRANCH", "main"), ("CI_COMMIT_SHA", SHA)]);
+    run.ended().succeeded();
+    assert_eq!(sorted(scenario.layout().tags()), "main sha-860c190");
 }
 
 #[test]
