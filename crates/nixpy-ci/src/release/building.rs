@@ -2,7 +2,7 @@
 //! the commit's own tag, where a release looks for it.
 
 use nixpy_nix::Revision;
-use nixpy_pipeline::join::{Named, Wishes, join, publish_joined};
+use nixpy_pipeline::join::{Called, Named, Wishes, join, publish_joined};
 use nixpy_pipeline::report::{Outcome, told};
 use nixpy_pipeline::run;
 
@@ -93,7 +93,12 @@ pub async fn build(
     })?;
     let tag = format!("sha-{commit}").parse();
     let tags: Vec<_> = tag.into_iter().collect();
-    let (report, error) = publish_joined(&joined, &inputs.targets, &tags, &on_event).await;
+    let called = Called {
+        tags: &tags,
+        annotations: inputs.annotations.index.clone(),
+        rehearse: false,
+    };
+    let (report, error) = publish_joined(&joined, &inputs.targets, &called, &on_event).await;
     moved.is_told();
     match error {
         Some(error) => Err(fail(&told(&error), Code::from(&error))),

@@ -126,7 +126,7 @@ pub fn open(targets: &[Target]) -> Result<Vec<Registry>, ReleaseProblem> {
         Target::Layout(_) => Err(ReleaseProblem::NoRegistry(target.name())),
         Target::Registry { .. } => match publish::place(target) {
             Ok(Destination::Registry(registry)) => Ok(registry),
-            Ok(Destination::Layout(_)) => Err(ReleaseProblem::NoRegistry(target.name())),
+            Ok(_) => Err(ReleaseProblem::NoRegistry(target.name())),
             Err(error) => Err(ReleaseProblem::Destination(error)),
         },
     });
