@@ -273,6 +273,8 @@ fn fit(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
             .strip_prefix('{')
             .and_then(|name| name.strip_suffix('}'))
         {
+            // Two in one part are another form of what there is with one.
+            Some(name) if name.contains('}') => return None,
             Some(name) => drop(found.insert(name.to_owned(), decoded(part))),
             None if *template == part => {}
             None => return None,
