@@ -1,0 +1,8 @@
+//! The report as one page to look at.
+
+use nixpy_pipeline::report::Report;
+
+/// The page.
+pub fn page(_report: &Report) -> String {
+    String::new()
+}
