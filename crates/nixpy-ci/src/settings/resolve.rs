@@ -147,10 +147,10 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let naming = reader.naming(around);
     let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
     if raw.get("reuse-from").is_none() {
-        reuse.extend(naming.base);
+        reuse.extend(naming.base.clone());
         reuse.extend("latest".parse());
     }
-    let baselines = baselines(&tags, &reuse, around);
+    let baselines = baselines(naming.base.as_ref(), &naming.tags, &reuse);
     let budgets = reader.many("budget", parse);
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
@@ -226,14 +226,13 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
 
 /// What an image is held against: a pull request's against that of the branch that it is to
 /// be merged into, any other's against the one that it will replace.
-fn baselines(tags: &[Tag], reuse: &[Tag], around: &Surroundings<'_>) -> Vec<Tag> {
-    let base = around.base_branch();
+fn baselines(base: Option<&Tag>, tags: &[Tag], reuse: &[Tag]) -> Vec<Tag> {
     let [first, second] = match base {
         Some(_) => [reuse, tags],
         None => [tags, reuse],
     };
     let mut found: Vec<Tag> = Vec::new();
-    for tag in base.iter().chain(first).chain(second) {
+    for tag in base.into_iter().chain(first).chain(second) {
         if !found.contains(tag) {
             found.push(tag.clone());
         }
