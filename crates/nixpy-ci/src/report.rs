@@ -14,18 +14,23 @@ use crate::settings::Output;
 
 /// Writes and prints it as the settings say; `false` if it could not be written.
 pub fn tell(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool {
-    let mut written = true;
-    if let Some(file) = &output.summary
-        && let Err(e) = std::fs::write(file, markdown(report))
-    {
-        renderer.error(&format!("cannot write the summary {}: {e}", file.display()));
-        written = false;
-    }
+    let written = summarise(report, output, renderer);
     match output.json {
         true => print(&json(report)),
         false => print(&text(report)),
     }
     written
+}
+
+/// Writes the summary, if one is wanted; `false` if it could not be written.
+pub fn summarise(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool {
+    if let Some(file) = &output.summary
+        && let Err(e) = std::fs::write(file, markdown(report))
+    {
+        renderer.error(&format!("cannot write the summary {}: {e}", file.display()));
+        return false;
+    }
+    true
 }
 
 /// Leaves the result of a run by digest in its file, whole or not at all.

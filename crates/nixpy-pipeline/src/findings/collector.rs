@@ -309,8 +309,3 @@ fn package_of(derivation: &StorePath) -> String {
     let package = version.map_or(name, |(at, _)| &name[..at]);
     ProjectName::of(package).to_string()
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-#[path = "tests.rs"]
-mod tests;
