@@ -21,6 +21,7 @@ mod crossing;
 mod derived;
 mod doctor;
 mod filling;
+mod findings;
 mod joining;
 mod layouts;
 mod machines;
