@@ -8,6 +8,7 @@ mod exit;
 mod github;
 mod index;
 mod load;
+mod mask;
 mod preview;
 mod render;
 mod report;
@@ -76,6 +77,11 @@ fn trace() {
 
 async fn dispatch(matches: &ArgMatches) -> Code {
     let environment: Environment = std::env::vars_os().collect();
+    if let Some((name, flags)) = matches.subcommand()
+        && !cli::INSIDE.contains(&name)
+    {
+        mask::mask(flags, &environment);
+    }
     match matches.subcommand() {
         Some(("run", flags)) => run::run(flags, &environment).await,
         Some(("index", flags)) => index::index(flags, &environment).await,
