@@ -21,7 +21,7 @@ use crate::settings::table::secret_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
 use crate::setup::machine_environment;
 use crate::smoke::Starter;
-use crate::{load, print, report, setup};
+use crate::{github, load, print, report, setup};
 
 /// Does it, and tells how it ended.
 pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
@@ -89,7 +89,10 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         Ok(finished) => tell(finished, &resolved, renderer.as_ref()).await,
         Err(e) => {
             let report = run::unplanned(inputs, &e);
-            renderer.unplanned(&report);
+            match github::tell(&report, &resolved.telling, renderer.as_ref()).await {
+                true => renderer.error(&told(&e)),
+                false => renderer.unplanned(&report),
+            }
             report::write(&report, &resolved.output, renderer.as_ref());
             Code::from(&e)
         }
@@ -238,7 +241,6 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
         }
         None => Code::from(&report),
     };
-    renderer.findings(&report);
     if !report.failures.is_empty() {
         line(&format!(
             "nothing was published to {}",
@@ -268,6 +270,9 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
     }
     if !report::tell(&report, &resolved.output, renderer) {
         code = Code::Machine;
+    }
+    if !github::tell(&report, &resolved.telling, renderer).await {
+        renderer.findings(&report);
     }
     if let Some(result) = result
         && code == Code::Success

@@ -181,6 +181,14 @@ impl Renderer for Github {
         self.told(annotation::Level::Error, text);
     }
 
+    fn warning(&self, text: &str) {
+        self.told(annotation::Level::Warning, text);
+    }
+
+    fn notice(&self, text: &str) {
+        self.told(annotation::Level::Notice, text);
+    }
+
     /// As workflow commands, as many as a step shows.
     fn findings(&self, report: &Report) {
         let annotations: Vec<Annotation> = further(report).map(annotation).collect();

@@ -35,6 +35,16 @@ pub trait Renderer: Sync {
             .for_each(|text| line(&format!("error: {text}")));
     }
 
+    /// Says what did not work, and is in nobody's way.
+    fn warning(&self, text: &str) {
+        line(&format!("warning: {text}"));
+    }
+
+    /// Says what is worth knowing.
+    fn notice(&self, text: &str) {
+        line(&format!("note: {text}"));
+    }
+
     /// Says what is wrong, at its lines of the project.
     fn findings(&self, report: &Report) {
         findings::finding_lines(report)
