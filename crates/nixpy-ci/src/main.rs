@@ -9,6 +9,7 @@ mod github;
 mod index;
 mod init;
 mod load;
+mod mask;
 mod preview;
 mod release;
 mod render;
@@ -78,6 +79,11 @@ fn trace() {
 }
 
 async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
+    if let Some((name, flags)) = matches.subcommand()
+        && !cli::INSIDE.contains(&name)
+    {
+        mask::mask(flags, environment);
+    }
     match matches.subcommand() {
         Some(("run", flags)) => run::run(flags, environment).await,
         Some(("init", flags)) => init::init(flags),

@@ -64,6 +64,10 @@ impl Backends {
             self.listing = true;
             return None;
         }
+        // What a test could not import builds nothing.
+        if body.starts_with("E  ") {
+            return None;
+        }
         clue(of_module(body).or_else(|| of_pip(body))?)
     }
 }
@@ -79,15 +83,24 @@ fn clue(package: &str) -> Option<Clue> {
 }
 
 /// `ModuleNotFoundError: No module named 'hatchling'`,
-/// `BackendUnavailable: Cannot import 'poetry.core.masonry.api'`
+/// `BackendUnavailable: Cannot import 'poetry.core.masonry.api'`,
+/// `ERROR Backend 'flit_core.buildapi' is not available.`
 fn of_module(body: &str) -> Option<&'static str> {
+    if body == "error: invalid command 'bdist_wheel'" {
+        return Some("wheel");
+    }
+    let unavailable = || {
+        let (_, rest) = body.split_once("ERROR Backend '")?;
+        rest.contains("' is not available").then_some(("", rest))
+    };
     let (_, rest) = body
         .split_once("No module named '")
         .filter(|_| body.contains("Error: "))
         .or_else(|| {
             body.split_once("Cannot import '")
                 .filter(|(before, _)| before.contains("BackendUnavailable"))
-        })?;
+        })
+        .or_else(unavailable)?;
     let (module, _) = rest.split_once('\'')?;
     let module = module.split('.').next()?;
     let found = BACKENDS.iter().find(|(name, _)| *name == module);
@@ -248,6 +261,7 @@ mod tests {
     fn a_module_that_builds_nothing_is_not_meant() {
         for log in [
             "ModuleNotFoundError: No module named 'requests'",
+            "E   ModuleNotFoundError: No module named 'setuptools'",
             "see: No module named 'setuptools'",
             "Cannot import 'poetry.core'",
             "ERROR Missing dependencies:\n\trequests",

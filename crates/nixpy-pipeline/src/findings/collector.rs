@@ -54,11 +54,9 @@ impl Collector {
 
     /// What is wrong, the worst and most useful first, and nothing twice. Without a
     /// project there are no places.
-    pub fn findings(self, project: Option<&Project>) -> Vec<Finding> {
-        let heard = self.heard.into_inner();
-        heard
-            .unwrap_or_else(PoisonError::into_inner)
-            .findings(project)
+    pub fn findings(&self, project: Option<&Project>) -> Vec<Finding> {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *heard).findings(project)
     }
 }
 
@@ -309,8 +307,3 @@ fn package_of(derivation: &StorePath) -> String {
     let package = version.map_or(name, |(at, _)| &name[..at]);
     ProjectName::of(package).to_string()
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-#[path = "tests.rs"]
-mod tests;

@@ -67,3 +67,7 @@ pub struct Place {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_line: Option<u32>,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
