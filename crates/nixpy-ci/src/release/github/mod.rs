@@ -17,7 +17,6 @@ use super::commit::Home;
 use super::images::Images;
 use crate::render::line;
 use crate::settings::ToRelease;
-pub use facts::Facts;
 pub use plan::{FileStep, GithubPlan, GithubProblem, RefStep, ReleaseStep};
 
 /// How long a connection may take.
