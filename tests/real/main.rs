@@ -21,6 +21,7 @@ mod crossing;
 mod derived;
 mod doctor;
 mod filling;
+mod github;
 mod joining;
 mod layouts;
 mod machines;

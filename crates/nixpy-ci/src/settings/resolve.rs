@@ -52,6 +52,10 @@ pub struct Output {
     pub result: Option<PathBuf>,
     /// Markdown.
     pub summary: Option<PathBuf>,
+    /// JSON, for other programs.
+    pub report: Option<PathBuf>,
+    /// One page to look at.
+    pub html: Option<PathBuf>,
     /// How to show what goes on.
     pub progress: Progress,
 }
@@ -132,6 +136,8 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
         reuse.extend(around.base_branch());
         reuse.extend("latest".parse());
     }
+    let baselines = baselines(&tags, &reuse, around);
+    let budgets = reader.many("budget", parse);
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
@@ -172,6 +178,8 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 tags,
                 by_digest,
                 reuse,
+                baselines,
+                budgets,
                 remake,
                 state_dir: around.state_dir(),
                 compression,
@@ -197,6 +205,23 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
         }),
         _ => Err(reader.problems),
     }
+}
+
+/// What an image is held against: a pull request's against that of the branch that it is to
+/// be merged into, any other's against the one that it will replace.
+fn baselines(tags: &[Tag], reuse: &[Tag], around: &Surroundings<'_>) -> Vec<Tag> {
+    let base = around.base_branch();
+    let [first, second] = match base {
+        Some(_) => [reuse, tags],
+        None => [tags, reuse],
+    };
+    let mut found: Vec<Tag> = Vec::new();
+    for tag in base.iter().chain(first).chain(second) {
+        if !found.contains(tag) {
+            found.push(tag.clone());
+        }
+    }
+    found
 }
 
 /// Reads settings and gathers what is wrong with them.
@@ -355,10 +380,13 @@ impl Reader<'_> {
         };
         let path = |name: &str| self.raw.get(name).map(|raw| PathBuf::from(raw.first()));
         let (result, summary) = (path("result"), path("summary"));
+        let (report, html) = (path("report"), path("html"));
         Output {
             json: self.switch("json"),
             result,
             summary,
+            report,
+            html,
             progress,
         }
     }

@@ -55,6 +55,7 @@ pub(super) fn pause(n: u32) -> Duration {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -42,6 +42,7 @@ fn next(headers: &HeaderMap) -> Option<Url> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

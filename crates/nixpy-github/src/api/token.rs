@@ -33,6 +33,7 @@ impl fmt::Display for Token {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Token;
 
