@@ -136,7 +136,7 @@ fn everything_that_is_wrong_with_the_settings_is_told() {
         .ended();
     ended
         .with_code(2)
-        .with_the_error(&["is no registry", "--repository"]);
+        .with_the_error(&["--repository: a release is of an image that is published"]);
     let ended = scenario
         .nixpy(["release", "v1.0.0", "-r", "ghcr.io/acme/api"])
         .ended();

@@ -75,7 +75,7 @@ pub async fn plan(
     seen: &[Seen],
 ) -> Result<Planned, GithubError> {
     let facts = facts::look(&client, wanted, images, seen).await?;
-    let plan = plan::decide(wanted, images, &facts).map_err(GithubError::Problems)?;
+    let plan = plan::decide(&wanted.tag, images, &facts).map_err(GithubError::Problems)?;
     Ok(Planned {
         client,
         plan,

@@ -4,37 +4,22 @@ use nixpy_github::api::{Asset, Commit, Comparison, Release};
 use nixpy_oci::digest::Digest;
 use nixpy_oci::platform::Platform;
 use nixpy_pipeline::changes::{Changes, Moved};
-use nixpy_pipeline::release::Line;
+use nixpy_pipeline::release::{Line, Version};
 use serde_json::json;
 
 use super::super::images::{Images, One};
 use super::facts::{Facts, Floating, Since};
 use super::notes;
 use super::plan::{FileStep, GithubPlan, GithubProblem, RefStep, ReleaseStep, decide};
-use crate::settings::ToRelease;
 
 const COMMIT: &str = "1f518446f2de55ec5d6c0a8d6cad1d8918d3284d";
 
-fn wanted(tag: &str) -> ToRelease {
-    ToRelease {
-        version: tag.parse().unwrap(),
-        tag: tag.to_owned(),
-        image: None,
-        commit: None,
-        platforms: Vec::new(),
-        build: true,
-        floating: true,
-        github: true,
-        token: None,
-        context: None,
-    }
-}
-
 fn images(version: &str) -> Images {
+    let release: Version = version.parse().unwrap();
     Images {
         form: 1,
-        release: version.parse().unwrap(),
-        pre_release: false,
+        pre_release: release.is_pre_release(),
+        release,
         commit: Some(COMMIT.to_owned()),
         digest: Digest::of(b"index"),
         repositories: vec!["ghcr.io/acme/api".parse().unwrap()],
@@ -79,11 +64,11 @@ fn made(plan: &GithubPlan, draft: bool) -> Release {
 }
 
 fn planned(facts: &Facts) -> GithubPlan {
-    decide(&wanted("v1.2.3"), &images("1.2.3"), facts).unwrap()
+    decide("v1.2.3", &images("1.2.3"), facts).unwrap()
 }
 
 fn problem(facts: &Facts) -> GithubProblem {
-    let mut problems = decide(&wanted("v1.2.3"), &images("1.2.3"), facts).unwrap_err();
+    let mut problems = decide("v1.2.3", &images("1.2.3"), facts).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     problems.remove(0)
 }
@@ -109,7 +94,7 @@ fn only_the_newest_release_is_the_latest_and_a_pre_release_never() {
         };
         assert_eq!(planned(&facts).release.make_latest.as_deref(), Some(latest));
     }
-    let plan = decide(&wanted("v2.0.0-rc.1"), &images("2.0.0-rc.1"), &Facts::default()).unwrap();
+    let plan = decide("v2.0.0-rc.1", &images("2.0.0-rc.1"), &Facts::default()).unwrap();
     assert_eq!(plan.release.make_latest.as_deref(), Some("false"));
     assert!(plan.release.prerelease);
 }
@@ -172,7 +157,10 @@ fn a_release_that_cannot_be_changed_and_is_another_says_so() {
         .to_string()
     };
     let lacking = frozen(&|release| release.assets.clear());
-    assert!(lacking.contains("immutable), and has no digests.txt"), "{lacking}");
+    assert!(
+        lacking.contains("immutable), and has no digests.txt"),
+        "{lacking}"
+    );
     let other = frozen(&|release| release.assets[0] = asset("digests.txt", "another"));
     assert!(other.contains("its digests.txt is another"), "{other}");
 }
@@ -187,7 +175,7 @@ fn a_tag_of_another_commit_is_not_released() {
     assert!(text.contains("the tag v1.2.3 is commit 2f518446"), "{text}");
     let mut nameless = images("1.2.3");
     nameless.commit = None;
-    let problems = decide(&wanted("v1.2.3"), &nameless, &Facts::default()).unwrap_err();
+    let problems = decide("v1.2.3", &nameless, &Facts::default()).unwrap_err();
     assert!(problems[0].to_string().contains("--commit"), "{problems:?}");
 }
 
@@ -235,8 +223,14 @@ fn what_people_have_written_stays_as_it_is() {
     other.digest = Digest::of(b"another");
     let theirs = notes::block(&other, None);
     let again = notes::merged(&format!("{merged}\nPS\n"), &theirs);
-    assert!(again.starts_with("## Hello\n\nThanks, @acme!\n\n<!--"), "{again}");
-    assert!(again.ends_with("<!-- /nixpy-ci release -->\n\nPS\n"), "{again}");
+    assert!(
+        again.starts_with("## Hello\n\nThanks, @acme!\n\n<!--"),
+        "{again}"
+    );
+    assert!(
+        again.ends_with("<!-- /nixpy-ci release -->\n\nPS\n"),
+        "{again}"
+    );
     assert_eq!(again.matches("### Images").count(), 1);
     // A mark without its other end is not taken for the beginning of ours.
     let torn = merged.replace("<!-- /nixpy-ci release -->", "");
@@ -281,14 +275,21 @@ fn names_and_titles_of_others_stay_text() {
         },
     };
     let block = notes::block(&images, Some(&since));
-    assert_eq!(block.matches("<!-- /nixpy-ci release -->").count(), 1, "{block}");
+    assert_eq!(
+        block.matches("<!-- /nixpy-ci release -->").count(),
+        1,
+        "{block}"
+    );
     assert!(block.contains("| +1.0 MB |"), "{block}");
     assert!(block.contains("and 2 more"), "{block}");
     for line in block.lines().filter(|line| line.contains("@acme")) {
         let before = line.split("@acme").next().unwrap();
         assert!(before.contains("``"), "not in a span of code: {line}");
     }
-    let row = block.lines().find(|line| line.starts_with("| ``x")).unwrap();
+    let row = block
+        .lines()
+        .find(|line| line.starts_with("| ``x"))
+        .unwrap();
     let bars = row.replace("\\|", "").matches('|').count();
     assert_eq!(bars, 4, "{row}");
 }
