@@ -164,6 +164,27 @@ impl Client {
         }
     }
 
+    /// By GitHub's other API, for what this one does not tell.
+    pub(super) fn ask_graphql(&self, act: &str, query: &str) -> Ask {
+        let mut url = self.api.clone();
+        // `https://ghe.example/api/v3` and `https://ghe.example/api/graphql`
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty();
+            if self.api.path().trim_end_matches('/').ends_with("/v3") {
+                path.pop();
+            }
+            path.push("graphql");
+        }
+        let ask = Ask {
+            method: Method::POST,
+            url,
+            body: Body::Nothing,
+            act: act.to_owned(),
+            permission: "contents: read",
+        };
+        ask.sending(&serde_json::json!({ "query": query }))
+    }
+
     /// Asks what may be asked twice.
     pub(super) async fn send(&self, ask: &Ask) -> Result<Answer, ApiError> {
         self.send_until(ask, |_| true).await

@@ -81,4 +81,28 @@ impl Client {
             .query(&[("state", "all"), ("head", &format!("{owner}:{branch}"))]);
         self.pages(&ask, Answer::parse, |_| false).await
     }
+
+    /// Whose the token is, as comments show it: `github-actions[bot]` of a job's own. `None` if
+    /// GitHub does not say.
+    ///
+    /// # Errors
+    /// GitHub does not answer.
+    pub async fn viewer(&self) -> Result<Option<String>, ApiError> {
+        #[derive(Deserialize)]
+        struct Told {
+            data: Option<Data>,
+        }
+        #[derive(Deserialize)]
+        struct Data {
+            viewer: Option<Viewer>,
+        }
+        #[derive(Deserialize)]
+        struct Viewer {
+            login: String,
+        }
+        let ask = self.ask_graphql("ask whose the token is", "{ viewer { login } }");
+        let told: Told = self.get(&ask).await?;
+        let viewer = told.data.and_then(|data| data.viewer);
+        Ok(viewer.map(|viewer| viewer.login))
+    }
 }
