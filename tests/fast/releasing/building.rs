@@ -37,6 +37,29 @@ fn the_image_is_built_published_under_its_commit_and_released() {
 }
 
 #[test]
+fn rules_for_the_tags_of_other_runs_are_not_those_of_a_release() {
+    let registry = Registry::start();
+    let scenario = service().file("nixpy-ci.yaml", "tags: ['type=ref,event=branch']\n");
+    release(&scenario, &registry, COMMIT).succeeded();
+    let commit = format!("sha-{COMMIT}");
+    assert_eq!(
+        registry.tags("api"),
+        ["1", "1.2", "1.2.3", "latest", &commit]
+    );
+}
+
+#[test]
+fn a_job_that_pushes_nothing_releases_nothing_that_is_not_there() {
+    let registry = Registry::start();
+    let scenario = service().file("nixpy-ci.yaml", "push: never\n");
+    let ended = release(&scenario, &registry, COMMIT)
+        .with_code(2)
+        .prints_nothing();
+    ended.with_the_error(&["the commit has no image", "`push`"]);
+    assert_eq!(registry.tags("api"), [""; 0]);
+}
+
+#[test]
 fn what_is_checked_out_must_be_the_commit_that_is_released() {
     let dirty = Scenario::app().on(Replay::of(["flake", "metadata"]).stdout(metadata(None)));
     for (scenario, commit) in [(service(), OTHER), (dirty, COMMIT)] {

@@ -39,6 +39,23 @@ fn a_second_release_writes_nothing() {
 }
 
 #[test]
+fn a_version_keeps_the_index_that_it_has_over_the_same_images() {
+    let registry = Registry::start();
+    let scenario = published(&registry, &["api"]);
+    release(&scenario, &registry, &["v1.2.3"]).succeeded();
+    let commit = format!("sha-{COMMIT}");
+    let mut index = registry.manifest("api", &commit).unwrap();
+    // As when the commit was pushed to another branch.
+    index["annotations"] = json!({ "org.opencontainers.image.version": "next" });
+    registry.put_manifest("api", &commit, &index);
+    assert_ne!(registry.tag("api", &commit), registry.tag("api", "1.2.3"));
+    registry.reset_counts();
+    let ended = release(&scenario, &registry, &["v1.2.3"]).succeeded();
+    ended.prints("nothing had to be changed");
+    assert_eq!(written(&registry), [""; 0]);
+}
+
+#[test]
 fn a_pre_release_gets_its_own_tag_alone() {
     for (version, tag) in [("v2.0.0-rc.1", "2.0.0-rc.1"), ("2.0.0rc1", "2.0.0rc1")] {
         let registry = Registry::start();

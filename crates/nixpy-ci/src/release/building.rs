@@ -2,7 +2,7 @@
 //! the commit's own tag, where a release looks for it.
 
 use nixpy_nix::Revision;
-use nixpy_pipeline::join::{Named, Wishes, join, publish_joined};
+use nixpy_pipeline::join::{Called, Named, Wishes, join, publish_joined};
 use nixpy_pipeline::report::{Outcome, told};
 use nixpy_pipeline::run;
 
@@ -25,6 +25,10 @@ pub async fn build(
         renderer.error(text);
         code
     };
+    if resolved.inputs.rehearse {
+        let text = "the commit has no image, and none is pushed here: for a pull request, or by the setting `push`";
+        return Err(fail(text, Code::Inputs));
+    }
     resolved.inputs.by_digest = true;
     if resolved.setup {
         let systems = resolved.inputs.systems.iter();
@@ -93,7 +97,12 @@ pub async fn build(
     })?;
     let tag = format!("sha-{commit}").parse();
     let tags: Vec<_> = tag.into_iter().collect();
-    let (report, error) = publish_joined(&joined, &inputs.targets, &tags, &on_event).await;
+    let called = Called {
+        tags: &tags,
+        annotations: inputs.annotations.index.clone(),
+        rehearse: false,
+    };
+    let (report, error) = publish_joined(&joined, &inputs.targets, &called, &on_event).await;
     moved.is_told();
     match error {
         Some(error) => Err(fail(&told(&error), Code::from(&error))),

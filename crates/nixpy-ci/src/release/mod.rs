@@ -69,10 +69,14 @@ async fn settled<'a>(
     flags: &ArgMatches,
     environment: &'a Environment,
 ) -> Result<Asked<'a>, Vec<String>> {
-    let raw = RawInputs::collect(flags, environment).map_err(|e| vec![e.to_string()])?;
+    let mut raw = RawInputs::collect(flags, environment).map_err(|e| vec![e.to_string()])?;
     let around = Surroundings::here(environment).map_err(|e| vec![e])?;
-    let wanted = to_release(&raw, &around).await;
+    let version = flags.get_one::<String>("released").map(String::as_str);
+    let wanted = to_release(version, &raw, &around).await;
     let wanted = wanted.map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    // An image that is built for a release says of itself that it is that version, whatever
+    // rules there are for other runs.
+    raw.decide("tag", wanted.version.to_string());
     Ok(Asked {
         wanted,
         checkout: Checkout::here(&around),

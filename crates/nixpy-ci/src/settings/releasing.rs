@@ -51,6 +51,7 @@ pub struct ToRelease {
 /// # Errors
 /// Every problem there is, not the first.
 pub async fn to_release(
+    version: Option<&str>,
     raw: &RawInputs,
     around: &Surroundings<'_>,
 ) -> Result<ToRelease, Vec<Problem>> {
@@ -59,14 +60,13 @@ pub async fn to_release(
         let value = around.environment.get(OsStr::new(name))?.to_str()?;
         (!value.is_empty()).then(|| value.to_owned())
     };
-    let context = Context::read(&variable, None);
+    let context = around.context.clone();
     let of_the_job = context
         .as_ref()
         .and_then(|context| context.git_ref.strip_prefix("refs/tags/"));
-    let tag = match (raw.get("release"), of_the_job) {
-        (Some(raw), _) => Some(raw.first().to_owned()),
-        (None, Some(tag)) => Some(tag.to_owned()),
-        (None, None) => {
+    let tag = match version.or(of_the_job) {
+        Some(tag) => Some(tag.to_owned()),
+        None => {
             let problem = "which version? Name it, as in `nixpy-ci release v1.2.3`; in a workflow that runs for a tag it is \
                            that tag";
             reader.fail("VERSION", problem);
