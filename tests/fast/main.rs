@@ -28,6 +28,7 @@ mod naming;
 mod nix2container;
 mod planning;
 mod rehearsing;
+mod releasing;
 mod scenario;
 mod settings;
 mod smoke;

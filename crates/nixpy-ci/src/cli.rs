@@ -200,6 +200,9 @@ fn release() -> Command {
              nixpy-ci release v1.2.3 --from sha256:… --no-github     this very image, and only its tags\n  \
              nixpy-ci release                                        in a workflow that runs for a tag",
         );
+    let command = command.arg(Arg::new("released").value_name("VERSION").help(
+        "The version, as its git tag is called: v1.2.3, v2.0.0-rc.1, 1.2.3rc1. Without it, the tag that a workflow runs for",
+    ));
     let command = with_settings(command, |setting| !NOT_FOR_RELEASES.contains(&setting.name));
     command
         .mut_arg("flake", |arg| arg.long("flake"))
@@ -324,7 +327,6 @@ fn argument(setting: &'static Setting) -> Arg {
     // What the flake is called goes without a flag, as with nix itself.
     let arg = match setting.name {
         "flake" => arg.value_name("FLAKE"),
-        "release" => arg.value_name("VERSION"),
         name => arg.long(name),
     };
     let arg = match setting.short {

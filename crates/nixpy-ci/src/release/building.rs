@@ -25,6 +25,10 @@ pub async fn build(
         renderer.error(text);
         code
     };
+    if resolved.inputs.rehearse {
+        let text = "the commit has no image, and none is pushed here: for a pull request, or by the setting `push`";
+        return Err(fail(text, Code::Inputs));
+    }
     resolved.inputs.by_digest = true;
     if resolved.setup {
         let systems = resolved.inputs.systems.iter();

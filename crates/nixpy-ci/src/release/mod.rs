@@ -17,6 +17,7 @@ mod tell;
 use std::ffi::OsStr;
 
 use clap::ArgMatches;
+use nixpy_nix::Revision;
 use nixpy_oci::registry::{Registry, RemoteError};
 use nixpy_pipeline::release::{
     ReleasePlan, ReleaseProblem, Seen, Wanted, decide, look, open, point,
@@ -26,18 +27,17 @@ use nixpy_pipeline::report::told;
 use crate::exit::Code;
 use crate::render::{Renderer, line, renderer};
 use crate::run::wrong;
-use crate::settings::{
-    Environment, RawInputs, Resolved, Surroundings, ToRelease, resolve, to_release,
-};
+use crate::settings::{Environment, RawInputs, Surroundings, ToRelease, resolve, to_release};
 use commit::Checkout;
 use github::GithubError;
 use images::Images;
 
 /// Everything that was settled before anybody was asked.
-struct Asked {
+struct Asked<'a> {
     wanted: ToRelease,
-    resolved: Resolved,
     checkout: Checkout,
+    raw: RawInputs,
+    around: Surroundings<'a>,
 }
 
 /// Why there is no release, in the words for people.
@@ -48,50 +48,45 @@ struct Failed {
 
 /// Does it, and tells how it ended.
 pub async fn release(flags: &ArgMatches, environment: &Environment) -> Code {
-    let mut asked = match settled(flags, environment).await {
+    let asked = match settled(flags, environment).await {
         Ok(asked) => asked,
         Err(problems) => return wrong(&problems, environment),
     };
-    let renderer = renderer(asked.resolved.output.progress, environment);
-    let ended = released(&mut asked, environment, renderer.as_ref()).await;
+    let renderer = renderer(asked.wanted.output.progress, environment);
+    let ended = released(&asked, environment, renderer.as_ref()).await;
     renderer.close();
     match ended {
         Ok(()) => Code::Success,
         Err(failed) => {
-            failed
-                .problems
-                .iter()
-                .for_each(|problem| renderer.error(problem));
+            let problems = failed.problems.iter();
+            problems.for_each(|problem| renderer.error(problem));
             failed.code
         }
     }
 }
 
-async fn settled(flags: &ArgMatches, environment: &Environment) -> Result<Asked, Vec<String>> {
-    let raw = RawInputs::collect(flags, environment).map_err(|e| vec![e.to_string()])?;
+async fn settled<'a>(
+    flags: &ArgMatches,
+    environment: &'a Environment,
+) -> Result<Asked<'a>, Vec<String>> {
+    let mut raw = RawInputs::collect(flags, environment).map_err(|e| vec![e.to_string()])?;
     let around = Surroundings::here(environment).map_err(|e| vec![e])?;
-    let mut problems: Vec<String> = Vec::new();
-    let resolved = resolve(&raw, &around).await;
-    let resolved = resolved.map_err(|e| problems.extend(e.iter().map(ToString::to_string)));
-    let wanted = to_release(&raw, &around);
-    let wanted = wanted.map_err(|e| {
-        let told = e.iter().map(ToString::to_string);
-        // Both have read the same file.
-        let new: Vec<String> = told.filter(|text| !problems.contains(text)).collect();
-        problems.extend(new);
-    });
-    match (resolved, wanted) {
-        (Ok(resolved), Ok(wanted)) => Ok(Asked {
-            wanted,
-            resolved,
-            checkout: Checkout::here(&around),
-        }),
-        _ => Err(problems),
-    }
+    let version = flags.get_one::<String>("released").map(String::as_str);
+    let wanted = to_release(version, &raw, &around).await;
+    let wanted = wanted.map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    // An image that is built for a release says of itself that it is that version, whatever
+    // rules there are for other runs.
+    raw.decide("tag", wanted.version.to_string());
+    Ok(Asked {
+        wanted,
+        checkout: Checkout::here(&around),
+        raw,
+        around,
+    })
 }
 
 async fn released(
-    asked: &mut Asked,
+    asked: &Asked<'_>,
     environment: &Environment,
     renderer: &dyn Renderer,
 ) -> Result<(), Failed> {
@@ -106,25 +101,20 @@ async fn released(
         return Err(Failed::inputs(problem));
     }
     let home = home(asked, environment).await?;
-    let registries = open(&asked.resolved.inputs.targets).map_err(|e| Failed::of(&[e]))?;
+    let registries = open(&asked.wanted.targets).map_err(|e| Failed::of(&[e]))?;
     let mut seen = look(&registries, &wanted).await?;
     let mut decided = decide(&wanted, &seen);
     let mut built = false;
     if let (Err(problems), Some(commit)) = (&decided, &wanted.commit)
         && may_build(asked, problems)
     {
-        if asked.resolved.dry_run {
+        if asked.wanted.dry_run {
             let texts = problems.iter().map(ToString::to_string);
             texts.for_each(|text| line(&format!("note: {text}")));
             tell::would_build(commit, asked);
             return Ok(());
         }
-        let commit = commit.clone();
-        let done = building::build(&commit, &mut asked.resolved, environment, renderer).await;
-        done.map_err(|code| Failed {
-            problems: Vec::new(),
-            code,
-        })?;
+        build(asked, commit, environment, renderer).await?;
         built = true;
         seen = look(&registries, &wanted).await?;
         decided = decide(&wanted, &seen);
@@ -138,7 +128,7 @@ async fn released(
         }
         None => None,
     };
-    if !asked.resolved.dry_run {
+    if !asked.wanted.dry_run {
         carry_out(&registries, &seen, &plan, github.as_mut()).await?;
     }
     let told = tell::Told {
@@ -147,9 +137,9 @@ async fn released(
         github: github.as_ref(),
         built,
         tag: &asked.wanted.tag,
-        dry_run: asked.resolved.dry_run,
+        dry_run: asked.wanted.dry_run,
     };
-    told.print(asked.resolved.output.json);
+    told.print(asked.wanted.output.json);
     Ok(())
 }
 
@@ -178,7 +168,7 @@ async fn carry_out(
 
 /// Where the release is made, if it is to be made on GitHub.
 async fn home(
-    asked: &Asked,
+    asked: &Asked<'_>,
     environment: &Environment,
 ) -> Result<Option<nixpy_github::api::Client>, Failed> {
     if !asked.wanted.github {
@@ -203,8 +193,27 @@ async fn home(
     Ok(Some(github::client(&home, token)?))
 }
 
+/// What is checked out becomes the image of the commit.
+async fn build(
+    asked: &Asked<'_>,
+    commit: &Revision,
+    environment: &Environment,
+    renderer: &dyn Renderer,
+) -> Result<(), Failed> {
+    let resolved = resolve(&asked.raw, &asked.around).await;
+    let mut resolved = resolved.map_err(|problems| Failed {
+        problems: problems.iter().map(ToString::to_string).collect(),
+        code: Code::Inputs,
+    })?;
+    let done = building::build(commit, &mut resolved, environment, renderer).await;
+    done.map_err(|code| Failed {
+        problems: Vec::new(),
+        code,
+    })
+}
+
 /// Only what a build would cure is built for.
-fn may_build(asked: &Asked, problems: &[ReleaseProblem]) -> bool {
+fn may_build(asked: &Asked<'_>, problems: &[ReleaseProblem]) -> bool {
     let cured = |problem: &ReleaseProblem| matches!(problem, ReleaseProblem::NotThere { .. });
     asked.wanted.build && asked.wanted.image.is_none() && problems.iter().all(cured)
 }

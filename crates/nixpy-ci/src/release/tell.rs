@@ -137,9 +137,9 @@ impl Told<'_> {
 }
 
 /// Of a call that only asks, where nothing is published yet.
-pub fn would_build(commit: &Revision, asked: &Asked) {
+pub fn would_build(commit: &Revision, asked: &Asked<'_>) {
     let tag = &asked.wanted.tag;
-    match asked.resolved.output.json {
+    match asked.wanted.output.json {
         true => print(&report::json(
             &json!({ "version": 1, "release": asked.wanted.version, "gitTag": tag, "commit": commit, "dryRun": true, "wouldBuild": true }),
         )),

@@ -39,7 +39,6 @@ fn page() -> String {
 fn row(setting: &Setting) -> String {
     let flag = match (setting.name, setting.kind) {
         ("flake", _) => "`FLAKE` (no flag)".to_owned(),
-        ("release", _) => "`VERSION` (no flag)".to_owned(),
         (_, Kind::Secret) => "none: a secret".to_owned(),
         (name, kind) => {
             let short = setting

@@ -6,11 +6,13 @@ use nixpy_github::api::Token;
 use nixpy_github::context::Context;
 use nixpy_nix::{Revision, System};
 use nixpy_oci::platform::Platform;
+use nixpy_pipeline::inputs::Target;
 use nixpy_pipeline::platform::platform_of;
 use nixpy_pipeline::release::{Named, Version};
 
-use super::resolve::{Problem, Reader, Surroundings, parse};
+use super::resolve::{Output, Problem, Reader, Surroundings, parse};
 use super::sources::RawInputs;
+use super::target::{registries, repositories};
 
 /// Which version, of what, and what is told of it.
 #[derive(Debug)]
@@ -35,26 +37,36 @@ pub struct ToRelease {
     pub token: Option<Token>,
     /// The job of a workflow that this is.
     pub context: Option<Context>,
+    /// Where the image is.
+    pub targets: Vec<Target>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// What is told.
+    pub output: Output,
 }
 
-/// Parses what `nixpy-ci release` takes.
+/// Parses what `nixpy-ci release` takes; how an image is built only matters where none is
+/// there, and there may be no flake where there is one.
 ///
 /// # Errors
 /// Every problem there is, not the first.
-pub fn to_release(raw: &RawInputs, around: &Surroundings<'_>) -> Result<ToRelease, Vec<Problem>> {
+pub async fn to_release(
+    version: Option<&str>,
+    raw: &RawInputs,
+    around: &Surroundings<'_>,
+) -> Result<ToRelease, Vec<Problem>> {
     let mut reader = Reader::of(raw);
     let variable = |name: &str| {
         let value = around.environment.get(OsStr::new(name))?.to_str()?;
         (!value.is_empty()).then(|| value.to_owned())
     };
-    let context = Context::read(&variable, None);
+    let context = around.context.clone();
     let of_the_job = context
         .as_ref()
         .and_then(|context| context.git_ref.strip_prefix("refs/tags/"));
-    let tag = match (raw.get("release"), of_the_job) {
-        (Some(raw), _) => Some(raw.first().to_owned()),
-        (None, Some(tag)) => Some(tag.to_owned()),
-        (None, None) => {
+    let tag = match version.or(of_the_job) {
+        Some(tag) => Some(tag.to_owned()),
+        None => {
             let problem = "which version? Name it, as in `nixpy-ci release v1.2.3`; in a workflow that runs for a tag it is \
                            that tag";
             reader.fail("VERSION", problem);
@@ -80,6 +92,13 @@ pub fn to_release(raw: &RawInputs, around: &Surroundings<'_>) -> Result<ToReleas
     let token = raw.get("github-token").map(|raw| raw.first().to_owned());
     let token = token.or_else(|| variable("GITHUB_TOKEN"));
     let token = token.as_deref().and_then(Token::new);
+    let named = repositories(&mut reader);
+    if raw.get("repository").is_none() {
+        let problem = "a release is of an image that is published: name its repository, as in ghcr.io/owner/name";
+        reader.fail("--repository", problem);
+    }
+    let targets = registries(&mut reader, named, around).await;
+    let (dry_run, output) = (reader.switch("dry-run"), reader.output());
     let to_release = version.zip(tag).map(|(version, tag)| ToRelease {
         version,
         tag,
@@ -91,6 +110,9 @@ pub fn to_release(raw: &RawInputs, around: &Surroundings<'_>) -> Result<ToReleas
         github,
         token,
         context,
+        targets,
+        dry_run,
+        output,
     });
     // Without a version there is a problem.
     reader.ended(to_release)?.ok_or_else(Vec::new)

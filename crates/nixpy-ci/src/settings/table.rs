@@ -730,13 +730,6 @@ pub const SETTINGS: &[Setting] = &[
         "The token for GitHub. Without it, GITHUB_TOKEN.",
     ),
     setting(
-        "release",
-        Group::Release,
-        Kind::One("VERSION"),
-        "The version to release, as its git tag is called: v1.2.3, v2.0.0-rc.1, 1.2.3rc1. Without it, the tag that a workflow \
-         runs for.",
-    ),
-    setting(
         "from",
         Group::Release,
         Kind::One("TAG|DIGEST"),

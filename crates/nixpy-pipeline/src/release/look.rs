@@ -162,17 +162,55 @@ async fn seen(registry: &Registry, wanted: &Wanted) -> Result<Seen, RemoteError>
     let tags = registry.tags().await?;
     let ours = wanted.version.tag().into_iter();
     let ours = ours.chain(wanted.version.moving().into_iter().map(|(tag, _)| tag));
-    let pointed = try_join_all(ours.map(async |tag| {
+    let there = try_join_all(ours.map(async |tag| {
         let stored = registry.resolve(&tag).await?;
-        Ok::<_, RemoteError>(stored.map(|stored| (tag, pointed(&stored))))
+        Ok::<_, RemoteError>(stored.map(|stored| (tag, stored)))
     }));
+    let there: Vec<(Tag, Stored)> = there.await?.into_iter().flatten().collect();
+    if let Some(image) = &mut image {
+        let own = wanted.version.tag();
+        let mut there = there.iter();
+        let released = there.find(|(tag, _)| Some(tag) == own.as_ref());
+        if let Some((tag, stored)) = released {
+            image.is_released_as(format!("{repository}:{tag}"), stored);
+        }
+    }
     Ok(Seen {
         repository,
         looked_for,
         image,
         tags,
-        pointed: pointed.await?.into_iter().flatten().collect(),
+        pointed: there
+            .into_iter()
+            .map(|(tag, stored)| (tag, pointed(&stored)))
+            .collect(),
     })
+}
+
+impl ReleasedImage {
+    /// The same images may have got another index since they were released: what it says of
+    /// itself changes with the branch that a commit is pushed to. A version keeps the one
+    /// that it has.
+    fn is_released_as(&mut self, reference: String, stored: &Stored) {
+        let same = entries(stored).is_some_and(|entries| {
+            !entries.is_empty() && Some(entries) == self::entries(&self.stored)
+        });
+        if same && stored.descriptor.digest != self.stored.descriptor.digest {
+            self.revision = annotation(&stored.bytes, REVISION);
+            self.stored = stored.clone();
+            self.reference = reference;
+        }
+    }
+}
+
+/// The platforms of an index and their manifests, in its order.
+fn entries(stored: &Stored) -> Option<Vec<(Option<Platform>, Digest)>> {
+    let entries = index(stored)?.manifests.into_iter();
+    Some(
+        entries
+            .map(|entry| (entry.platform, entry.digest))
+            .collect(),
+    )
 }
 
 fn pointed(stored: &Stored) -> Pointed {

@@ -17,7 +17,6 @@ use super::commit::Home;
 use super::images::Images;
 use crate::render::line;
 use crate::settings::ToRelease;
-pub use facts::Facts;
 pub use plan::{FileStep, GithubPlan, GithubProblem, RefStep, ReleaseStep};
 
 /// How long a connection may take.
@@ -76,7 +75,7 @@ pub async fn plan(
     seen: &[Seen],
 ) -> Result<Planned, GithubError> {
     let facts = facts::look(&client, wanted, images, seen).await?;
-    let plan = plan::decide(wanted, images, &facts).map_err(GithubError::Problems)?;
+    let plan = plan::decide(&wanted.tag, images, &facts).map_err(GithubError::Problems)?;
     Ok(Planned {
         client,
         plan,

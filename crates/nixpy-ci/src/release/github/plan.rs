@@ -9,7 +9,6 @@ use super::super::images::Images;
 use super::facts::{Facts, Floating};
 use super::notes;
 use crate::report;
-use crate::settings::ToRelease;
 
 /// The report, as programs read it.
 const REPORT: &str = "nixpy-ci-release.json";
@@ -156,20 +155,16 @@ impl GithubPlan {
     }
 }
 
-/// Decides about the release.
+/// Decides about the release under this git tag.
 ///
 /// # Errors
 /// Every reason why it cannot be made.
-pub fn decide(
-    wanted: &ToRelease,
-    images: &Images,
-    facts: &Facts,
-) -> Result<GithubPlan, Vec<GithubProblem>> {
+pub fn decide(tag: &str, images: &Images, facts: &Facts) -> Result<GithubPlan, Vec<GithubProblem>> {
     let mut problems = Vec::new();
     let commit = match (&facts.tag_commit, &images.commit) {
         (Some(has), Some(commit)) if has != commit => {
             problems.push(GithubProblem::Elsewhere {
-                tag: wanted.tag.clone(),
+                tag: tag.to_owned(),
                 has: has.clone(),
                 wanted: commit.clone(),
             });
@@ -178,7 +173,7 @@ pub fn decide(
         (Some(commit), _) | (None, Some(commit)) => Some(commit.clone()),
         (None, None) => {
             problems.push(GithubProblem::NoCommit {
-                tag: wanted.tag.clone(),
+                tag: tag.to_owned(),
             });
             None
         }
@@ -198,22 +193,22 @@ pub fn decide(
     };
     let block = notes::block(images, facts.comparison.as_ref());
     let body = there.and_then(|release| release.body.as_deref());
-    let is_latest = !wanted.version.is_pre_release()
+    let is_latest = !images.pre_release
         && !facts
             .released
             .iter()
-            .any(|other| other.is_newer_than(&wanted.version));
+            .any(|other| other.is_newer_than(&images.release));
     let name = there.and_then(|release| release.name.clone());
     let release = NewRelease {
-        tag_name: wanted.tag.clone(),
+        tag_name: tag.to_owned(),
         target_commitish: facts.tag_commit.is_none().then(|| commit.clone()),
         name: name
             .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| wanted.tag.clone()),
+            .unwrap_or_else(|| tag.to_owned()),
         body: notes::merged(body.unwrap_or_default(), &block),
         draft: false,
         // What people have said of a public one stays said.
-        prerelease: public.map_or(wanted.version.is_pre_release(), |one| one.prerelease),
+        prerelease: public.map_or(images.pre_release, |one| one.prerelease),
         make_latest: public.is_none().then(|| is_latest.to_string()),
     };
     let floating = facts.floating.iter();
@@ -222,14 +217,13 @@ pub fn decide(
         release,
         files,
         floating: floating
-            .map(|one| follows(one, wanted, facts, &commit))
+            .map(|one| follows(one, &images.release, facts, &commit))
             .collect(),
     })
 }
 
 /// What becomes of a tag such as `v1`.
-fn follows(floating: &Floating, wanted: &ToRelease, facts: &Facts, commit: &str) -> RefPlan {
-    let version = &wanted.version;
+fn follows(floating: &Floating, version: &Version, facts: &Facts, commit: &str) -> RefPlan {
     let newer = facts
         .released
         .iter()
