@@ -40,6 +40,15 @@ pub(super) fn sections(report: &Report) -> Markup {
     }
 }
 
+/// The path that takes most of the room.
+pub(super) fn largest_share(image: &PlatformReport) -> Option<String> {
+    let all = unpacked(image).filter(|all| *all > 0)?;
+    let largest = image.contents.iter().flatten().max_by_key(|one| one.size)?;
+    let share = largest.size as f64 * 100.0 / all as f64;
+    let name = plain(without_hash(&largest.name));
+    Some(format!("{share:.0} % of it unpacked is {name}"))
+}
+
 /// One box of the map.
 struct Box<'a> {
     name: String,
@@ -172,18 +181,26 @@ fn largest(image: &PlatformReport) -> Markup {
 }
 
 fn budgets(image: &PlatformReport, report: &Report) -> Markup {
-    let changes = report
-        .changes
+    let mut changes = report.changes.iter();
+    let changes = changes.find(|changes| changes.platform == image.platform);
+    let told: Vec<(bool, String)> = report
+        .budgets
         .iter()
-        .find(|changes| changes.platform == image.platform);
-    html! {
-        @for budget in &report.budgets {
-            @let wanted = words::budget(*budget);
-            @match budget.kept(image.compressed_size, changes) {
-                Kept::Within(_) => p { "Budget: " (wanted) ", kept." },
-                Kept::Over(is) => p.over { "Over the budget of " (wanted) ": " (size(is)) "." },
-                Kept::Unknown => p.soft { "Budget: " (wanted) ". There is no image before that it could be held against." },
+        .map(|budget| {
+            let wanted = words::budget(*budget);
+            match budget.kept(image.compressed_size, changes) {
+                Kept::Within(_) => (false, format!("{wanted}, kept")),
+                Kept::Over(is) => (true, format!("{wanted}, but it is {}", size(is))),
+                Kept::Unknown => (
+                    false,
+                    format!("{wanted}, with nothing before to compare with"),
+                ),
             }
+        })
+        .collect();
+    html! {
+        @for (is_over, told) in told {
+            p.over[is_over] { @if is_over { "Over the budget" } @else { "Budget" } ": " (told) "." }
         }
     }
 }
