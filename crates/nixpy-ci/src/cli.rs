@@ -56,10 +56,13 @@ const FOR_RUNS: [&str; 10] = [
 /// Settings of work that is not done here.
 const FOR_PLANS: [&str; 2] = ["matrix", "runner"];
 /// Settings that mean something without a flake.
-const FOR_INDEXES: [&str; 9] = [
+const FOR_INDEXES: [&str; 12] = [
     "system",
     "repository",
     "tag",
+    "flavor",
+    "annotation",
+    "push",
     "username",
     "ca-file",
     "plain-http",

@@ -3,15 +3,20 @@
 use nixpy_pipeline::report::Report;
 use nixpy_pipeline::smoke::Verdict;
 
+use super::words;
 use crate::render::caches::{self, Weight};
 use crate::render::{size, smoke};
 
 /// What was published; nothing if it was nothing.
 pub fn text(report: &Report) -> String {
-    if report.references.is_empty() {
+    let is_rehearsed = report.rehearsed && report.index.is_some();
+    if report.references.is_empty() && !is_rehearsed {
         return String::new();
     }
-    let mut lines = report.references.clone();
+    let mut lines = match is_rehearsed {
+        true => vec![format!("not pushed: {}", report.destinations.join(", "))],
+        false => report.references.clone(),
+    };
     if let Some(index) = &report.index {
         lines.push(format!("  {}  index", index.digest));
     }
@@ -19,6 +24,7 @@ pub fn text(report: &Report) -> String {
         let platform = image.platform.to_string();
         let sent = match image.sent_size {
             0 => "nothing new".to_owned(),
+            bytes if report.rehearsed => format!("{} would be sent", size(bytes)),
             bytes => format!("{} sent", size(bytes)),
         };
         let tested = match smoke::verdict(image) {
@@ -26,12 +32,24 @@ pub fn text(report: &Report) -> String {
             Some(Verdict::Untested) => ", untested",
             _ => "",
         };
+        let mut changes = report.changes.iter();
+        let changes = changes.find(|changes| changes.platform == image.platform);
+        let grown = match changes {
+            Some(changes) if changes.growth() != 0 => {
+                format!(
+                    " ({} since {})",
+                    words::signed(changes.growth()),
+                    changes.baseline
+                )
+            }
+            _ => String::new(),
+        };
         let machine = image.machine.iter();
         let built: String = machine
             .map(|machine| format!(", built on {machine}"))
             .collect();
         lines.push(format!(
-            "  {}  {platform:<16} {:>9}, {sent}{built}{tested}",
+            "  {}  {platform:<16} {:>9}{grown}, {sent}{built}{tested}",
             image.digest,
             size(image.compressed_size),
         ));

@@ -30,7 +30,7 @@ pub(super) fn sections(report: &Report) -> Markup {
                 (budgets(image, report))
                 div.wide { (map(image)) }
                 ul.legend {
-                    li { i.sent {} "sent by this run" }
+                    li { i.sent {} @if report.rehearsed { "would be sent" } @else { "sent by this run" } }
                     li { i.kept {} "there already" }
                     li { @if is_known(image) { "areas are bytes as they are unpacked" } @else { "areas are compressed bytes of layers" } }
                 }
@@ -217,7 +217,7 @@ pub(super) fn layers(report: &Report) -> Markup {
                 p { "Index " code { (index.digest) } }
             }
             @for image in &report.platforms {
-                p { (plain(&image.platform.to_string())) " " code { (image.digest) } ", sent " (words::sent(image)) }
+                p { (plain(&image.platform.to_string())) " " code { (image.digest) } ", sent: " (words::sent(image, report)) }
                 details {
                     summary { "Its layers" }
                     table {

@@ -127,7 +127,7 @@ fn figures(report: &Report) -> Markup {
             }
             @if !report.platforms.is_empty() {
                 div {
-                    dt { "Sent" }
+                    dt { @if report.rehearsed { "Would be sent" } @else { "Sent" } }
                     dd { (size(sent)) small { (words::counts(report)) } }
                 }
             }

@@ -25,7 +25,7 @@ pub(super) fn table(report: &Report) -> Option<Section> {
             cell(&image.digest.to_string()),
             size(image.compressed_size),
             cell(&words::built(image, report)),
-            words::sent(image),
+            words::sent(image, report),
         )
     });
     let columns = &["platform", "digest", "size:", "change:", "built", "sent"];
