@@ -73,10 +73,11 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// `emulated by qemu, in 2 min 3 s`.
-pub fn built(image: &PlatformReport, report: &Report) -> String {
+/// `emulated by qemu, in 2 min 3 s`. A machine's name is written as the caller writes text
+/// of others.
+pub fn built(image: &PlatformReport, report: &Report, foreign: fn(&str) -> String) -> String {
     let how = match &image.machine {
-        Some(machine) => format!("on {machine}"),
+        Some(machine) => format!("on {}", foreign(machine)),
         None => image.strategy.to_string(),
     };
     match build_of(image, report) {

@@ -24,7 +24,7 @@ pub(super) fn table(report: &Report) -> Option<Section> {
             cell(&image.platform.to_string()),
             cell(&image.digest.to_string()),
             size(image.compressed_size),
-            cell(&words::built(image, report)),
+            words::built(image, report, cell),
             words::sent(image, report),
         )
     });
