@@ -33,6 +33,7 @@ mod scenario;
 mod settings;
 mod smoke;
 mod stored;
+mod story;
 mod telling;
 mod to_layout;
 mod to_registry;
