@@ -60,10 +60,13 @@ const FOR_RUNS: [&str; 10] = [
 /// Settings of work that is not done here.
 const FOR_PLANS: [&str; 2] = ["matrix", "runner"];
 /// Settings that mean something without a flake.
-const FOR_INDEXES: [&str; 10] = [
+const FOR_INDEXES: [&str; 13] = [
     "system",
     "repository",
     "tag",
+    "flavor",
+    "annotation",
+    "push",
     "username",
     "ca-file",
     "plain-http",

@@ -22,7 +22,7 @@ pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
     };
     let renderer = renderer(to_join.output.progress, environment);
     let moved = MovedTags::default();
-    let (report, error) = publish_joined(&joined, &to_join.targets, &to_join.tags, &|event| {
+    let (report, error) = publish_joined(&joined, &to_join.targets, &to_join.called(), &|event| {
         moved.note(&event);
         renderer.event(&event);
     })

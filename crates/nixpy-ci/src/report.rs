@@ -86,10 +86,14 @@ pub fn json(value: &impl serde::Serialize) -> String {
 
 /// What was published; nothing if it was nothing.
 pub fn text(report: &Report) -> String {
-    if report.references.is_empty() {
+    let is_rehearsed = report.rehearsed && report.index.is_some();
+    if report.references.is_empty() && !is_rehearsed {
         return String::new();
     }
-    let mut lines = report.references.clone();
+    let mut lines = match is_rehearsed {
+        true => vec![format!("not pushed: {}", report.destinations.join(", "))],
+        false => report.references.clone(),
+    };
     if let Some(index) = &report.index {
         lines.push(format!("  {}  index", index.digest));
     }
@@ -97,6 +101,7 @@ pub fn text(report: &Report) -> String {
         let platform = image.platform.to_string();
         let sent = match image.sent_size {
             0 => "nothing new".to_owned(),
+            bytes if report.rehearsed => format!("{} would be sent", size(bytes)),
             bytes => format!("{} sent", size(bytes)),
         };
         let tested = match smoke::verdict(image) {
@@ -135,6 +140,7 @@ pub fn markdown(report: &Report) -> String {
         text.push('\n');
     };
     match report.outcome {
+        Outcome::Success if report.rehearsed => add("## Image built, not pushed\n"),
         Outcome::Success => add("## Image published\n"),
         Outcome::Failure if report.platforms.iter().any(smoke::has_failed) => {
             add("## Smoke test failed, no tag was moved\n");

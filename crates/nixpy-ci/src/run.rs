@@ -255,7 +255,7 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
         ));
     }
     let is_tried = report.platforms.iter().any(|image| image.smoke.is_some());
-    if is_tried && report.references.is_empty() {
+    if is_tried && report.references.is_empty() && !report.rehearsed {
         let destinations = report.destinations.join(", ");
         line(&format!("no tag was moved at {destinations}"));
     }

@@ -1,7 +1,17 @@
 //! What a job is run for: the variables and the event's payload, read once
 //! (<https://docs.github.com/actions/reference/variables-reference>).
 
+mod event;
+mod repository;
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
+
+pub use event::{
+    Event, GitRef, MergeGroup, PullRequest, Push, Release, Side, WorkflowRun, is_from_fork,
+};
+pub use repository::Repository;
 
 /// A job of a workflow.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,6 +18,9 @@ pub enum Destination {
     Layout(Layout),
     /// A repository of a registry.
     Registry(Registry),
+    /// One that is only read, and seems to take all: what would be sent is measured and
+    /// forgotten. Where it cannot be read, nothing is known of it.
+    Rehearsal(Registry),
 }
 
 /// A manifest or an index as it is stored.
@@ -52,7 +55,25 @@ impl DestinationError {
 
 type Result<T> = std::result::Result<T, DestinationError>;
 
+/// What a registry that need not be reached has said. One that lets nobody in, or is not
+/// there, has said nothing.
+fn known<T: Default>(said: std::result::Result<T, RemoteError>) -> T {
+    said.unwrap_or_else(|e| {
+        tracing::debug!("nothing is known of a registry that is only read: {e}");
+        T::default()
+    })
+}
+
 impl Destination {
+    /// The same, to which nothing goes. A layout on this machine stays what it is.
+    #[must_use]
+    pub fn rehearsed(self) -> Self {
+        match self {
+            Self::Registry(registry) => Self::Rehearsal(registry),
+            other => other,
+        }
+    }
+
     /// The manifest or index that a tag points to, if there is one.
     ///
     /// # Errors
@@ -61,6 +82,7 @@ impl Destination {
         Ok(match self {
             Self::Layout(layout) => layout.resolve(tag)?,
             Self::Registry(registry) => registry.resolve(tag).await?,
+            Self::Rehearsal(registry) => known(registry.resolve(tag).await),
         })
     }
 
@@ -72,6 +94,7 @@ impl Destination {
         Ok(match self {
             Self::Layout(layout) => layout.manifest(digest)?,
             Self::Registry(registry) => registry.manifest(digest).await?,
+            Self::Rehearsal(registry) => known(registry.manifest(digest).await),
         })
     }
 
@@ -85,6 +108,7 @@ impl Destination {
                 .manifest(manifest.digest)?
                 .is_some_and(|stored| stored.descriptor.size == manifest.size),
             Self::Registry(registry) => registry.has_manifest(manifest).await?,
+            Self::Rehearsal(registry) => known(registry.has_manifest(manifest).await),
         })
     }
 
@@ -97,6 +121,7 @@ impl Destination {
             // To have opened it is to have made it.
             Self::Layout(_) => Ok(()),
             Self::Registry(registry) => Ok(registry.may_push().await?),
+            Self::Rehearsal(_) => Ok(()),
         }
     }
 
@@ -108,6 +133,7 @@ impl Destination {
         Ok(match self {
             Self::Layout(layout) => layout.has_blob(digest),
             Self::Registry(registry) => registry.has_blob(digest).await?,
+            Self::Rehearsal(registry) => known(registry.has_blob(digest).await),
         })
     }
 
@@ -119,6 +145,7 @@ impl Destination {
         match self {
             Self::Layout(layout) => layout.put_blob(descriptor, content)?,
             Self::Registry(registry) => registry.put_blob(descriptor, content).await?,
+            Self::Rehearsal(_) => {}
         }
         Ok(())
     }
@@ -127,7 +154,7 @@ impl Destination {
     /// does not, or this is no registry: then the blob has to be sent.
     pub async fn mount(&self, digest: Digest, from: &Repository) -> bool {
         match self {
-            Self::Layout(_) => false,
+            Self::Layout(_) | Self::Rehearsal(_) => false,
             Self::Registry(registry) => registry.mount(digest, from).await,
         }
     }
@@ -136,7 +163,7 @@ impl Destination {
     pub fn repository(&self) -> Option<&Repository> {
         match self {
             Self::Layout(_) => None,
-            Self::Registry(registry) => Some(registry.repository()),
+            Self::Registry(registry) | Self::Rehearsal(registry) => Some(registry.repository()),
         }
     }
 
@@ -148,6 +175,7 @@ impl Destination {
         match self {
             Self::Layout(layout) => layout.put_manifest(media_type, bytes)?,
             Self::Registry(registry) => registry.put_manifest(media_type, bytes, None).await?,
+            Self::Rehearsal(_) => {}
         }
         Ok(())
     }
@@ -162,6 +190,7 @@ impl Destination {
             Self::Registry(registry) => {
                 registry.put_manifest(media_type, bytes, Some(tag)).await?;
             }
+            Self::Rehearsal(_) => {}
         }
         Ok(())
     }
@@ -170,7 +199,9 @@ impl Destination {
     pub fn reference(&self, tag: &Tag) -> String {
         match self {
             Self::Layout(layout) => format!("oci:{}:{tag}", layout.path().display()),
-            Self::Registry(registry) => format!("{}:{tag}", registry.repository()),
+            Self::Registry(registry) | Self::Rehearsal(registry) => {
+                format!("{}:{tag}", registry.repository())
+            }
         }
     }
 }
@@ -179,7 +210,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Layout(layout) => write!(f, "oci:{}", layout.path().display()),
-            Self::Registry(registry) => registry.repository().fmt(f),
+            Self::Registry(registry) | Self::Rehearsal(registry) => registry.repository().fmt(f),
         }
     }
 }

@@ -26,8 +26,8 @@ use crate::platform::Platform;
 /// What is known of a place before this run.
 #[derive(Debug, Default)]
 pub struct Prior {
-    /// The digest of the index under the first tag that was read, whoever made it.
-    pub index: Option<Digest>,
+    /// The manifests in the index under the first tag that was read, whoever made it.
+    pub tagged: Option<Vec<Descriptor>>,
     /// Those of the tag that was read first come first.
     images: Vec<PriorImage>,
     /// Layers that this machine remembers to have put there, by identity.
@@ -76,10 +76,11 @@ impl Prior {
         let Some(stored) = destination.resolve(tag).await? else {
             return Ok(());
         };
-        self.index.get_or_insert(stored.descriptor.digest);
         let Ok(index) = serde_json::from_slice::<Index>(&stored.bytes) else {
+            self.tagged.get_or_insert_default();
             return Ok(());
         };
+        self.tagged.get_or_insert_with(|| index.manifests.clone());
         // The first of each platform: nobody's index makes us fetch more.
         for wanted in platforms {
             let entry = index.manifests.iter().find(|entry| {

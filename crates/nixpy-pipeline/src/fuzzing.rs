@@ -5,6 +5,8 @@
 //! worth keeping of it (`fuzz/corpus`). They are compiled for these two alone.
 
 pub use crate::image::fuzzing::{conf, nix2container};
+use nixpy_oci::manifest::Annotations;
+
 use crate::index::index;
 use crate::join::{Joined, Named, Wishes, join};
 use crate::lockfile::{LockFile, ProjectName};
@@ -69,7 +71,7 @@ pub fn result(input: &[u8]) -> bool {
             let bytes = |joined: &Joined| {
                 let images = joined.images.iter();
                 let manifests: Vec<_> = images.map(|image| image.manifest.clone()).collect();
-                index(&manifests).1
+                index(&manifests, &Annotations::new()).1
             };
             assert_eq!(bytes(&once), bytes(&twice));
             for (n, image) in once.images.iter().enumerate() {

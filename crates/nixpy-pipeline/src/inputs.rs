@@ -31,9 +31,14 @@ pub struct Inputs {
     pub targets: Vec<Target>,
     /// Set when everything is in place; at least one.
     pub tags: Vec<Tag>,
+    /// What images and their index say of themselves.
+    pub annotations: Annotations,
     /// Publish without a tag, and leave a [`crate::result::RunResult`]: the first of
     /// [`Inputs::tags`] is only read.
     pub by_digest: bool,
+    /// Nothing goes to a registry and no tag moves: what would be sent is made, measured
+    /// and forgotten.
+    pub rehearse: bool,
     /// Of the same repositories: what they point to is taken over where the first of
     /// [`Inputs::tags`] does not have it.
     pub reuse: Vec<Tag>,
@@ -67,6 +72,16 @@ pub struct Inputs {
     pub caches: CacheSettings,
     /// Where large layers wait to be sent to a registry.
     pub temp_dir: PathBuf,
+}
+
+/// Annotations by where they stand. What is another with every commit belongs on the index:
+/// manifests stay as they are where nothing in the image has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Annotations {
+    /// On every platform's manifest.
+    pub manifest: BTreeMap<String, String>,
+    /// On the index over them.
+    pub index: BTreeMap<String, String>,
 }
 
 /// Where the image goes.

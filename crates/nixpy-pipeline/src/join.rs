@@ -13,11 +13,13 @@ use futures_util::future::{join_all, try_join_all};
 use nixpy_nix::{Source, System};
 use nixpy_oci::destination::{Destination, DestinationError};
 use nixpy_oci::digest::Digest;
-use nixpy_oci::manifest::Descriptor;
+use nixpy_oci::manifest::{Annotations, Descriptor};
 use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::platform::Platform;
+use nixpy_oci::prior::Prior;
 
 use crate::event::{Event, OnEvent, Stage};
+use crate::index::index;
 use crate::inputs::Target;
 use crate::publish;
 use crate::report::{Outcome, Report, told};
@@ -51,6 +53,8 @@ pub struct Joined {
     pub repositories: Vec<Repository>,
     /// One a platform, sorted by system.
     pub images: Vec<Published>,
+    /// One of them was made by a rehearsal: there is nothing to put an index over.
+    pub rehearsed: bool,
 }
 
 /// Results do not belong together.
@@ -148,6 +152,7 @@ pub fn join(results: &[Named], wishes: &Wishes) -> Result<Joined, Vec<JoinError>
         flake: first.result.flake.clone(),
         repositories,
         images,
+        rehearsed: results.iter().any(|named| named.result.rehearsed),
     })
 }
 
@@ -226,19 +231,30 @@ pub struct NotThere {
     pub digest: Digest,
 }
 
+/// What an index is to be called and to say.
+#[derive(Clone, Debug, Default)]
+pub struct Called<'a> {
+    /// What points to it.
+    pub tags: &'a [Tag],
+    /// What it says of itself.
+    pub annotations: Annotations,
+    /// It goes nowhere.
+    pub rehearse: bool,
+}
+
 /// Puts the index of results that belong together to their repositories, and points the
 /// tags at it. Whatever happens is in the report; the error is there beside it for its
 /// kind.
 pub async fn publish_joined(
     joined: &Joined,
     targets: &[Target],
-    tags: &[Tag],
+    called: &Called<'_>,
     on_event: &OnEvent<'_>,
 ) -> (Report, Option<RunError>) {
     let begun = Instant::now();
     let mut report = report_of(joined);
     on_event(Event::Started(Stage::Publish));
-    let error = put(joined, targets, tags, &mut report, on_event)
+    let error = put(joined, targets, called, &mut report, on_event)
         .await
         .err();
     if let Some(error) = &error {
@@ -255,7 +271,7 @@ pub async fn publish_joined(
 async fn put(
     joined: &Joined,
     targets: &[Target],
-    tags: &[Tag],
+    called: &Called<'_>,
     report: &mut Report,
     on_event: &OnEvent<'_>,
 ) -> Result<(), RunError> {
@@ -263,24 +279,49 @@ async fn put(
         .iter()
         .map(publish::place)
         .collect::<Result<_, _>>()?;
-    let checks = places.iter().map(|place| lacking(place, &joined.images));
-    let lacking: Vec<NotThere> = try_join_all(checks).await?.into_iter().flatten().collect();
-    if !lacking.is_empty() {
-        return Err(RunError::NotThere(lacking));
-    }
     let manifests: Vec<Descriptor> = joined
         .images
         .iter()
         .map(|one| one.manifest.clone())
         .collect();
+    report.rehearsed = called.rehearse || joined.rehearsed;
+    if report.rehearsed {
+        report.index = Some(index(&manifests, &called.annotations).0);
+        return Ok(());
+    }
+    let checks = places.iter().map(|place| lacking(place, &joined.images));
+    let lacking: Vec<NotThere> = try_join_all(checks).await?.into_iter().flatten().collect();
+    if !lacking.is_empty() {
+        return Err(RunError::NotThere(lacking));
+    }
+    if let Some(first) = called.tags.first() {
+        report.changed = differ(&places, first, &manifests).await?;
+    }
     let places: Vec<&Destination> = places.iter().collect();
     let references = &mut report.references;
-    let tagged = publish::tag(&places, &manifests, tags, |reference| {
+    let (tags, annotations) = (called.tags, &called.annotations);
+    let tagged = publish::tag(&places, &manifests, annotations, tags, |reference| {
         on_event(Event::Tagged(&reference));
         references.push(reference);
     });
     report.index = Some(tagged.await?);
     Ok(())
+}
+
+/// Whether a tag points to other images than these anywhere, or to none.
+async fn differ(
+    places: &[Destination],
+    tag: &Tag,
+    manifests: &[Descriptor],
+) -> Result<bool, DestinationError> {
+    let digests = |manifests: &[Descriptor]| -> BTreeSet<Digest> {
+        manifests.iter().map(|manifest| manifest.digest).collect()
+    };
+    let ours = digests(manifests);
+    let asked = places.iter().map(|place| Prior::read(place, tag, &[]));
+    let priors = try_join_all(asked).await?;
+    let is_same = |prior: &Prior| prior.tagged.as_deref().map(digests) == Some(ours.clone());
+    Ok(!priors.iter().all(is_same))
 }
 
 /// Which images a repository lacks, asked for all of them at once.

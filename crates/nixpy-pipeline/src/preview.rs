@@ -21,7 +21,7 @@ use crate::matrix::{Matrix, Runners, matrix};
 use crate::offer::ask_only;
 use crate::plan::{Job, Plan, plan};
 use crate::publish::Places;
-use crate::run::{RunError, closure, images};
+use crate::run::{RunError, closure, images, rehearsal};
 
 /// What a run would do. Written as the plan's versioned JSON, with more in it.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -88,6 +88,7 @@ async fn preview_by(
     let seen = look(sight, inputs, &offered, whose_plan).await?;
     let mut plan = plan(inputs, &offered, &seen.host).map_err(RunError::Plan)?;
     plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
+    plan.notes.extend(inputs.rehearse.then(rehearsal));
     if whose_plan == For::ThisMachine
         && let Err(problems) = plan.clone().leave_to_others(inputs)
     {

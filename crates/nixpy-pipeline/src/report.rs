@@ -38,6 +38,14 @@ pub struct Report {
     /// The multi-platform index; `null` unless everything succeeded, and after a run by
     /// digest.
     pub index: Option<Descriptor>,
+    /// Nothing was sent, and no tag moved: sizes of layers that were sent are of what would
+    /// have been.
+    #[serde(default)]
+    pub rehearsed: bool,
+    /// Whether some platform's image is another than under the first tag before, or was not
+    /// there.
+    #[serde(default)]
+    pub changed: bool,
     /// Published images, sorted by system.
     pub platforms: Vec<PlatformReport>,
     /// Whether the image was published from what binary caches tell: nothing was built,
@@ -89,6 +97,8 @@ impl Report {
             destinations: destinations.to_vec(),
             references: Vec::new(),
             index: None,
+            rehearsed: false,
+            changed: false,
             platforms: Vec::new(),
             from_metadata: false,
             troubles: Vec::new(),

@@ -37,6 +37,9 @@ pub struct RunResult {
     pub source: Source,
     /// Where the images are; in each of them all.
     pub repositories: Vec<Repository>,
+    /// The images are nowhere: the run was a rehearsal, and so is what follows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsed: bool,
     /// The images, one a platform.
     pub platforms: Vec<Published>,
 }
@@ -82,6 +85,7 @@ impl RunResult {
             flake: report.flake.clone(),
             source,
             repositories,
+            rehearsed: report.rehearsed,
             platforms: each
                 .map(|(report, pushed)| Published {
                     manifest: pushed.manifest.clone(),

@@ -121,6 +121,7 @@ pub async fn run(
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
     plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
+    plan.notes.extend(inputs.rehearse.then(rehearsal));
     on_event(Event::Finished(Stage::Evaluate));
     on_event(Event::Planned(&plan));
     let caching = Caching::of(nix, inputs, &plan, &building, on_event);
@@ -141,6 +142,7 @@ pub async fn run(
         result: None,
         machines: BTreeMap::new(),
     };
+    work.report.rehearsed = inputs.rehearse;
     work.report.timings.evaluate = begun.elapsed().as_secs_f64();
     let working = async {
         let ended = work.carry_out().await;
@@ -343,6 +345,10 @@ impl Work<'_> {
                 platform.smoke = Some(Tested::of(Verdict::Unchanged, wanted));
             }
         }
+        self.report.changed = match self.inputs.by_digest {
+            true => places.lack(&pushed),
+            false => places.differ(&pushed),
+        };
         self.report.platforms = platforms;
         for platform in &mut self.report.platforms {
             platform.machine = self.machines.get(&platform.output).cloned();
@@ -364,12 +370,14 @@ impl Work<'_> {
         places: &Places,
     ) -> Result<(), RunError> {
         if self.inputs.by_digest {
-            self.report.references = places.by_digest(pushed);
+            if !self.inputs.rehearse {
+                self.report.references = places.by_digest(pushed);
+            }
             let (source, repositories) = (self.offered.source.clone(), places.repositories());
             self.result = Some(RunResult::of(&self.report, source, repositories, pushed));
         } else {
             let references = &mut self.report.references;
-            let index = places.tag(pushed, &self.inputs.tags, |reference| {
+            let index = places.tag(pushed, self.inputs, |reference| {
                 (self.on_event)(Event::Tagged(&reference));
                 references.push(reference);
             });
@@ -418,6 +426,11 @@ pub(crate) async fn images(
         made.push(image(job, &known, inputs).await?);
     }
     Ok(made)
+}
+
+/// What people have to know of a run that keeps nothing.
+pub(crate) fn rehearsal() -> String {
+    "nothing is pushed and no tag moves: this is a rehearsal (see --push)".to_owned()
 }
 
 fn just_images(made: &[Made]) -> Vec<Image> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nixpy_nix::evaluate::{Offer, Offers, SystemOffer};
 use nixpy_nix::{AttrPath, FlakeRef, NixVersion, Source, StorePath, System};
 use nixpy_oci::compress::Compression;
-use nixpy_pipeline::inputs::{ImageSettings, Inputs, Target};
+use nixpy_pipeline::inputs::{Annotations, ImageSettings, Inputs, Target};
 use nixpy_pipeline::offer::Offered;
 use nixpy_pipeline::plan::{
     Emulation, Form, Host, Job, KnownBuilder, Obstacle, Plan, PlanError, Strategy, plan,
@@ -35,6 +35,8 @@ fn inputs(systems: &[&str]) -> Inputs {
         image: ImageSettings::default(),
         max_layers: 100,
         build_archive: false,
+        annotations: Annotations::default(),
+        rehearse: false,
         keep_going: true,
         uploads: 8,
         now: std::time::SystemTime::UNIX_EPOCH,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use nixpy_pipeline::inputs::{HealthCheck, ImageSettings};
 
-use super::resolve::Reader;
+use super::resolve::{Reader, Surroundings};
 
 impl Reader<'_> {
-    pub(super) fn image(&mut self) -> ImageSettings {
+    pub(super) fn image(&mut self, around: &Surroundings<'_>) -> ImageSettings {
         let text = |text: &str| Ok(text.to_owned());
         ImageSettings {
             entrypoint: self.many("entrypoint", text),
@@ -16,7 +16,7 @@ impl Reader<'_> {
             ports: self.many("port", port),
             user: self.one("user", user),
             workdir: self.one("workdir", directory),
-            labels: self.pairs("label"),
+            labels: self.labels(around),
             volumes: self.many("volume", directory),
             stop_signal: self.one("stop-signal", signal),
             health: self.health(),

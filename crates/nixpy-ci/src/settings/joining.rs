@@ -6,8 +6,8 @@ use std::path::Path;
 
 use nixpy_nix::System;
 use nixpy_oci::name::Tag;
-use nixpy_pipeline::inputs::Target;
-use nixpy_pipeline::join::{Named, Wishes};
+use nixpy_pipeline::inputs::{Annotations, Target};
+use nixpy_pipeline::join::{Called, Named, Wishes};
 use nixpy_pipeline::matrix::{Labels, Runners};
 
 use super::resolve::{Output, Problem, Reader, Surroundings, parse};
@@ -23,8 +23,23 @@ pub struct ToJoin {
     pub targets: Vec<Target>,
     /// What points to it afterwards.
     pub tags: Vec<Tag>,
+    /// What it says of itself; those of the images are there already.
+    pub annotations: Annotations,
+    /// It goes nowhere.
+    pub rehearse: bool,
     /// What is told.
     pub output: Output,
+}
+
+impl ToJoin {
+    /// For the pipeline.
+    pub fn called(&self) -> Called<'_> {
+        Called {
+            tags: &self.tags,
+            annotations: self.annotations.index.clone(),
+            rehearse: self.rehearse,
+        }
+    }
 }
 
 /// Parses what `nixpy-ci index` takes. Without a repository the index goes to where the
@@ -53,11 +68,14 @@ pub async fn to_join(
         reader.fail(&username.origin.clone(), problem);
     }
     let targets = registries(&mut reader, going_to, around).await;
-    let (tags, output) = (reader.tags(), reader.output());
+    let rehearse = reader.rehearses(&targets, around);
+    let (naming, output) = (reader.naming(around), reader.output());
     reader.ended(ToJoin {
         wishes,
         targets,
-        tags,
+        tags: naming.tags,
+        annotations: naming.annotations,
+        rehearse,
         output,
     })
 }

@@ -6,6 +6,7 @@ mod builders;
 mod caches;
 mod image;
 mod joining;
+mod naming;
 #[cfg(test)]
 mod reference;
 mod resolve;

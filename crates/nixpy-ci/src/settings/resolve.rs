@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use nixpy_github::context::Context;
 use nixpy_nix::{AttrPath, Installable, System};
 use nixpy_oci::compress::Compression;
 use nixpy_oci::name::Tag;
@@ -12,6 +13,7 @@ use nixpy_pipeline::matrix::Runners;
 use nixpy_pipeline::plan::Strategy;
 
 use super::caches::accesses;
+use super::naming::event;
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
 use super::target::targets;
@@ -81,6 +83,9 @@ pub struct Surroundings<'a> {
     pub cwd: PathBuf,
     /// When the run began.
     pub now: std::time::SystemTime,
+    /// What GitHub says that it is for.
+    pub(super) context: Option<Context>,
+    pub(super) from_fork_of_github: bool,
 }
 
 impl<'a> Surroundings<'a> {
@@ -90,11 +95,20 @@ impl<'a> Surroundings<'a> {
     /// The current directory cannot be read.
     pub fn here(environment: &'a Environment) -> Result<Self, String> {
         let cwd = std::env::current_dir();
-        Ok(Self {
+        let cwd = cwd.map_err(|e| format!("the current directory cannot be read: {e}"))?;
+        Ok(Self::of(environment, cwd, std::time::SystemTime::now()))
+    }
+
+    /// With these variables, in this directory, at this time.
+    pub fn of(environment: &'a Environment, cwd: PathBuf, now: std::time::SystemTime) -> Self {
+        let (context, from_fork_of_github) = event(environment);
+        Self {
             environment,
-            cwd: cwd.map_err(|e| format!("the current directory cannot be read: {e}"))?,
-            now: std::time::SystemTime::now(),
-        })
+            cwd,
+            now,
+            context,
+            from_fork_of_github,
+        }
     }
 
     /// Where what has an end may wait.
@@ -128,22 +142,23 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     systems.extend(system_from_flake.filter(|_| raw.get("system").is_none()));
     let mut seen = BTreeSet::new();
     systems.retain(|system| seen.insert(system.clone()));
-    let tags = reader.tags();
+    let naming = reader.naming(around);
     let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
     if raw.get("reuse-from").is_none() {
-        reuse.extend(around.base_branch());
+        reuse.extend(naming.base);
         reuse.extend("latest".parse());
     }
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
-    let image = reader.image();
+    let image = reader.image(around);
     let smoke = reader.smoke();
     let builders = reader.builders(around);
     let mut caches = reader.caches(around);
     let targets = targets(&mut reader, around).await;
     caches.registries = accesses(&mut reader, &caches, &targets, around).await;
     let by_digest = reader.by_digest(&targets, around);
+    let rehearse = reader.rehearses(&targets, around);
     let runners = reader.runners();
     let matrix = reader.switch("matrix").then_some(runners);
     let max_layers = reader.number("max-layers", 2..=127).unwrap_or(100);
@@ -171,8 +186,10 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 strategies,
                 cross,
                 targets,
-                tags,
+                tags: naming.tags,
+                annotations: naming.annotations,
                 by_digest,
+                rehearse,
                 reuse,
                 remake,
                 state_dir: around.state_dir(),
@@ -292,7 +309,7 @@ impl Reader<'_> {
     }
 
     /// One of the words that the table lists.
-    fn choice(&mut self, name: &str) -> Option<String> {
+    pub(super) fn choice(&mut self, name: &str) -> Option<String> {
         let setting = SETTINGS.iter().find(|setting| setting.name == name)?;
         let Kind::Choice(words) = setting.kind else {
             return None;
@@ -335,16 +352,6 @@ impl Reader<'_> {
                 format!("{word:?} is none of {words}")
             })
         })
-    }
-
-    pub(super) fn tags(&mut self) -> Vec<Tag> {
-        let mut tags: Vec<Tag> = self.many("tag", parse);
-        if self.raw.get("tag").is_none() {
-            tags.extend("latest".parse());
-        }
-        let mut seen = BTreeSet::new();
-        tags.retain(|tag| seen.insert(tag.clone()));
-        tags
     }
 
     pub(super) fn output(&mut self) -> Output {

@@ -213,8 +213,10 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "tag",
         Group::Where,
-        Kind::Words("TAG"),
-        "Point this tag to the image once all platforms are in place; may be repeated.",
+        Kind::Lines("RULE"),
+        "Point this tag to the image once all platforms are in place; may be repeated. A rule, as docker's metadata action \
+         has it (`type=semver,pattern={{version}}`), or words that are tags. Without it, on GitHub, what the ref gives: \
+         see docs/TAGS.md.",
     )
     .key("tags")
     .short('t')
@@ -260,7 +262,7 @@ pub const SETTINGS: &[Setting] = &[
         Group::Where,
         Kind::Words("TAG"),
         "Take layers over from this tag of the same repository where the first --tag does not have them; may be repeated. \
-         On GitHub the pull request's base branch comes first.",
+         On GitHub the pull request's base branch comes first, under the tag that the rules give it.",
     )
     .default("latest"),
     setting(

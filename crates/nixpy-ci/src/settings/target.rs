@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use nixpy_oci::name::{Repository, Tag};
+use nixpy_oci::name::Repository;
 use nixpy_oci::registry::{
     CredentialEnvironment, Credentials, CredentialsError, RegistryOptions, Secret,
 };
@@ -190,14 +190,6 @@ impl Surroundings<'_> {
         Some(state?.join("nixpy-ci"))
     }
 
-    /// The tag under which the image of a pull request's base branch is published, by
-    /// the rule that people know from docker's metadata action.
-    pub(super) fn base_branch(&self) -> Option<Tag> {
-        let branch = self.variable("GITHUB_BASE_REF")?.into_string().ok()?;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        branch.replace(|c| !allowed(c), "-").parse().ok()
-    }
-
     /// The registry looks at the token alone, but wants a name beside it.
     fn github_token(&self) -> Option<Credentials> {
         let token = self.variable("GITHUB_TOKEN")?.into_string().ok()?;
@@ -249,11 +241,8 @@ mod tests {
         if !variables.contains(&("HOME", "")) {
             environment.insert("HOME".into(), home.path().into());
         }
-        let around = Surroundings {
-            environment: &environment,
-            cwd: PathBuf::from("/"),
-            now: std::time::SystemTime::UNIX_EPOCH,
-        };
+        let now = std::time::SystemTime::UNIX_EPOCH;
+        let around = Surroundings::of(&environment, PathBuf::from("/"), now);
         match discovered(&repository.parse().unwrap(), &around)
             .await
             .unwrap()
@@ -286,11 +275,8 @@ mod tests {
         let (_, flags) = matches.subcommand().unwrap();
         let environment = super::super::Environment::new();
         let raw = super::super::RawInputs::collect(flags, &environment).unwrap();
-        let around = Surroundings {
-            environment: &environment,
-            cwd: PathBuf::from("/"),
-            now: std::time::SystemTime::UNIX_EPOCH,
-        };
+        let now = std::time::SystemTime::UNIX_EPOCH;
+        let around = Surroundings::of(&environment, PathBuf::from("/"), now);
         let mut reader = Reader::of(&raw);
         let image: Repository = "lan.example/api".parse().unwrap();
         let targets = registries(&mut reader, vec![image], &around).await;

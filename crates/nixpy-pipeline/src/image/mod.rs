@@ -28,7 +28,6 @@ use nixpy_nix::path_info::PathInfo;
 use nixpy_oci::archive::{Kind, kind};
 use nixpy_oci::image::{Archive, Body, Image};
 use nixpy_oci::layer::Identity;
-use nixpy_oci::manifest::Annotations;
 use nixpy_oci::stored;
 use tokio::task::spawn_blocking;
 
@@ -200,7 +199,7 @@ pub async fn image(job: &Job, known: &Known<'_>, inputs: &Inputs) -> Result<Made
         image: Image {
             platform: job.platform.clone(),
             body,
-            annotations: Annotations::new(),
+            annotations: inputs.annotations.manifest.clone(),
         },
     })
 }

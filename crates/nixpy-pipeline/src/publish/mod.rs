@@ -8,6 +8,7 @@ mod loading;
 mod opening;
 mod tagging;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use futures_util::future::{join_all, try_join_all};
@@ -17,7 +18,7 @@ use nixpy_oci::digest::Digest;
 use nixpy_oci::image::{How, Image, Pushed};
 use nixpy_oci::layout::Layout;
 use nixpy_oci::ledger::Ledger;
-use nixpy_oci::manifest::Descriptor;
+use nixpy_oci::manifest::{Descriptor, Index};
 use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::prior::Prior;
@@ -37,8 +38,8 @@ pub use tagging::tag;
 /// Where images go, and what is there before.
 pub struct Places {
     sites: Vec<Site>,
-    /// What the first tag pointed to at each of them, before anything was done.
-    first: Vec<Option<Digest>>,
+    /// The manifests below the first tag at each of them, before anything was done.
+    first: Vec<Option<Vec<Descriptor>>>,
     platforms: Vec<Platform>,
     /// Tags that may tell more than the first one did.
     unread: Vec<Tag>,
@@ -93,17 +94,21 @@ impl Places {
         let open = targets.iter().map(async |target| {
             let sources = opening::sources(target, inputs, &ledger);
             let destination = opening::open(target, &sources, layout)?;
+            let destination = match inputs.rehearse {
+                true => destination.rehearsed(),
+                false => destination,
+            };
             // Read in any case: whether we are let in is better known before the build.
             let mut prior = match first {
                 Some(tag) => Prior::read(&destination, tag, platforms).await?,
                 None => Prior::default(),
             };
-            let index = prior.index;
+            let tagged = prior.tagged.clone();
             match inputs.remake {
                 true => prior = Prior::default(),
                 false => opening::remember(&mut prior, &destination, &sources, &ledger),
             }
-            Ok::<_, DestinationError>((Site::new(destination, prior), index))
+            Ok::<_, DestinationError>((Site::new(destination, prior), tagged))
         });
         let (sites, pointed_to): (Vec<Site>, Vec<_>) =
             try_join_all(open).await?.into_iter().unzip();
@@ -208,6 +213,27 @@ impl Places {
         try_join_all(images.iter().map(|image| publisher.publish(image))).await
     }
 
+    /// Whether the first tag pointed to other images anywhere, or to none. What an index
+    /// says beside them does not count: it is of another commit.
+    pub fn differ(&self, images: &[Pushed]) -> bool {
+        let ours = digests(&manifests(images));
+        let before = |first: &Vec<Descriptor>| digests(first) == ours;
+        !self
+            .first
+            .iter()
+            .all(|first| first.as_ref().is_some_and(before))
+    }
+
+    /// The same of some of an image's platforms, where other jobs make the others.
+    pub fn lack(&self, images: &[Pushed]) -> bool {
+        let ours = digests(&manifests(images));
+        let before = |first: &Vec<Descriptor>| digests(first).is_superset(&ours);
+        !self
+            .first
+            .iter()
+            .all(|first| first.as_ref().is_some_and(before))
+    }
+
     /// Whether every tag points to these very images everywhere already. Costs no request
     /// where there is one tag, or the first tells that it is not so.
     ///
@@ -218,18 +244,16 @@ impl Places {
         images: &[Pushed],
         tags: &[Tag],
     ) -> Result<bool, DestinationError> {
-        let (descriptor, _) = index(&manifests(images));
-        if self
-            .first
-            .iter()
-            .any(|first| *first != Some(descriptor.digest))
-        {
+        if self.differ(images) {
             return Ok(false);
         }
+        let ours = digests(&manifests(images));
         for site in &self.sites {
             for tag in tags.iter().skip(1) {
                 let there = site.destination.resolve(tag).await?;
-                if there.is_none_or(|there| there.descriptor.digest != descriptor.digest) {
+                let index =
+                    there.and_then(|there| serde_json::from_slice::<Index>(&there.bytes).ok());
+                if index.is_none_or(|index| digests(&index.manifests) != ours) {
                     return Ok(false);
                 }
             }
@@ -237,18 +261,23 @@ impl Places {
         Ok(true)
     }
 
-    /// Puts the index over the images and points every tag at it, everywhere.
-    /// `on_tag` is told each reference that clients take from then on.
+    /// Puts the index over the images and points every tag at it, everywhere; or only says
+    /// which it would be. `on_tag` is told each reference that clients take from then on.
     ///
     /// # Errors
     /// A destination refuses; a tag that was not reached points where it did.
     pub async fn tag(
         &self,
         images: &[Pushed],
-        tags: &[Tag],
+        inputs: &Inputs,
         on_tag: impl FnMut(String),
     ) -> Result<Descriptor, DestinationError> {
-        tag(&self.destinations(), &manifests(images), tags, on_tag).await
+        let (manifests, annotations) = (manifests(images), &inputs.annotations.index);
+        if inputs.rehearse {
+            return Ok(index(&manifests, annotations).0);
+        }
+        let places = self.destinations();
+        tag(&places, &manifests, annotations, &inputs.tags, on_tag).await
     }
 
     /// What clients take an image by that has no tag, everywhere.
@@ -289,7 +318,7 @@ impl Places {
     /// Lets this machine remember what it has made, for its next push. What it has only
     /// read of layers stays believed where it was read.
     pub fn note(&self, images: &[Pushed], inputs: &Inputs) {
-        let Some(directory) = &inputs.state_dir else {
+        let Some(directory) = inputs.state_dir.as_ref().filter(|_| !inputs.rehearse) else {
             return;
         };
         let each = images
@@ -312,7 +341,7 @@ impl Places {
     fn layout(&self) -> Option<&Layout> {
         self.sites.iter().find_map(|site| match &site.destination {
             Destination::Layout(layout) => Some(layout),
-            Destination::Registry(_) => None,
+            Destination::Registry(_) | Destination::Rehearsal(_) => None,
         })
     }
 
@@ -342,6 +371,10 @@ impl Places {
             making: true,
         }
     }
+}
+
+fn digests(manifests: &[Descriptor]) -> BTreeSet<Digest> {
+    manifests.iter().map(|manifest| manifest.digest).collect()
 }
 
 fn manifests(images: &[Pushed]) -> Vec<Descriptor> {

@@ -1,7 +1,7 @@
 //! The last step: one index over manifests that are in place, and tags that point to it.
 
 use nixpy_oci::destination::{Destination, DestinationError};
-use nixpy_oci::manifest::{Descriptor, media_type};
+use nixpy_oci::manifest::{Annotations, Descriptor, media_type};
 use nixpy_oci::name::Tag;
 
 use crate::index::index;
@@ -14,10 +14,11 @@ use crate::index::index;
 pub async fn tag(
     places: &[&Destination],
     manifests: &[Descriptor],
+    annotations: &Annotations,
     tags: &[Tag],
     mut on_tag: impl FnMut(String),
 ) -> Result<Descriptor, DestinationError> {
-    let (descriptor, bytes) = index(manifests);
+    let (descriptor, bytes) = index(manifests, annotations);
     if places.len() > 1 {
         // One that refuses it does so before another's tag has moved.
         for place in places {
