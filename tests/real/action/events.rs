@@ -104,7 +104,7 @@ fn a_push_is_published_and_its_outputs_say_what() {
     assert!(job.summary().contains(&digest[..19]), "{}", job.summary());
     assert!(told(&printed, "outcome").contains("success"));
     assert!(!job.ended.stdout.contains(SECRET) && !job.ended.stderr.contains(SECRET));
-    assert_eq!(job.annotations("error"), [""; 0]);
+    assert_eq!(job.errors(), [""; 0]);
     has_cleaned_up(&repository, &job);
 
     let again = repository.on("push", &pushed("main"));
@@ -198,7 +198,7 @@ fn a_build_that_fails_fails_the_step_and_the_report_is_there() {
         "{}",
         job.ended
     );
-    let errors = job.annotations("error");
+    let errors = job.errors();
     assert!(!errors.is_empty() && errors.len() <= 10, "{}", job.ended);
     assert!(
         errors.iter().all(|error| !error.contains("forged")),
@@ -218,12 +218,12 @@ fn a_build_that_fails_fails_the_step_and_the_report_is_there() {
 #[test]
 fn wrong_inputs_are_told_with_the_names_that_they_have_there() {
     let registry = Registry::start();
-    let inputs = "max-layers: many\n          systems: not-one";
+    let inputs = "max-layers: many\n          strategies: nothing";
     let repository = Repository::new(&Flake::small(), &workflow(&registry, inputs));
     let job = repository.on("push", &pushed("main"));
     assert_eq!(job.ended.code, 1, "{}", job.ended);
-    let errors = job.annotations("error").join("\n");
-    for input in ["input max-layers: ", "input systems: "] {
+    let errors = job.errors().join("\n");
+    for input in ["input max-layers: ", "input strategies: "] {
         assert!(errors.contains(input), "{errors}");
     }
 }
@@ -234,7 +234,7 @@ fn a_repository_without_a_flake_is_told_how_to_begin() {
     let text = workflow(&registry, "");
     let job = Repository::empty(&text).on("push", &pushed("main"));
     assert_eq!(job.ended.code, 1, "{}", job.ended);
-    let errors = job.annotations("error").join("\n");
+    let errors = job.errors().join("\n");
     assert!(
         errors.contains("there is no flake.nix in") && errors.contains("nixpy-ci init"),
         "{errors}"

@@ -120,12 +120,9 @@ fn in_tool_cache(repository: &Repository) {
 /// One that is its own authority, for ghcr.io.
 fn certificate(folder: &Path) {
     let file = |name: &str| folder.join(name).display().to_string();
-    let name = [
-        "-subj",
-        "/CN=ghcr.io",
-        "-addext",
-        "subjectAltName=DNS:ghcr.io",
-    ];
+    let about = "[req]\ndistinguished_name = name\nx509_extensions = more\nprompt = no\n[name]\nCN = ghcr.io\n\
+                 [more]\nsubjectAltName = DNS:ghcr.io\nbasicConstraints = critical, CA:FALSE\n";
+    fs::write(folder.join("about"), about).unwrap();
     let kind = [
         "-newkey",
         "ec",
@@ -133,10 +130,9 @@ fn certificate(folder: &Path) {
         "ec_paramgen_curve:prime256v1",
         "-nodes",
     ];
-    let (key, cert) = (file("key.pem"), file("cert.pem"));
-    let files = ["-keyout", &key, "-out", &cert, "-days", "2"];
-    output_of(
-        "openssl",
-        [&["req", "-x509"][..], &kind, &name, &files].concat(),
-    );
+    let (about, key, cert) = (file("about"), file("key.pem"), file("cert.pem"));
+    let files = [
+        "-config", &about, "-keyout", &key, "-out", &cert, "-days", "2",
+    ];
+    output_of("openssl", [&["req", "-x509"][..], &kind, &files].concat());
 }

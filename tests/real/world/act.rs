@@ -138,13 +138,12 @@ impl Job {
         said.collect::<Vec<_>>().join("\n")
     }
 
-    /// The commands that the runner obeyed in this way: `error`, `notice`.
-    pub fn annotations(&self, kind: &str) -> Vec<&str> {
-        let mark = format!("::{kind}");
+    /// The errors that the job's page shows. Of commands that it was told not to obey, act
+    /// prints the line with another sign.
+    pub fn errors(&self) -> Vec<&str> {
         let lines = self.ended.stdout.lines();
-        let obeyed = lines.filter(|line| !line.contains("]   | "));
-        obeyed
-            .filter_map(|line| Some(&line[line.find(&mark)?..]))
+        lines
+            .filter_map(|line| Some(line.split_once("\u{2757}  ")?.1))
             .collect()
     }
 
