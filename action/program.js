@@ -102,23 +102,24 @@ async function fetchInto(folder, program, urls, sum, firstPause) {
   }
 }
 
-/** Twice as long is waited after each attempt. Where nobody has the file, no other will. */
+/** The next server is asked only where this one is sure that it has no such file. */
 async function fetchFirst(urls, part, firstPause) {
-  const open = new Set(urls)
   let trouble
-  for (let attempt = 1; attempt <= ATTEMPTS && open.size > 0; attempt++) {
-    if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, firstPause * 2 ** (attempt - 2)))
-    for (const url of [...open]) {
+  for (const url of urls) {
+    for (let attempt = 1; attempt <= ATTEMPTS && !trouble?.isFinal; attempt++) {
+      // Twice as long each time.
+      if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, firstPause * 2 ** (attempt - 2)))
       try {
         return { url, sum: await fetchOnce(url, part) }
       } catch (error) {
-        trouble = `${url}: ${error.message}${error.cause ? `: ${error.cause.message}` : ''}`
-        if (error.isFinal) open.delete(url)
-        else console.log(`the download failed, attempt ${attempt} of ${ATTEMPTS}: ${trouble}`)
+        trouble = { isFinal: error.isFinal, told: `${url}: ${error.message}${error.cause ? `: ${error.cause.message}` : ''}` }
+        if (!error.isFinal) console.log(`the download failed, attempt ${attempt} of ${ATTEMPTS}: ${trouble.told}`)
       }
     }
+    if (!trouble.isFinal) break
+    if (url !== urls.at(-1)) trouble = undefined
   }
-  throw new Trouble(`${trouble}: download it yourself, and name it with the input \`binary\``)
+  throw new Trouble(`${trouble.told}: download it yourself, and name it with the input \`binary\``)
 }
 
 /** Hashed while it is written. */

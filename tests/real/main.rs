@@ -11,6 +11,7 @@
 
 mod world;
 
+mod action;
 mod between;
 mod builders;
 mod builds;

@@ -123,6 +123,7 @@ impl Setting {
 
     /// What the action calls it: as `nixpy-ci.yaml` does where that is one word, `tags`; else
     /// by the name, `port`. `None` where the action decides, or it means nothing in a job.
+    #[cfg(test)]
     pub fn action_input(&self) -> Option<&'static str> {
         const NOT_IN_A_JOB: [&str; 5] = ["dry-run", "json", "matrix", "progress", "summary"];
         (!NOT_IN_A_JOB.contains(&self.name)).then(|| self.word())

@@ -20,6 +20,7 @@ use crate::run::wrong;
 use crate::settings::{Environment, RawInputs};
 use crate::{cli, dispatch, print, run};
 
+#[cfg(test)]
 pub use outputs::OUTPUTS;
 pub use post::post;
 

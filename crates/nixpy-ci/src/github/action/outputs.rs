@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-/// Their names, and what they say.
+/// Their names, and what they say: for `action.yml`.
+#[cfg(test)]
 pub const OUTPUTS: [(&str, &str); 9] = [
     (
         "digest",
