@@ -20,6 +20,7 @@ mod failing_builds;
 mod filling;
 mod formats;
 mod github;
+mod init;
 mod joining;
 mod matrix;
 mod may_push;
