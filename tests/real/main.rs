@@ -28,6 +28,7 @@ mod metadata;
 mod pushes;
 mod refusals;
 mod smoke;
+mod starting;
 mod stored;
 mod telling;
 mod versions;
