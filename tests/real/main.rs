@@ -12,6 +12,7 @@
 mod world;
 
 mod between;
+mod bootstrap;
 mod builders;
 mod builds;
 mod cached;
