@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::world::nixpy::{Workplace, binary};
-use crate::world::program::{Ended, output_of, program, run};
+use crate::world::program::{Ended, output_of, program, program_at, run};
 
 const SYSTEMS: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
 const SCRIPT: &str = "[project]\nname = 'Shop_API'\nversion = '1.2'\ndescription = 'A shop'\n\
@@ -421,6 +421,34 @@ fn on_a_terminal_each_file_that_is_there_is_asked_about() {
             .contains("systems: [x86_64-linux"),
         "{told}"
     );
+}
+
+#[test]
+fn zizmor_finds_nothing_in_the_workflows_that_are_written() {
+    let files = [
+        (".git/HEAD", ""),
+        ("services/api/requirements.txt", "fastapi\nuvicorn\n"),
+        ("services/api/main.py", MAIN),
+    ];
+    let below = Project::with(&files);
+    let mut init = Workplace::new().nixpy(["init", "services/api"]);
+    run(init.current_dir(below.dir.path())).succeeded();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let zizmor = root.join("target/tools/bin/zizmor");
+    assert!(zizmor.exists(), "zizmor is not here: run `make test-deps`");
+    let mut judge = program_at(&zizmor);
+    judge.args([
+        "--offline",
+        "--no-progress",
+        "--persona=pedantic",
+        "--no-config",
+    ]);
+    judge.args([
+        root.join("templates/uv"),
+        below.dir.path().join(".github/workflows/image-api.yaml"),
+    ]);
+    let judged = run(&mut judge);
+    assert_eq!(judged.code, 0, "{judged}");
 }
 
 /// What this repository's flake is made of, without all that is compiled beside it.
