@@ -24,6 +24,7 @@
       # The project and what it needs, each in nixpkgs' version: pdm.lock is not read.
       # A package that nixpkgs lacks, or has in a version that does not fit, is put in its place by
       # `pkgs.python3.override { packageOverrides = final: prev: { … }; }` in pythonOf.
+      # A version that the project does not allow ends the build: `// { pythonRelaxDeps = true; }` lets it pass.
       project = pyproject-nix.lib.project.loadPDMPyproject { projectRoot = ./.; };
       attributesOf = pkgs: project.renderers.buildPythonPackage { python = pythonOf pkgs; };
 

@@ -21,6 +21,7 @@ mod filling;
 mod findings;
 mod formats;
 mod github;
+mod init;
 mod joining;
 mod matrix;
 mod may_push;

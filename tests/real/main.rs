@@ -13,6 +13,7 @@ mod world;
 
 mod action;
 mod between;
+mod bootstrap;
 mod builders;
 mod builds;
 mod cached;
@@ -31,6 +32,7 @@ mod metadata;
 mod pushes;
 mod refusals;
 mod smoke;
+mod starting;
 mod stored;
 mod telling;
 mod versions;

@@ -129,7 +129,8 @@ impl Podman {
         serde_json::from_str(&answer).unwrap()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// podman with these arguments, not yet started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program("unshare");
         command.args(["--mount", "--propagation", "private"]);
         command.arg(self.dir.path().join("podman")).args(arguments);

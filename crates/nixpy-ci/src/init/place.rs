@@ -25,7 +25,15 @@ pub enum State {
 pub fn state(folder: &Path, file: &File) -> State {
     let place = folder.join(&file.path);
     match fs::symlink_metadata(&place) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => State::New,
+        // Whether a folder can be made in a file's place is seen when it is tried.
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            State::New
+        }
         _ if fs::read(&place).is_ok_and(|bytes| bytes == file.text.as_bytes()) => State::Same,
         _ => State::Differs,
     }

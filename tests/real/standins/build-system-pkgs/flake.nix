@@ -1,0 +1,6 @@
+# In the place of the build systems that uv.lock does not have.
+{
+  outputs = { self }: {
+    overlays.wheel = final: prev: { setuptools = prev.package "setuptools"; };
+  };
+}
