@@ -1,5 +1,6 @@
 //! What images are called and say of themselves: tags by rules, labels and annotations.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,10 @@ pub(super) struct Naming {
     pub tags: Vec<Tag>,
     /// On manifests and on the index.
     pub annotations: Annotations,
+    /// In the config of an image that is made from a plain package.
+    pub labels: BTreeMap<String, String>,
+    /// What people should know of the rules.
+    pub notes: Vec<String>,
     /// What the image of a pull request's base branch is called.
     pub base: Option<Tag>,
 }
@@ -26,13 +31,15 @@ impl Reader<'_> {
     pub(super) fn naming(&mut self, around: &Surroundings<'_>) -> Naming {
         let facts = around.facts();
         let rules = self.rules(around);
-        let tags = rules.as_ref().map(|rules| self.given_by(rules, &facts));
-        let tags = tags.unwrap_or_default();
+        let given = rules.as_ref().map(|rules| self.given_by(rules, &facts));
+        let (tags, notes) = given.unwrap_or_default();
         let version = tags.first().map_or("", |tag| tag.as_ref());
         let annotations = self.annotations(around, &facts, version);
         Naming {
             base: around.base_branch(rules.as_ref(), &facts),
+            labels: self.labels(around, &facts),
             annotations,
+            notes,
             tags,
         }
     }
@@ -60,12 +67,12 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn given_by(&mut self, rules: &Rules, facts: &Facts) -> Vec<Tag> {
+    fn given_by(&mut self, rules: &Rules, facts: &Facts) -> (Vec<Tag>, Vec<String>) {
         let found = match rules.tags(facts) {
             Ok(found) => found,
             Err(e) => {
                 self.wrong_rules([e.to_string()]);
-                return Vec::new();
+                return Default::default();
             }
         };
         let mut tags: Vec<Tag> = Vec::new();
@@ -75,7 +82,7 @@ impl Reader<'_> {
                 Err(problem) => self.wrong_rules([problem]),
             }
         }
-        tags
+        (tags, found.notes)
     }
 
     fn wrong_rules(&mut self, problems: impl IntoIterator<Item = String>) {
@@ -110,22 +117,30 @@ impl Reader<'_> {
 
     /// Whether nothing is to be pushed to the registries among these targets.
     pub(super) fn rehearses(&mut self, targets: &[Target], around: &Surroundings<'_>) -> bool {
-        let never = match self.choice("push").as_deref() {
-            Some("always") => false,
-            Some("never") => true,
-            _ => around.context().is_some_and(Context::is_proposal),
+        // Who comes from docker's action has true and false.
+        let word = |text: &str| match text {
+            "auto" => Ok(None),
+            "always" | "true" => Ok(Some(false)),
+            "never" | "false" => Ok(Some(true)),
+            _ => Err(format!("{text:?} is none of auto, always, never")),
+        };
+        let never = match self.one("push", word).flatten() {
+            Some(never) => never,
+            None => around.context().is_some_and(Context::is_proposal),
         };
         let is_registry = |target: &Target| matches!(target, Target::Registry { .. });
         never && targets.iter().any(is_registry)
     }
 
     /// Labels that are given, over what the repository says of itself.
-    pub(super) fn labels(
-        &mut self,
-        around: &Surroundings<'_>,
-    ) -> std::collections::BTreeMap<String, String> {
+    fn labels(&mut self, around: &Surroundings<'_>, facts: &Facts) -> BTreeMap<String, String> {
         let mut labels = tags::labels(around.context());
-        labels.extend(self.pairs("label"));
+        for (key, value) in self.pairs("label") {
+            match tags::filled(facts, &key, &value) {
+                Ok(value) => drop(labels.insert(key, value)),
+                Err(e) => self.fail("--label", e.to_string()),
+            }
+        }
         labels
     }
 }

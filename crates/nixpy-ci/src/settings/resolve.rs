@@ -149,7 +149,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
-    let image = reader.image(around);
+    let image = reader.image(naming.labels);
     let smoke = reader.smoke();
     let builders = reader.builders(around);
     let mut caches = reader.caches(around);
@@ -186,6 +186,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 targets,
                 tags: naming.tags,
                 annotations: naming.annotations,
+                notes: naming.notes,
                 by_digest,
                 rehearse,
                 reuse,
@@ -307,7 +308,7 @@ impl Reader<'_> {
     }
 
     /// One of the words that the table lists.
-    pub(super) fn choice(&mut self, name: &str) -> Option<String> {
+    fn choice(&mut self, name: &str) -> Option<String> {
         let setting = SETTINGS.iter().find(|setting| setting.name == name)?;
         let Kind::Choice(words) = setting.kind else {
             return None;

@@ -24,7 +24,7 @@ mod version;
 use std::collections::BTreeSet;
 
 pub use facts::Facts;
-pub use labels::{Annotations, Given, Level, annotations, labels};
+pub use labels::{Annotations, Given, Level, annotations, filled, labels};
 
 use expression::Expressions;
 use flavor::{Flavor, Latest};

@@ -313,6 +313,24 @@ impl Places {
         join_all(asked).await.into_iter().collect()
     }
 
+    /// Registries that a rehearsal could not read, and why.
+    pub fn unknown(&self) -> Vec<String> {
+        let rehearsals = self
+            .destinations()
+            .into_iter()
+            .filter_map(|place| match place {
+                Destination::Rehearsal(rehearsal) => Some(rehearsal),
+                _ => None,
+            });
+        let told = rehearsals.filter_map(|rehearsal| {
+            let (name, why) = (rehearsal.repository(), rehearsal.trouble()?);
+            Some(format!(
+                "what {name} has is not known, so all layers count as new: {why}"
+            ))
+        });
+        told.collect()
+    }
+
     fn destinations(&self) -> Vec<&Destination> {
         self.sites.iter().map(|site| &site.destination).collect()
     }
