@@ -246,3 +246,51 @@ fn outside_of_github_nothing_is_said_that_was_not_given() {
     let image = scenario.layout().image("amd64");
     assert!(!image.configured("Labels").contains(OCI));
 }
+
+#[test]
+fn what_a_rule_did_not_match_is_told() {
+    let scenario = Scenario::app();
+    let rule = "type=semver,pattern={{version}},match=api/v(.*)";
+    let run = scenario.run(["-t", rule, "--label", "on={{tag}}"]);
+    let run = job(&scenario, run, ("push", "refs/tags/v1.0.0"), json!({}));
+    run.ended()
+        .succeeded()
+        .says("\"v1.0.0\" is not matched by api/v(.*)");
+    assert_eq!(sorted(scenario.layout().tags()), "1.0.0 latest");
+    let image = scenario.layout().images("1.0.0").remove(0);
+    assert_eq!(image.config["config"]["Labels"]["on"], "v1.0.0");
+}
+
+#[test]
+fn the_page_on_tags_shows_the_rules_there_are() {
+    let page = include_str!("../../docs/TAGS.md");
+    let block = page.split("```").nth(3).unwrap();
+    let lines = block
+        .lines()
+        .map(|line| line.split('#').next().unwrap().trim());
+    let shown: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    assert_eq!(shown, nixpy_github::tags::Rules::OF_GITHUB);
+}
+
+#[test]
+fn when_a_commit_was_made_is_asked_of_git_where_the_event_does_not_tell() {
+    let git = "#!/bin/sh\ncase \"$*\" in *%cI*) echo 2026-02-03T04:05:06+01:00 ;; esac\n";
+    let (registry, scenario) = (Registry::start(), Scenario::app().program("git", git));
+    let target = at(&registry);
+    let run = scenario.run([
+        "-r",
+        &target,
+        "-t",
+        "type=raw,value={{commit_date 'YYYYMMDD-HH'}}",
+    ]);
+    let run = job(
+        &scenario,
+        run,
+        ("workflow_dispatch", "refs/heads/main"),
+        json!({}),
+    );
+    run.ended().succeeded();
+    let index = registry.manifest("api", "20260203-03").unwrap();
+    let created = &index["annotations"][format!("{OCI}created")];
+    assert_eq!(created, "2026-02-03T03:05:06Z");
+}

@@ -90,7 +90,8 @@ fn people_read_what_was_not_pushed() {
         .succeeded();
     ended
         .prints(&format!("not pushed: {target}"))
-        .prints("would be sent");
+        .prints("would be sent")
+        .never_says("layers sent");
     was_only_read(&registry);
 }
 
@@ -105,6 +106,23 @@ fn a_registry_that_lets_nobody_in_tells_nothing_and_is_no_failure() {
         registry.heal();
     }
     was_only_read(&registry);
+}
+
+#[test]
+fn a_registry_that_is_not_there_is_asked_once() {
+    let (registry, scenario, target) = published();
+    registry.fail(Fault::status(503).on_path("/v2/").always());
+    let ended = in_pull_request(&scenario, &["-r", &target, "--json"]).ended();
+    let report = ended.succeeded().says("layers that would be sent").report();
+    assert!(report.notes[0].starts_with(&format!("what {target} has is not known")));
+    let asked: Vec<_> = registry.requests();
+    let first = asked.first().map(|request| request.path.clone());
+    assert!(
+        asked
+            .iter()
+            .all(|request| Some(&request.path) == first.as_ref()),
+        "{asked:#?}"
+    );
 }
 
 #[test]

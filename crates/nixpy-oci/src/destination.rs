@@ -10,6 +10,7 @@ use crate::layout::Layout;
 use crate::manifest::Descriptor;
 use crate::name::{Repository, Tag};
 use crate::registry::{Registry, RemoteError};
+use crate::rehearsal::Rehearsal;
 
 /// A place that holds blobs, manifests and tags.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub enum Destination {
     Registry(Registry),
     /// One that is only read, and seems to take all: what would be sent is measured and
     /// forgotten. Where it cannot be read, nothing is known of it.
-    Rehearsal(Registry),
+    Rehearsal(Rehearsal),
 }
 
 /// A manifest or an index as it is stored.
@@ -55,21 +56,12 @@ impl DestinationError {
 
 type Result<T> = std::result::Result<T, DestinationError>;
 
-/// What a registry that need not be reached has said. One that lets nobody in, or is not
-/// there, has said nothing.
-fn known<T: Default>(said: std::result::Result<T, RemoteError>) -> T {
-    said.unwrap_or_else(|e| {
-        tracing::debug!("nothing is known of a registry that is only read: {e}");
-        T::default()
-    })
-}
-
 impl Destination {
     /// The same, to which nothing goes. A layout on this machine stays what it is.
     #[must_use]
     pub fn rehearsed(self) -> Self {
         match self {
-            Self::Registry(registry) => Self::Rehearsal(registry),
+            Self::Registry(registry) => Self::Rehearsal(Rehearsal::of(registry)),
             other => other,
         }
     }
@@ -82,7 +74,7 @@ impl Destination {
         Ok(match self {
             Self::Layout(layout) => layout.resolve(tag)?,
             Self::Registry(registry) => registry.resolve(tag).await?,
-            Self::Rehearsal(registry) => known(registry.resolve(tag).await),
+            Self::Rehearsal(rehearsal) => rehearsal.resolve(tag).await,
         })
     }
 
@@ -94,7 +86,7 @@ impl Destination {
         Ok(match self {
             Self::Layout(layout) => layout.manifest(digest)?,
             Self::Registry(registry) => registry.manifest(digest).await?,
-            Self::Rehearsal(registry) => known(registry.manifest(digest).await),
+            Self::Rehearsal(rehearsal) => rehearsal.manifest(digest).await,
         })
     }
 
@@ -108,7 +100,7 @@ impl Destination {
                 .manifest(manifest.digest)?
                 .is_some_and(|stored| stored.descriptor.size == manifest.size),
             Self::Registry(registry) => registry.has_manifest(manifest).await?,
-            Self::Rehearsal(registry) => known(registry.has_manifest(manifest).await),
+            Self::Rehearsal(rehearsal) => rehearsal.has_manifest(manifest).await,
         })
     }
 
@@ -133,7 +125,7 @@ impl Destination {
         Ok(match self {
             Self::Layout(layout) => layout.has_blob(digest),
             Self::Registry(registry) => registry.has_blob(digest).await?,
-            Self::Rehearsal(registry) => known(registry.has_blob(digest).await),
+            Self::Rehearsal(rehearsal) => rehearsal.has_blob(digest).await,
         })
     }
 
@@ -163,7 +155,8 @@ impl Destination {
     pub fn repository(&self) -> Option<&Repository> {
         match self {
             Self::Layout(_) => None,
-            Self::Registry(registry) | Self::Rehearsal(registry) => Some(registry.repository()),
+            Self::Registry(registry) => Some(registry.repository()),
+            Self::Rehearsal(rehearsal) => Some(rehearsal.repository()),
         }
     }
 
@@ -199,9 +192,8 @@ impl Destination {
     pub fn reference(&self, tag: &Tag) -> String {
         match self {
             Self::Layout(layout) => format!("oci:{}:{tag}", layout.path().display()),
-            Self::Registry(registry) | Self::Rehearsal(registry) => {
-                format!("{}:{tag}", registry.repository())
-            }
+            Self::Registry(registry) => format!("{}:{tag}", registry.repository()),
+            Self::Rehearsal(rehearsal) => format!("{}:{tag}", rehearsal.repository()),
         }
     }
 }
@@ -210,7 +202,8 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Layout(layout) => write!(f, "oci:{}", layout.path().display()),
-            Self::Registry(registry) | Self::Rehearsal(registry) => registry.repository().fmt(f),
+            Self::Registry(registry) => registry.repository().fmt(f),
+            Self::Rehearsal(rehearsal) => rehearsal.repository().fmt(f),
         }
     }
 }

@@ -39,6 +39,7 @@ pub mod platform;
 pub mod prior;
 pub mod publish;
 pub mod registry;
+pub mod rehearsal;
 pub mod stored;
 pub mod tarball;
 pub mod unpack;

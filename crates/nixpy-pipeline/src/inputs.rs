@@ -32,6 +32,8 @@ pub struct Inputs {
     pub targets: Vec<Target>,
     /// Set when everything is in place; at least one.
     pub tags: Vec<Tag>,
+    /// What people should know of how this was read.
+    pub notes: Vec<String>,
     /// What images and their index say of themselves.
     pub annotations: Annotations,
     /// Publish without a tag, and leave a [`crate::result::RunResult`]: the first of

@@ -88,6 +88,7 @@ async fn preview_by(
     let seen = look(sight, inputs, &offered, whose_plan).await?;
     let mut plan = plan(inputs, &offered, &seen.host).map_err(RunError::Plan)?;
     plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
+    plan.notes.extend(inputs.notes.iter().cloned());
     plan.notes.extend(inputs.rehearse.then(rehearsal));
     if whose_plan == For::ThisMachine
         && let Err(problems) = plan.clone().leave_to_others(inputs)

@@ -43,6 +43,9 @@ pub struct Report {
     /// have been.
     #[serde(default)]
     pub rehearsed: bool,
+    /// What people should know of what is told here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Whether some platform's image is another than under the first tag before, or was not
     /// there.
     #[serde(default)]
@@ -105,6 +108,7 @@ impl Report {
             references: Vec::new(),
             index: None,
             rehearsed: false,
+            notes: Vec::new(),
             changed: false,
             platforms: Vec::new(),
             from_metadata: false,
@@ -186,6 +190,9 @@ pub struct PlatformReport {
     /// The largest paths in each of the layers, in their order; nothing if it is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<Vec<Content>>,
+    /// It is nowhere, and what is said to be sent only would be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsed: bool,
     /// What its smoke test has shown, if one was wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smoke: Option<Tested>,

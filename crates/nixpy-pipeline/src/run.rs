@@ -131,6 +131,7 @@ pub async fn run(
     let (lock, note) = LockFile::of_project(&inputs.flake);
     plan.notes.extend(note);
     plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
+    plan.notes.extend(inputs.notes.iter().cloned());
     plan.notes.extend(inputs.rehearse.then(rehearsal));
     told(Event::Finished(Stage::Evaluate));
     told(Event::Planned(&plan));
@@ -381,6 +382,7 @@ impl Work<'_> {
                 platform.smoke = Some(Tested::of(Verdict::Unchanged, wanted));
             }
         }
+        self.report.notes = places.unknown();
         self.report.changed = match self.inputs.by_digest {
             true => places.lack(&pushed),
             false => places.differ(&pushed),
@@ -388,6 +390,7 @@ impl Work<'_> {
         self.report.platforms = platforms;
         for platform in &mut self.report.platforms {
             platform.machine = self.machines.get(&platform.output).cloned();
+            platform.rehearsed = self.inputs.rehearse;
         }
         for platform in &self.report.platforms {
             (self.on_event)(Event::Published(platform));
@@ -529,6 +532,7 @@ fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformRe
         sent_size: pushed.sent_size(),
         layers: pushed.layers.clone(),
         contents: largest(changes::Seen::pushed(pushed).contents()),
+        rehearsed: false,
         smoke: None,
     })
     .collect()

@@ -38,6 +38,7 @@ fn inputs(systems: &[&str]) -> Inputs {
         max_layers: 100,
         build_archive: false,
         annotations: Annotations::default(),
+        notes: Vec::new(),
         rehearse: false,
         keep_going: true,
         uploads: 8,

@@ -172,8 +172,12 @@ fn published_line(image: &PlatformReport) -> String {
         0 => String::new(),
         mounted => format!(", {mounted} taken over from another repository"),
     };
+    let sent = match image.rehearsed {
+        true => "layers that would be sent",
+        false => "layers sent",
+    };
     format!(
-        "{} {}, {}: {} layers sent, {} there already, {} unchanged{mounted}",
+        "{} {}, {}: {} {sent}, {} there already, {} unchanged{mounted}",
         image.platform,
         image.digest,
         size(image.compressed_size),

@@ -57,6 +57,7 @@ pub fn text(report: &Report) -> String {
     if report.from_metadata {
         lines.push("  nothing was built or fetched: caches told enough".to_owned());
     }
+    lines.extend(report.notes.iter().map(|note| format!("  note: {note}")));
     let caches = report.caches.iter();
     let caches = caches.filter(|filled| caches::weight(filled) != Weight::Note);
     lines.extend(caches.map(|filled| format!("  {}", caches::counts(filled))));

@@ -1,13 +1,14 @@
 //! The settings of an image that is made from a plain package.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nixpy_pipeline::inputs::{HealthCheck, ImageSettings};
 
-use super::resolve::{Reader, Surroundings};
+use super::resolve::Reader;
 
 impl Reader<'_> {
-    pub(super) fn image(&mut self, around: &Surroundings<'_>) -> ImageSettings {
+    pub(super) fn image(&mut self, labels: BTreeMap<String, String>) -> ImageSettings {
         let text = |text: &str| Ok(text.to_owned());
         ImageSettings {
             entrypoint: self.many("entrypoint", text),
@@ -16,7 +17,7 @@ impl Reader<'_> {
             ports: self.many("port", port),
             user: self.one("user", user),
             workdir: self.one("workdir", directory),
-            labels: self.labels(around),
+            labels,
             volumes: self.many("volume", directory),
             stop_signal: self.one("stop-signal", signal),
             health: self.health(),

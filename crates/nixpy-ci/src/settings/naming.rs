@@ -1,6 +1,8 @@
 //! What images are called and say of themselves: tags by rules, labels and annotations.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::process::{Command, Stdio};
 
 use nixpy_github::context::{Context, is_from_fork};
 use nixpy_github::tags::{self, Facts, Given, RuleError, Rules};
@@ -17,6 +19,10 @@ pub(super) struct Naming {
     pub tags: Vec<Tag>,
     /// On manifests and on the index.
     pub annotations: Annotations,
+    /// In the config of an image that is made from a plain package.
+    pub labels: BTreeMap<String, String>,
+    /// What people should know of the rules.
+    pub notes: Vec<String>,
     /// What the image of a pull request's base branch is called.
     pub base: Option<Tag>,
 }
@@ -25,13 +31,15 @@ impl Reader<'_> {
     pub(super) fn naming(&mut self, around: &Surroundings<'_>) -> Naming {
         let facts = around.facts();
         let rules = self.rules(around);
-        let tags = rules.as_ref().map(|rules| self.given_by(rules, &facts));
-        let tags = tags.unwrap_or_default();
+        let given = rules.as_ref().map(|rules| self.given_by(rules, &facts));
+        let (tags, notes) = given.unwrap_or_default();
         let version = tags.first().map_or("", |tag| tag.as_ref());
         let annotations = self.annotations(around, &facts, version);
         Naming {
-            base: around.base_branch(rules.as_ref()),
+            base: around.base_branch(rules.as_ref(), &facts),
+            labels: self.labels(around, &facts),
             annotations,
+            notes,
             tags,
         }
     }
@@ -59,12 +67,12 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn given_by(&mut self, rules: &Rules, facts: &Facts) -> Vec<Tag> {
+    fn given_by(&mut self, rules: &Rules, facts: &Facts) -> (Vec<Tag>, Vec<String>) {
         let found = match rules.tags(facts) {
             Ok(found) => found,
             Err(e) => {
                 self.wrong_rules([e.to_string()]);
-                return Vec::new();
+                return Default::default();
             }
         };
         let mut tags: Vec<Tag> = Vec::new();
@@ -74,7 +82,7 @@ impl Reader<'_> {
                 Err(problem) => self.wrong_rules([problem]),
             }
         }
-        tags
+        (tags, found.notes)
     }
 
     fn wrong_rules(&mut self, problems: impl IntoIterator<Item = String>) {
@@ -109,22 +117,30 @@ impl Reader<'_> {
 
     /// Whether nothing is to be pushed to the registries among these targets.
     pub(super) fn rehearses(&mut self, targets: &[Target], around: &Surroundings<'_>) -> bool {
-        let never = match self.choice("push").as_deref() {
-            Some("always") => false,
-            Some("never") => true,
-            _ => around.context().is_some_and(Context::is_proposal),
+        // Who comes from docker's action has true and false.
+        let word = |text: &str| match text {
+            "auto" => Ok(None),
+            "always" | "true" => Ok(Some(false)),
+            "never" | "false" => Ok(Some(true)),
+            _ => Err(format!("{text:?} is none of auto, always, never")),
+        };
+        let never = match self.one("push", word).flatten() {
+            Some(never) => never,
+            None => around.context().is_some_and(Context::is_proposal),
         };
         let is_registry = |target: &Target| matches!(target, Target::Registry { .. });
         never && targets.iter().any(is_registry)
     }
 
     /// Labels that are given, over what the repository says of itself.
-    pub(super) fn labels(
-        &mut self,
-        around: &Surroundings<'_>,
-    ) -> std::collections::BTreeMap<String, String> {
+    fn labels(&mut self, around: &Surroundings<'_>, facts: &Facts) -> BTreeMap<String, String> {
         let mut labels = tags::labels(around.context());
-        labels.extend(self.pairs("label"));
+        for (key, value) in self.pairs("label") {
+            match tags::filled(facts, &key, &value) {
+                Ok(value) => drop(labels.insert(key, value)),
+                Err(e) => self.fail("--label", e.to_string()),
+            }
+        }
         labels
     }
 }
@@ -140,6 +156,9 @@ impl Surroundings<'_> {
     pub(super) fn facts(&self) -> Facts {
         let mut facts = Facts::of(self.context(), self.now);
         if self.context().is_some() {
+            if facts.commit_date.is_none() {
+                facts.commit_date = self.told_by_git(&facts.sha);
+            }
             return facts;
         }
         let text = |name: &str| self.text(name).unwrap_or_default().to_owned();
@@ -162,12 +181,39 @@ impl Surroundings<'_> {
         facts
     }
 
+    /// When a commit was made that the event tells nothing of, if it is checked out here.
+    fn told_by_git(&self, sha: &str) -> Option<jiff::Timestamp> {
+        if sha.is_empty() || !sha.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut git = Command::new("git");
+        git.env_clear();
+        let variables = self.environment.iter();
+        git.envs(variables.filter(|(name, _)| ["PATH", "HOME"].iter().any(|it| name == it)));
+        // What a partial clone lacks is not worth a connection.
+        git.env("GIT_NO_LAZY_FETCH", "1");
+        git.arg("-C").arg(&self.cwd);
+        git.args([
+            "show",
+            "--no-patch",
+            "--no-show-signature",
+            "--format=%cI",
+            sha,
+        ]);
+        let told = git
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        String::from_utf8(told.stdout).ok()?.trim().parse().ok()
+    }
+
     /// The tag under which the image of the branch is published that a pull request or a
     /// merge queue is for: what a push to it is given by the same rules.
-    pub(super) fn base_branch(&self, rules: Option<&Rules>) -> Option<Tag> {
+    pub(super) fn base_branch(&self, rules: Option<&Rules>, facts: &Facts) -> Option<Tag> {
         let told = self.context().and_then(Context::base_branch);
         let branch = told.or_else(|| self.text("GITHUB_BASE_REF").map(str::to_owned))?;
-        let by_rule = rules.and_then(|rules| rules.of_branch(&self.facts(), &branch));
+        let by_rule = rules.and_then(|rules| rules.of_branch(facts, &branch));
         let name = by_rule.unwrap_or_else(|| tags::sanitised(&branch));
         name.parse().ok()
     }

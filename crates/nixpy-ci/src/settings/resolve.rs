@@ -159,7 +159,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
-    let image = reader.image(around);
+    let image = reader.image(naming.labels);
     let smoke = reader.smoke();
     let builders = reader.builders(around);
     let mut caches = reader.caches(around);
@@ -197,6 +197,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 targets,
                 tags: naming.tags,
                 annotations: naming.annotations,
+                notes: naming.notes,
                 by_digest,
                 rehearse,
                 reuse,

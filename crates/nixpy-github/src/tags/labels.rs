@@ -132,6 +132,19 @@ pub fn annotations(
     Ok(annotations)
 }
 
+/// A text of the user's with its expressions filled in.
+///
+/// # Errors
+/// One cannot be followed.
+pub fn filled(facts: &Facts, key: &str, value: &str) -> Result<String, RuleError> {
+    Expressions::of(facts)
+        .fill(value)
+        .map_err(|problem| RuleError {
+            line: format!("{key}={value}"),
+            problem,
+        })
+}
+
 fn named<const N: usize>(known: [(&str, Option<String>); N]) -> BTreeMap<String, String> {
     let known = known.into_iter();
     known

@@ -243,8 +243,9 @@ impl Places {
             .all(|first| first.as_ref().is_some_and(before))
     }
 
-    /// Whether every tag points to these very images everywhere already. Costs no request
-    /// where there is one tag, or the first tells that it is not so.
+    /// Whether the first tag, and every other that is there, points to these very images
+    /// everywhere already: a commit that has changed nothing has a new tag of its own. Costs
+    /// no request where there is one tag, or the first tells that it is not so.
     ///
     /// # Errors
     /// A destination cannot be read.
@@ -259,10 +260,11 @@ impl Places {
         let ours = digests(&manifests(images));
         for site in &self.sites {
             for tag in tags.iter().skip(1) {
-                let there = site.destination.resolve(tag).await?;
-                let index =
-                    there.and_then(|there| serde_json::from_slice::<Index>(&there.bytes).ok());
-                if index.is_none_or(|index| digests(&index.manifests) != ours) {
+                let Some(there) = site.destination.resolve(tag).await? else {
+                    continue;
+                };
+                let index = serde_json::from_slice::<Index>(&there.bytes);
+                if !index.is_ok_and(|index| digests(&index.manifests) == ours) {
                     return Ok(false);
                 }
             }
@@ -318,6 +320,24 @@ impl Places {
         let asked = places.iter().map(|place| place.may_push());
         // To the end, also where another refuses: what was opened there is to be closed.
         join_all(asked).await.into_iter().collect()
+    }
+
+    /// Registries that a rehearsal could not read, and why.
+    pub fn unknown(&self) -> Vec<String> {
+        let rehearsals = self
+            .destinations()
+            .into_iter()
+            .filter_map(|place| match place {
+                Destination::Rehearsal(rehearsal) => Some(rehearsal),
+                _ => None,
+            });
+        let told = rehearsals.filter_map(|rehearsal| {
+            let (name, why) = (rehearsal.repository(), rehearsal.trouble()?);
+            Some(format!(
+                "what {name} has is not known, so all layers count as new: {why}"
+            ))
+        });
+        told.collect()
     }
 
     fn destinations(&self) -> Vec<&Destination> {
