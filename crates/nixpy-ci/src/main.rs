@@ -86,6 +86,7 @@ async fn dispatch(matches: &ArgMatches) -> Code {
         Some(("run", flags)) => run::run(flags, &environment).await,
         Some(("index", flags)) => index::index(flags, &environment).await,
         Some(("plan", flags)) => run::plan(flags, &environment).await,
+        Some(("report", flags)) => github::post(flags, &environment).await,
         Some(("doctor", flags)) => doctor::doctor(flags, &environment).await,
         Some(("cache", flags)) => cache::cache(flags, &environment).await,
         Some(("setup", flags)) => {

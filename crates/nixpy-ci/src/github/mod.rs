@@ -4,6 +4,8 @@
 //! A run is never red for it: what GitHub does not take is told in the log, with what would
 //! let it, and the run goes on.
 
+mod hostile;
+mod posting;
 mod telling;
 
 use std::time::Duration;
@@ -12,6 +14,7 @@ use nixpy_github::api::{ApiError, Client, PATIENCE, Token};
 use nixpy_github::context::Context;
 use nixpy_github::post::{Posted, Run};
 
+pub use posting::post;
 pub use telling::tell;
 
 const CONNECT: Duration = Duration::from_secs(10);

@@ -19,4 +19,4 @@ pub use image::days;
 pub use joining::{ToJoin, to_join};
 pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};
-pub use telling::Telling;
+pub use telling::{Telling, to_post};
