@@ -7,6 +7,9 @@ mod double;
 mod posting;
 mod reports;
 mod runs;
+#[path = "../../fast/scenario/mod.rs"]
+#[allow(dead_code)]
+mod scenario;
 
 use std::time::Duration;
 
