@@ -143,7 +143,9 @@ fn index() -> Command {
                 .num_args(1..)
                 .help("The files that `run --by-digest` has left"),
         );
-    let command = with_settings(command, |setting| FOR_INDEXES.contains(&setting.name));
+    let command = with_settings(command, |setting| {
+        FOR_INDEXES.contains(&setting.name) || matches!(setting.group, Group::Github)
+    });
     command
         .mut_arg("system", |arg| {
             arg.help("There must be an image for this system, as in x86_64-linux; may be repeated")

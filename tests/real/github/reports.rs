@@ -82,10 +82,11 @@ fn hostile(text: &str) -> Scenario {
     report["failures"] = json!([{
         "derivation": "/nix/store/r5s4lx45nccwlks7ab5i534frw29w21b-broken.drv",
         "systems": ["x86_64-linux"], "reason": text, "logTail": [text], "logCommand": text, "cure": text,
+        "machineCannot": true, "seconds": 1e300,
     }]);
     report["changes"] = json!([{
         "platform": report["platforms"][0]["platform"], "baseline": text,
-        "digest": report["platforms"][0]["digest"], "sizeBefore": 1, "size": 2,
+        "digest": report["platforms"][0]["digest"], "sizeBefore": 1, "size": 2, "contentsKnown": true,
         "python": [{ "name": text, "before": text, "after": null }],
         "libraries": [{ "name": text, "before": null, "after": text }],
         "grown": [{ "name": text, "before": 0, "after": u64::MAX }],
