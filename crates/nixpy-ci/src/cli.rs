@@ -167,7 +167,7 @@ fn report() -> Command {
              the run's branch and commit.",
         )
         .after_help(
-            "Example:\n  nixpy-ci report nixpy-ci-report/*.json\n\n\
+            "Example:\n  nixpy-ci report nixpy-ci-report/   what the other workflow's artifact was unpacked to\n\n\
              Exit codes: 0 posted, or there was no pull request of that commit any more; 2 a file is no report, or \
              this is not such a workflow; 4 GitHub refused.",
         )
@@ -176,7 +176,7 @@ fn report() -> Command {
                 .value_name("FILE")
                 .required(true)
                 .num_args(1..)
-                .help("The files that jobs have left with --report"),
+                .help("The files that jobs have left with --report, or folders of them"),
         );
     with_settings(command, |setting| setting.name == "json")
 }

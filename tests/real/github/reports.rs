@@ -138,6 +138,35 @@ fn several_reports_share_one_comment() {
 }
 
 #[test]
+fn a_folder_stands_for_the_files_in_it() {
+    let (github, scenario) = (github(), left());
+    let artifact = scenario.checkout().join("artifact");
+    std::fs::create_dir_all(artifact.join("deeper")).unwrap();
+    std::fs::copy(
+        scenario.checkout().join("left.json"),
+        artifact.join("one.json"),
+    )
+    .unwrap();
+    after(&scenario, &["artifact"], &github, &event())
+        .ended()
+        .succeeded();
+    assert_eq!(github.comments(7).len(), 1);
+    std::os::unix::fs::symlink("/etc", artifact.join("etc")).unwrap();
+    after(&scenario, &["artifact"], &github, &event())
+        .ended()
+        .succeeded();
+    std::os::unix::fs::symlink("/etc/passwd", artifact.join("two.json")).unwrap();
+    let ended = after(&scenario, &["artifact"], &github, &event())
+        .ended()
+        .with_code(2);
+    ended.says("artifact/two.json: it is a link");
+    let none = after(&scenario, &["artifact/deeper"], &github, &event());
+    none.ended()
+        .with_code(2)
+        .says("there is no file in this folder");
+}
+
+#[test]
 fn a_commit_that_is_not_on_top_any_more_is_not_told_of() {
     let (github, scenario) = (github(), left());
     github.add_pull(pull("mallory/api", NEXT));
