@@ -90,6 +90,7 @@ async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
         Some(("index", flags)) => index::index(flags, environment).await,
         Some(("release", flags)) => release::release(flags, environment).await,
         Some(("plan", flags)) => run::plan(flags, environment).await,
+        Some(("report", flags)) => github::post(flags, environment).await,
         Some(("doctor", flags)) => doctor::doctor(flags, environment).await,
         Some(("cache", flags)) => cache::cache(flags, environment).await,
         Some(("setup", flags)) => {

@@ -6,6 +6,8 @@
 //! let it, and the run goes on.
 
 pub mod action;
+mod hostile;
+mod posting;
 mod telling;
 
 use std::time::Duration;
@@ -14,6 +16,7 @@ use nixpy_github::api::{ApiError, Client, PATIENCE, Token};
 use nixpy_github::context::Context;
 use nixpy_github::post::{Posted, Run};
 
+pub use posting::post;
 pub use telling::tell;
 
 const CONNECT: Duration = Duration::from_secs(10);

@@ -23,4 +23,4 @@ pub use joining::{ToJoin, to_join};
 pub use releasing::{ToRelease, to_release};
 pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};
-pub use telling::Telling;
+pub use telling::{Telling, to_post};

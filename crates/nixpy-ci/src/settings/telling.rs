@@ -3,7 +3,8 @@
 use nixpy_github::api::Token;
 use nixpy_github::context::Context;
 
-use super::resolve::{Reader, Surroundings};
+use super::resolve::{Problem, Reader, Surroundings};
+use super::sources::RawInputs;
 
 /// What is told on GitHub.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,19 @@ pub struct Telling {
     pub part: String,
     /// Another job will tell how it ended, if this one does not fail.
     pub by_digest: bool,
+}
+
+/// What posting another job's report needs: whose voice it is, and whether to tell it as JSON.
+///
+/// # Errors
+/// Every problem there is, not the first.
+pub fn to_post(
+    raw: &RawInputs,
+    around: &Surroundings<'_>,
+) -> Result<(Telling, bool), Vec<Problem>> {
+    let mut reader = Reader::of(raw);
+    let told = (reader.telling(around), reader.switch("json"));
+    reader.ended(told)
 }
 
 impl Reader<'_> {
