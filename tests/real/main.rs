@@ -28,6 +28,7 @@ mod machines;
 mod metadata;
 mod pushes;
 mod refusals;
+mod releasing;
 mod smoke;
 mod stored;
 mod telling;
