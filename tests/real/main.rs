@@ -32,6 +32,7 @@ mod metadata;
 mod payloads;
 mod pushes;
 mod refusals;
+mod releasing;
 mod smoke;
 mod starting;
 mod stored;
