@@ -25,6 +25,7 @@ mod joining;
 mod layouts;
 mod machines;
 mod metadata;
+mod page;
 mod pushes;
 mod refusals;
 mod smoke;
