@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::world::example::example;
-use crate::world::flake::own_system;
+use crate::world::flake::Flake;
 use crate::world::nixpy::Workplace;
 use crate::world::program::{Ended, program, run};
 
@@ -163,25 +163,11 @@ fn what_others_have_written_runs_nothing_in_a_browser() {
     let here = Workplace::new();
     let hostile = "<script>document.title='owned'</script>\
                    <img src=http://evil.example/x onerror=\"document.title='owned'\">";
-    let system = own_system();
-    let command = json!(format!("echo {}; echo still here; exit 1", quoted(hostile)));
-    let flake = format!(
-        "{{ outputs = _: {{ packages.{system}.hostile = derivation {{ name = \"hostile\"; \
-         system = \"{system}\"; builder = \"/bin/sh\"; args = [ \"-c\" {command} ]; }}; }}; }}"
-    );
-    let folder = here.path("flake");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("flake.nix"), flake).unwrap();
-    let flake = format!("path:{}#hostile", folder.display());
-    let ended = here.run([
-        &flake,
-        "-s",
-        &system,
-        "--layout",
-        "out",
-        "--html",
-        "page.html",
-    ]);
+    let flake = Flake::built_by(&format!(
+        "echo {}; echo still here; exit 1",
+        quoted(hostile)
+    ));
+    let ended = here.run([&flake.image(), "--layout", "out", "--html", "page.html"]);
     assert_eq!(ended.code, 1, "{ended}");
     let dom = dom(&here.path("page.html"));
     assert!(dom.contains("still here"), "the log is shown:\n{dom}");

@@ -88,7 +88,7 @@ pub(super) fn section(report: &Report) -> Markup {
                     }
                 }
             }
-            (legend(&stages))
+            (legend(&stages, !fetches.is_empty()))
             (table(&others))
         }
     }
@@ -207,13 +207,13 @@ fn named(span: &Span) -> String {
     }
 }
 
-fn legend(stages: &[&Span]) -> Markup {
+fn legend(stages: &[&Span], any_fetched: bool) -> Markup {
     html! {
         ul.legend {
             @for stage in stages {
                 li { i class=(class(stage)) {} (stage_word(&stage.name)) " " (words::duration(length(stage))) }
             }
-            li { i.fetch {} "taken from a cache" }
+            @if any_fetched { li { i.fetch {} "taken from a cache" } }
         }
     }
 }
