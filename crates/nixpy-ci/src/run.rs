@@ -110,7 +110,7 @@ pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
             let nix = &opened.nix;
             if let Some(runners) = &resolved.matrix {
                 let matrix = preview_matrix(nix, &resolved.inputs, &machine, runners).await;
-                return print_matrix(matrix, renderer.as_ref());
+                return print_matrix(matrix, &resolved, renderer.as_ref());
             }
             let preview = preview_layers(nix, &resolved.inputs, &machine).await;
             print_preview(preview, &resolved, renderer.as_ref())
@@ -201,7 +201,7 @@ fn print_preview(
         Ok(preview) if resolved.output.json => print(&report::json(&preview)),
         Ok(preview) => print(&crate::preview::text(&preview)),
         Err(e) => {
-            renderer.error(&told(&e));
+            renderer.unplanned(&run::unplanned(&resolved.inputs, &e));
             return Code::from(&e);
         }
     }
@@ -209,7 +209,11 @@ fn print_preview(
 }
 
 /// On one line, as a variable of a workflow takes it.
-fn print_matrix(matrix: Result<Matrix, RunError>, renderer: &dyn Renderer) -> Code {
+fn print_matrix(
+    matrix: Result<Matrix, RunError>,
+    resolved: &Resolved,
+    renderer: &dyn Renderer,
+) -> Code {
     match matrix {
         Ok(matrix) => {
             let line = serde_json::to_string(&matrix).unwrap_or_default();
@@ -217,7 +221,7 @@ fn print_matrix(matrix: Result<Matrix, RunError>, renderer: &dyn Renderer) -> Co
             Code::Success
         }
         Err(e) => {
-            renderer.error(&told(&e));
+            renderer.unplanned(&run::unplanned(&resolved.inputs, &e));
             Code::from(&e)
         }
     }
