@@ -5,6 +5,7 @@ mod launcher;
 mod lints;
 mod matrix;
 mod nothing_given;
+mod releasing;
 
 use serde_json::{Value, json};
 

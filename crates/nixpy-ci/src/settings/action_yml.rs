@@ -31,7 +31,7 @@ runs:
 ";
 
 /// What the launcher and the program take beside the settings: name, description, default.
-const OTHERS: [(&str, &str, Option<&str>); 6] = [
+const OTHERS: [(&str, &str, Option<&str>); 5] = [
     (
         "config",
         "The file of settings. Default: nixpy-ci.yaml, where there is one.",
@@ -41,11 +41,6 @@ const OTHERS: [(&str, &str, Option<&str>); 6] = [
         "files",
         "For `index` and `report`: what other jobs have left, as files, or as folders that are searched for files \
          that end in .json. One a line. Default: nixpy-ci-results.",
-        None,
-    ),
-    (
-        "version",
-        "For `release`: the version, as in v1.2.3. Default: the tag that was pushed.",
         None,
     ),
     (

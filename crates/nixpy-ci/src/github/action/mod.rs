@@ -136,11 +136,6 @@ fn arguments(step: &Step<'_>) -> Result<Vec<String>, String> {
                 .filter(|word| !word.is_empty());
             arguments.extend(systems.map(|system| format!("--system={system}")));
         }
-        "release" => {
-            if let Some(version) = step.input("version") {
-                arguments.extend(["--".to_owned(), version.to_owned()]);
-            }
-        }
         _ => {}
     }
     Ok(arguments)
@@ -220,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_no_flag() {
-        let release = called(&[("INPUT_COMMAND", "release"), ("INPUT_VERSION", "--help")]);
-        assert_eq!(release.unwrap(), ["nixpy-ci", "release", "--", "--help"]);
+    fn what_others_have_left_is_no_flag() {
+        let index = called(&[("INPUT_COMMAND", "index"), ("INPUT_FILES", "--help")]);
+        assert_eq!(index.unwrap(), ["nixpy-ci", "index", "--", "--help"]);
     }
 
     #[test]
