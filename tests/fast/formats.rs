@@ -24,6 +24,11 @@ fn the_report_of_a_smoke_test_of_version_1_is_still_read() {
 }
 
 #[test]
+fn a_report_of_version_1_that_tells_the_whole_story_is_still_read() {
+    keeps::<Report>(include_str!("fixtures/report-v1-story.json"));
+}
+
+#[test]
 fn a_plan_of_version_1_is_still_read() {
     keeps::<Plan>(include_str!("fixtures/plan-v1.json"));
 }

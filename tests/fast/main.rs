@@ -25,6 +25,7 @@ mod matrix;
 mod may_push;
 mod nix2container;
 mod planning;
+mod releasing;
 mod scenario;
 mod settings;
 mod smoke;

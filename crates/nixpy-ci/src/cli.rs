@@ -28,6 +28,7 @@ pub fn command() -> Command {
         .subcommand(plan())
         .subcommand(doctor())
         .subcommand(index())
+        .subcommand(release())
         .subcommand(cache())
         .subcommand(setup())
         .subcommands(INSIDE.map(inside))
@@ -50,7 +51,9 @@ fn run() -> Command {
     let command = Command::new("run")
         .about("Build a flake for all its systems and publish one image for them")
         .after_help(EXAMPLES);
-    with_settings(command, |setting| !FOR_PLANS.contains(&setting.name))
+    with_settings(command, |setting| {
+        !FOR_PLANS.contains(&setting.name) && setting.group != Group::Release
+    })
 }
 
 /// Settings that only mean something where something is done.
@@ -77,7 +80,8 @@ const FOR_INDEXES: [&str; 13] = [
 ];
 
 fn is_for_runs(setting: &Setting) -> bool {
-    FOR_RUNS.contains(&setting.name) || matches!(setting.group, Group::Smoke | Group::Github)
+    FOR_RUNS.contains(&setting.name)
+        || matches!(setting.group, Group::Smoke | Group::Github | Group::Release)
 }
 
 fn plan() -> Command {
@@ -122,7 +126,8 @@ fn doctor() -> Command {
              4 a remote.",
         );
     with_settings(command, |setting| {
-        let is_of_the_image = matches!(setting.group, Group::Image | Group::Github);
+        let is_of_the_image =
+            matches!(setting.group, Group::Image | Group::Github | Group::Release);
         let mut others = FOR_RUNS.iter().chain(&FOR_PLANS).chain(&FOR_IMAGES);
         !is_of_the_image && !others.any(|name| *name == setting.name)
     })
@@ -157,6 +162,54 @@ fn index() -> Command {
                 "The repository that the images were published to, as in ghcr.io/owner/name; may be repeated. \
                  Without it, what the results say",
             )
+        })
+}
+
+/// Settings of a run that are not those of a release: which tags there are the version says.
+const NOT_FOR_RELEASES: [&str; 15] = [
+    "tag",
+    "flavor",
+    "by-digest",
+    "result",
+    "push",
+    "reuse-from",
+    "layout",
+    "load",
+    "report",
+    "html",
+    "summary",
+    "comment",
+    "check",
+    "matrix",
+    "runner",
+];
+
+fn release() -> Command {
+    let command = Command::new("release")
+        .about("Give the image of a commit the names of a version, and make the release on GitHub")
+        .long_about(
+            "Gives the image that was published for a commit the tags of a version: 1.2.3, 1.2, 1 and latest, the last three \
+             only forward and never for a pre-release. The image stays what it is, bit for bit; only where the commit has \
+             none is one built. Then the release is made on GitHub, with digests, sizes, and what changed since the last \
+             one. A second time it changes nothing; what was left half done it completes.",
+        )
+        .after_help(
+            "Examples:\n  nixpy-ci release v1.2.3 -r ghcr.io/acme/api             the image of the commit that v1.2.3 is\n  \
+             nixpy-ci release v1.2.3 --dry-run                       which tags would move, and why not\n  \
+             nixpy-ci release v1.2.3 --from sha256:… --no-github     this very image, and only its tags\n  \
+             nixpy-ci release                                        in a workflow that runs for a tag",
+        );
+    let command = command.arg(Arg::new("released").value_name("VERSION").help(
+        "The version, as its git tag is called: v1.2.3, v2.0.0-rc.1, 1.2.3rc1. Without it, the tag that a workflow runs for",
+    ));
+    let command = with_settings(command, |setting| !NOT_FOR_RELEASES.contains(&setting.name));
+    command
+        .mut_arg("flake", |arg| arg.long("flake"))
+        .mut_arg("system", |arg| {
+            arg.help("The image must be for this system, as in x86_64-linux; may be repeated")
+        })
+        .mut_arg("dry-run", |arg| {
+            arg.help("Only say what would be done, and change nothing")
         })
 }
 

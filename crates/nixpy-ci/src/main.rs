@@ -9,6 +9,7 @@ mod github;
 mod index;
 mod load;
 mod preview;
+mod release;
 mod render;
 mod report;
 mod run;
@@ -79,6 +80,7 @@ async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
     match matches.subcommand() {
         Some(("run", flags)) => run::run(flags, environment).await,
         Some(("index", flags)) => index::index(flags, environment).await,
+        Some(("release", flags)) => release::release(flags, environment).await,
         Some(("plan", flags)) => run::plan(flags, environment).await,
         Some(("doctor", flags)) => doctor::doctor(flags, environment).await,
         Some(("cache", flags)) => cache::cache(flags, environment).await,

@@ -39,6 +39,8 @@ pub struct Prior {
 /// One platform of an image.
 #[derive(Debug)]
 pub struct PriorImage {
+    /// What pointed to it.
+    pub tag: Tag,
     /// What it runs on.
     pub platform: Platform,
     /// Parsed.
@@ -96,6 +98,7 @@ impl Prior {
             };
             if let Ok(manifest) = serde_json::from_slice::<Manifest>(&stored.bytes) {
                 self.images.push(PriorImage {
+                    tag: tag.clone(),
                     platform,
                     manifest,
                     bytes: stored.bytes,
@@ -110,6 +113,12 @@ impl Prior {
         self.images
             .iter()
             .find(|image| image.platform.matches(platform))
+    }
+
+    /// The image of this platform under this tag, if the tag was read.
+    pub fn image_under(&self, tag: &Tag, platform: &Platform) -> Option<&PriorImage> {
+        let mut images = self.images.iter();
+        images.find(|image| image.tag == *tag && image.platform.matches(platform))
     }
 
     /// Whether nothing of ours is known to be there.

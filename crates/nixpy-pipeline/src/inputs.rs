@@ -11,6 +11,7 @@ use nixpy_oci::compress::Compression;
 use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::registry::{Credentials, RegistryOptions};
 
+use crate::budget::Budget;
 use crate::plan::Strategy;
 use crate::smoke::Smoke;
 
@@ -42,6 +43,11 @@ pub struct Inputs {
     /// Of the same repositories: what they point to is taken over where the first of
     /// [`Inputs::tags`] does not have it.
     pub reuse: Vec<Tag>,
+    /// What the image is held against: the first of these, in the repository that it goes
+    /// to, that has one for the platform. They point where they did before the run.
+    pub baselines: Vec<Tag>,
+    /// What every image has to keep before a tag moves.
+    pub budgets: Vec<Budget>,
     /// Take nothing over from what was published before.
     pub remake: bool,
     /// Where this machine remembers what it has published, if it does.

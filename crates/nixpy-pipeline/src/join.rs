@@ -18,6 +18,8 @@ use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::prior::Prior;
 
+use crate::budget::Budget;
+use crate::changes::Changes;
 use crate::event::{Event, OnEvent, Stage};
 use crate::index::index;
 use crate::inputs::Target;
@@ -25,6 +27,7 @@ use crate::publish;
 use crate::report::{Outcome, Report, told};
 use crate::result::{Published, RunResult};
 use crate::run::RunError;
+use crate::timeline::Counts;
 
 /// A result, and what a person calls it.
 #[derive(Clone, Debug)]
@@ -53,6 +56,12 @@ pub struct Joined {
     pub repositories: Vec<Repository>,
     /// One a platform, sorted by system.
     pub images: Vec<Published>,
+    /// What is different from the images before, in the same order.
+    pub changes: Vec<Changes>,
+    /// What all of them were held against.
+    pub budgets: Vec<Budget>,
+    /// How much Nix had to do for them.
+    pub counts: Counts,
     /// One of them was made by a rehearsal: there is nothing to put an index over.
     pub rehearsed: bool,
 }
@@ -148,7 +157,28 @@ pub fn join(results: &[Named], wishes: &Wishes) -> Result<Joined, Vec<JoinError>
     }
     let mut images: Vec<Published> = images.into_iter().map(|(_, image)| image.clone()).collect();
     images.sort_by(|a, b| a.report.system.cmp(&b.report.system));
+    let known = |image: &Published| {
+        let mut changes = results.iter().flat_map(|named| &named.result.changes);
+        let platform = &image.report.platform;
+        // Of another image nothing would be true.
+        changes
+            .find(|changes| changes.platform == *platform)
+            .filter(|changes| changes.size == image.report.compressed_size)
+            .cloned()
+    };
+    let changes = images.iter().filter_map(known).collect();
+    let mut counts = Counts::default();
+    let mut budgets: Vec<Budget> = Vec::new();
+    for Named { result, .. } in results {
+        counts.built = counts.built.saturating_add(result.counts.built);
+        counts.fetched = counts.fetched.saturating_add(result.counts.fetched);
+        let new = result.budgets.iter().filter(|one| !budgets.contains(one));
+        budgets.extend(new.copied().collect::<Vec<_>>());
+    }
     Ok(Joined {
+        changes,
+        budgets,
+        counts,
         flake: first.result.flake.clone(),
         repositories,
         images,
@@ -350,6 +380,9 @@ fn report_of(joined: &Joined) -> Report {
     let images = joined.images.iter();
     Report {
         platforms: images.map(|image| image.report.clone()).collect(),
+        changes: joined.changes.clone(),
+        budgets: joined.budgets.clone(),
+        counts: joined.counts,
         ..Report::to(&joined.flake, &destinations)
     }
 }

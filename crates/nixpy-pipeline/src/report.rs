@@ -3,19 +3,20 @@
 
 use nixpy_cache::queue::Filled;
 use nixpy_nix::{StorePath, System};
+use nixpy_oci::contents::Content;
 use nixpy_oci::digest::Digest;
 use nixpy_oci::image::PushedLayer;
 use nixpy_oci::manifest::Descriptor;
 use nixpy_oci::platform::Platform;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::OverBudget;
+use crate::budget::{Budget, OverBudget};
 use crate::build::{BuildFailure, BuilderFell};
 use crate::changes::Changes;
 use crate::findings::Finding;
 use crate::plan::{Form, Plan, Strategy};
 use crate::smoke::Tested;
-use crate::timeline::Span;
+use crate::timeline::{Counts, Span};
 
 /// A run from its plan on. The JSON form is version 1: fields may be added.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -66,12 +67,18 @@ pub struct Report {
     /// What is different from the images before, for each platform that had one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Changes>,
+    /// What every image was held against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
     /// Images that are larger than they may be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub over_budget: Vec<OverBudget>,
     /// When what was done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<Span>,
+    /// How much of it Nix had to build, and to fetch.
+    #[serde(default)]
+    pub counts: Counts,
     /// Why the run ended early, if it was not for a build: the error and its causes.
     #[serde(default)]
     pub error: Option<String>,
@@ -106,8 +113,10 @@ impl Report {
             caches: Vec::new(),
             findings: Vec::new(),
             changes: Vec::new(),
+            budgets: Vec::new(),
             over_budget: Vec::new(),
             timeline: Vec::new(),
+            counts: Counts::default(),
             error: None,
             loaded: None,
             timings: Timings::default(),
@@ -174,9 +183,33 @@ pub struct PlatformReport {
     pub sent_size: u64,
     /// From the bottom up.
     pub layers: Vec<PushedLayer>,
+    /// The largest paths in each of the layers, in their order; nothing if it is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<Vec<Content>>,
     /// What its smoke test has shown, if one was wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smoke: Option<Tested>,
+}
+
+/// More paths of an image are not told: the small ones add up to nothing.
+const MOST_PATHS: usize = 1000;
+
+/// What a report tells of what is in an image.
+pub(crate) fn largest(mut contents: Vec<Vec<Content>>) -> Vec<Vec<Content>> {
+    let mut sizes: Vec<u64> = contents.iter().flatten().map(|one| one.size).collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let Some(largest) = sizes.first() else {
+        return Vec::new();
+    };
+    let least = sizes
+        .get(MOST_PATHS)
+        .map_or(0, |size| size + 1)
+        .min(*largest);
+    for layer in &mut contents {
+        layer.retain(|content| content.size >= least);
+        layer.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
+    }
+    contents
 }
 
 /// Where the time went, in seconds.

@@ -15,9 +15,12 @@ use nixpy_oci::name::Repository;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::budget::Budget;
+use crate::changes::Changes;
 use crate::platform::platform_of;
 use crate::report::{PlatformReport, Report};
 use crate::smoke::Verdict;
+use crate::timeline::Counts;
 
 /// A file that is longer is none; one of a hundred layers has some 30 kB for a platform.
 pub const LARGEST: u64 = 4 << 20;
@@ -42,6 +45,15 @@ pub struct RunResult {
     pub rehearsed: bool,
     /// The images, one a platform.
     pub platforms: Vec<Published>,
+    /// What is different from the images before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Changes>,
+    /// What every image was held against, and keeps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+    /// How much Nix had to build, and to fetch.
+    #[serde(default)]
+    pub counts: Counts,
 }
 
 /// One platform's image, in place without a tag.
@@ -92,6 +104,9 @@ impl RunResult {
                     report: report.clone(),
                 })
                 .collect(),
+            changes: report.changes.clone(),
+            budgets: report.budgets.clone(),
+            counts: report.counts,
         }
     }
 

@@ -14,8 +14,10 @@ use nixpy_oci::destination::DestinationError;
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
 
+use crate::budget::over;
 use crate::build::build;
 use crate::caching::{Begun, Caching};
+use crate::changes::{self, between};
 use crate::described::describe;
 use crate::event::{Event, OnEvent, Stage};
 use crate::image::{Closure, Files, ImageError, Known, Made, image};
@@ -26,9 +28,10 @@ use crate::look::{Asked, For, Seen, Sight, look};
 use crate::offer::{Offered, ask};
 use crate::plan::{Form, Host, Plan, PlanError, plan};
 use crate::publish::{Loadable, Places, loadable};
-use crate::report::{Outcome, PlatformReport, Report, told};
+use crate::report::{Outcome, PlatformReport, Report, largest, told as in_words};
 use crate::result::RunResult;
 use crate::smoke::{Gate, Tested, Verdict};
+use crate::timeline::Recorder;
 
 /// A run that came to no report.
 #[derive(Debug, thiserror::Error)]
@@ -104,12 +107,17 @@ pub async fn run(
     on_event: &OnEvent<'_>,
 ) -> Result<Finished, RunError> {
     let begun = Instant::now();
-    on_event(Event::Started(Stage::Evaluate));
     let building = Begun::of(inputs);
-    let heard = |event: Event<'_>| {
-        building.hear(&event);
+    let recorder = Recorder::from(begun);
+    let told = |event: Event<'_>| {
+        recorder.hear(&event);
         on_event(event);
     };
+    let heard = |event: Event<'_>| {
+        building.hear(&event);
+        told(event);
+    };
+    told(Event::Started(Stage::Evaluate));
     let offered = ask(nix, inputs, &heard).await?;
     let sight = Sight::new(nix, environment);
     let Seen { host, asked } = look(&sight, inputs, &offered, For::ThisMachine).await?;
@@ -122,9 +130,9 @@ pub async fn run(
     plan.notes.extend(note);
     plan.notes.extend(inputs.caches.ready.notes.iter().cloned());
     plan.notes.extend(inputs.rehearse.then(rehearsal));
-    on_event(Event::Finished(Stage::Evaluate));
-    on_event(Event::Planned(&plan));
-    let caching = Caching::of(nix, inputs, &plan, &building, on_event);
+    told(Event::Finished(Stage::Evaluate));
+    told(Event::Planned(&plan));
+    let caching = Caching::of(nix, inputs, &plan, &building, &told);
     let mut work = Work {
         nix,
         inputs,
@@ -161,13 +169,18 @@ pub async fn run(
     report.caches = caches;
     if let Some(error) = &error {
         report.outcome = Outcome::Failure;
-        report.error = Some(told(error));
+        report.error = Some(in_words(error));
     }
+    (report.timeline, report.counts) = recorder.ended();
     report.timings.total = begun.elapsed().as_secs_f64();
+    let mut result = work.result.filter(|_| error.is_none());
+    if let Some(result) = &mut result {
+        result.counts = report.counts;
+    }
     Ok(Finished {
         report,
         loadable: work.loadable,
-        result: work.result.filter(|_| error.is_none()),
+        result,
         error,
     })
 }
@@ -313,6 +326,11 @@ impl Work<'_> {
         self.report.timings.publish += begun.elapsed().as_secs_f64();
         let (images, pushed) = put?;
         (self.on_event)(Event::Finished(Stage::Publish));
+        self.compare(&pushed, places).await?;
+        if !self.report.over_budget.is_empty() {
+            self.report.outcome = Outcome::Failure;
+            return Ok(());
+        }
         if !self.pass(&images, &pushed, places).await? {
             self.report.outcome = Outcome::Failure;
             return Ok(());
@@ -360,6 +378,34 @@ impl Work<'_> {
             }
         }
         Ok((images, pushed))
+    }
+
+    /// Holds the images against those before, and against what they may be.
+    async fn compare(&mut self, pushed: &[Pushed], places: &mut Places) -> Result<(), RunError> {
+        let budgets = &self.inputs.budgets;
+        for image in pushed {
+            let baseline = places
+                .baseline(&image.platform, &self.inputs.baselines)
+                .await;
+            let baseline = match baseline {
+                Ok(baseline) => baseline,
+                // To tell what has changed is not worth a run; to see to a limit is.
+                Err(_) if budgets.is_empty() => None,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(before) = baseline {
+                let (was, is) = (before.seen(), changes::Seen::pushed(image));
+                let lock = self.lock.as_ref();
+                let changes = between(&image.platform, &before.name, was, is, lock);
+                self.report.changes.push(changes);
+            }
+        }
+        let images = pushed
+            .iter()
+            .map(|image| (&image.platform, image.compressed_size()));
+        self.report.over_budget = over(budgets, images, &self.report.changes);
+        self.report.budgets = budgets.clone();
+        Ok(())
     }
 
     /// Puts the index, and points the tags at it; or leaves a result for whoever does.
@@ -464,6 +510,7 @@ fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformRe
         compressed_size: pushed.compressed_size(),
         sent_size: pushed.sent_size(),
         layers: pushed.layers.clone(),
+        contents: largest(changes::Seen::pushed(pushed).contents()),
         smoke: None,
     })
     .collect()

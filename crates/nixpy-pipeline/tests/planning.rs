@@ -26,6 +26,8 @@ fn inputs(systems: &[&str]) -> Inputs {
         targets: vec![Target::Layout(PathBuf::from("/out"))],
         by_digest: false,
         reuse: Vec::new(),
+        baselines: Vec::new(),
+        budgets: Vec::new(),
         remake: false,
         state_dir: None,
         tags: vec!["v1".parse().unwrap()],

@@ -9,6 +9,7 @@ mod joining;
 mod naming;
 #[cfg(test)]
 mod reference;
+mod releasing;
 mod resolve;
 mod smoke;
 mod sources;
@@ -18,5 +19,6 @@ mod target;
 pub use caches::{ToServe, to_serve};
 pub use image::days;
 pub use joining::{ToJoin, to_join};
+pub use releasing::{ToRelease, to_release};
 pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};

@@ -52,10 +52,12 @@ pub struct Output {
     pub json: bool,
     /// Where a run by digest leaves its result, if it was said.
     pub result: Option<PathBuf>,
-    /// The report as JSON.
-    pub report: Option<PathBuf>,
     /// Markdown.
     pub summary: Option<PathBuf>,
+    /// JSON, for other programs.
+    pub report: Option<PathBuf>,
+    /// One page to look at.
+    pub html: Option<PathBuf>,
     /// How to show what goes on.
     pub progress: Progress,
 }
@@ -145,9 +147,11 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let naming = reader.naming(around);
     let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
     if raw.get("reuse-from").is_none() {
-        reuse.extend(naming.base);
+        reuse.extend(naming.base.clone());
         reuse.extend("latest".parse());
     }
+    let baselines = baselines(naming.base.as_ref(), &naming.tags, &reuse);
+    let budgets = reader.many("budget", parse);
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
@@ -191,6 +195,8 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
                 by_digest,
                 rehearse,
                 reuse,
+                baselines,
+                budgets,
                 remake,
                 state_dir: around.state_dir(),
                 compression,
@@ -216,6 +222,22 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
         }),
         _ => Err(reader.problems),
     }
+}
+
+/// What an image is held against: a pull request's against that of the branch that it is to
+/// be merged into, any other's against the one that it will replace.
+fn baselines(base: Option<&Tag>, tags: &[Tag], reuse: &[Tag]) -> Vec<Tag> {
+    let [first, second] = match base {
+        Some(_) => [reuse, tags],
+        None => [tags, reuse],
+    };
+    let mut found: Vec<Tag> = Vec::new();
+    for tag in base.into_iter().chain(first).chain(second) {
+        if !found.contains(tag) {
+            found.push(tag.clone());
+        }
+    }
+    found
 }
 
 /// Reads settings and gathers what is wrong with them.
@@ -364,12 +386,13 @@ impl Reader<'_> {
         };
         let path = |name: &str| self.raw.get(name).map(|raw| PathBuf::from(raw.first()));
         let (result, summary) = (path("result"), path("summary"));
-        let report = path("report");
+        let (report, html) = (path("report"), path("html"));
         Output {
             json: self.switch("json"),
             result,
-            report,
             summary,
+            report,
+            html,
             progress,
         }
     }

@@ -90,6 +90,16 @@ impl RawInputs {
         Ok(raw)
     }
 
+    /// Says a setting in the place of whoever has said it, for a command that decides it.
+    pub fn decide(&mut self, name: &'static str, value: String) {
+        let raw = Raw {
+            values: vec![value],
+            origin: name.to_owned(),
+            source: Source::Flag,
+        };
+        self.values.insert(name, raw);
+    }
+
     /// What was set for a setting of the table.
     pub fn get(&self, name: &str) -> Option<&Raw> {
         debug_assert!(SETTINGS.iter().any(|setting| setting.name == name));

@@ -61,6 +61,8 @@ pub enum Group {
     Output,
     /// What GitHub is told.
     Github,
+    /// Names of a version for an image that is published.
+    Release,
 }
 
 impl Group {
@@ -76,6 +78,7 @@ impl Group {
             Self::How => "How",
             Self::Output => "What is told",
             Self::Github => "On GitHub",
+            Self::Release => "Of `nixpy-ci release`",
         }
     }
 }
@@ -726,6 +729,37 @@ pub const SETTINGS: &[Setting] = &[
         Group::Github,
         Kind::Secret,
         "The token for GitHub. Without it, GITHUB_TOKEN.",
+    ),
+    setting(
+        "from",
+        Group::Release,
+        Kind::One("TAG|DIGEST"),
+        "Release this image. Without it, that of the commit: sha-COMMIT, which every push leaves.",
+    ),
+    setting(
+        "commit",
+        Group::Release,
+        Kind::One("COMMIT"),
+        "The commit that is released. Without it, that of the version's git tag; where there is none yet, the one that is \
+         checked out.",
+    ),
+    setting(
+        "no-build",
+        Group::Release,
+        Kind::Switch,
+        "Fail where the commit has no image. Without it, one is built and published first.",
+    ),
+    setting(
+        "floating-tags",
+        Group::Release,
+        Kind::Switch,
+        "Move git tags such as v1 and v1.2 as well: only forward, and never for a pre-release.",
+    ),
+    setting(
+        "no-github",
+        Group::Release,
+        Kind::Switch,
+        "Give the image its tags, and make no release on GitHub.",
     ),
 ];
 

@@ -56,6 +56,7 @@ fn is_found(manifest: Manifest, bytes: &[u8]) {
     let platform = crate::platform::Platform::linux("amd64");
     let layers = manifest.layers.clone();
     let image = PriorImage {
+        tag: "latest".parse().expect("a tag"),
         platform,
         manifest,
         bytes: bytes.to_vec(),

@@ -1,9 +1,11 @@
 //! From images to tags that point to all of them.
 //!
 //! Every platform is in place, without a tag, at every destination, before any tag
-//! moves anywhere. How destinations are opened is [`opening`]'s affair, what happens last
-//! [`tagging`]'s, and an image for this machine [`loading`]'s.
+//! moves anywhere. How destinations are opened is [`opening`]'s affair, what images are held
+//! against [`baseline`]'s, what happens last [`tagging`]'s, and an image for this machine
+//! [`loading`]'s.
 
+mod baseline;
 mod loading;
 mod opening;
 mod tagging;
@@ -30,6 +32,8 @@ use crate::index::index;
 use crate::inputs::{Inputs, Target};
 use crate::plan::Job;
 
+pub use baseline::Baseline;
+use baseline::Baselines;
 pub use loading::{Loadable, loadable};
 use opening::OpenLayout;
 pub use opening::{may_push, place};
@@ -43,6 +47,8 @@ pub struct Places {
     platforms: Vec<Platform>,
     /// Tags that may tell more than the first one did.
     unread: Vec<Tag>,
+    /// Of the first site, as far as it was read to compare with.
+    baselines: Baselines,
     options: Options,
 }
 
@@ -77,6 +83,7 @@ impl Places {
             sites: Vec::new(),
             first: Vec::new(),
             unread: Vec::new(),
+            baselines: Baselines::default(),
         }
     }
 
@@ -119,12 +126,14 @@ impl Places {
                 unread.push(tag.clone());
             }
         }
+        let read = first.filter(|_| !inputs.remake).cloned();
         Ok(Self {
             options: options(inputs, &sites),
             platforms: platforms.to_vec(),
             sites,
             first: pointed_to,
             unread,
+            baselines: Baselines::knowing(read.into_iter().collect()),
         })
     }
 
@@ -351,6 +360,7 @@ impl Places {
             return Ok(false);
         }
         let tag = self.unread.remove(0);
+        self.baselines.knows(&tag);
         for Site {
             destination, prior, ..
         } in &mut self.sites

@@ -15,7 +15,7 @@
 mod graph;
 mod merge;
 mod model;
-mod names;
+pub(crate) mod names;
 mod resent;
 mod roles;
 mod sticky;

@@ -14,7 +14,7 @@ use crate::lockfile::ProjectName;
 
 /// The parts of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PackageName<'a> {
+pub(crate) struct PackageName<'a> {
     /// Whether it begins with `python3.12-`.
     pub has_python_prefix: bool,
     /// `fastapi`, without prefix, platform and version.
@@ -28,14 +28,15 @@ pub(super) struct PackageName<'a> {
 /// What remains of a path's name when its version and hash change: by this a path finds
 /// its successor. The version of Python is no part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Lineage<'a>(bool, &'a str, &'a str);
+pub(crate) struct Lineage<'a>(bool, &'a str, &'a str);
 
 impl<'a> PackageName<'a> {
-    pub(super) fn of(path: &'a StorePath) -> Self {
+    pub(crate) fn of(path: &'a StorePath) -> Self {
         Self::parse(path.name())
     }
 
-    fn parse(name: &'a str) -> Self {
+    /// Of a name without a hash.
+    pub(crate) fn parse(name: &'a str) -> Self {
         let stripped = without_python(name);
         let (package, rest) = split(stripped.unwrap_or(name));
         let (version, label) = match rest.rsplit_once('-') {
@@ -53,28 +54,28 @@ impl<'a> PackageName<'a> {
     }
 
     /// The name under which an index would know it.
-    pub(super) fn project(&self) -> ProjectName {
+    pub(crate) fn project(&self) -> ProjectName {
         ProjectName::of(self.package)
     }
 
-    pub(super) fn lineage(&self) -> Lineage<'a> {
+    pub(crate) fn lineage(&self) -> Lineage<'a> {
         Lineage(self.has_python_prefix, self.package, self.label)
     }
 
     /// CPython itself, not an environment around it.
-    pub(super) fn is_interpreter(&self) -> bool {
+    pub(crate) fn is_interpreter(&self) -> bool {
         let names = ["python", "python3", "python3-minimal", "cpython"];
         let named = names.contains(&self.package) || is_versioned_python(self.package);
         named && self.version.starts_with("3.") && self.label.is_empty()
     }
 
     /// glibc or musl: what everything that is compiled is linked with.
-    pub(super) fn is_c_library(&self) -> bool {
+    pub(crate) fn is_c_library(&self) -> bool {
         ["glibc", "musl"].contains(&self.package) && ["", "out", "lib"].contains(&self.label)
     }
 
     /// `base-api-env`, `python3-3.12.4-env`: links to packages that lie elsewhere.
-    pub(super) fn is_environment(&self) -> bool {
+    pub(crate) fn is_environment(&self) -> bool {
         let last = match self.version {
             "" => self.package.rsplit('-').next().unwrap_or_default(),
             _ => self.label,
@@ -83,7 +84,7 @@ impl<'a> PackageName<'a> {
     }
 
     /// The project that an image's output belongs to: `base-api` for `base-api-env`.
-    pub(super) fn project_of_output(&self) -> ProjectName {
+    pub(crate) fn project_of_output(&self) -> ProjectName {
         let mut package = self.package;
         while let Some((project, last)) = package.rsplit_once('-')
             && (ENVIRONMENTS.contains(&last) || WRAPPERS.contains(&last))

@@ -1,7 +1,18 @@
-//! When what was done: stages, derivations, images.
+//! When what was done: stages, derivations, images; and how many of them there were.
+//! [`recorder`] makes it from what is told while the run goes on.
+
+mod builds;
+mod recorder;
+#[cfg(test)]
+mod tests;
 
 use nixpy_nix::System;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::recorder::Recorder;
+
+/// More spans are not kept: the longest tell where the time went.
+const MOST: usize = 500;
 
 /// Something that took time.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -40,4 +51,14 @@ pub enum SpanKind {
     Publish,
     /// A platform's image that was tried out.
     Smoke,
+}
+
+/// What Nix had to do.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Derivations that were built, here or on other machines.
+    pub built: usize,
+    /// Paths that were taken from caches.
+    pub fetched: usize,
 }

@@ -1,0 +1,150 @@
+//! What a release did, or would do: text for people, JSON for programs.
+
+use nixpy_nix::Revision;
+use nixpy_pipeline::release::{ReleasePlan, Step};
+use serde::Serialize;
+use serde_json::json;
+
+use super::Asked;
+use super::github::{FileStep, Planned, RefStep, ReleaseStep};
+use super::images::Images;
+use crate::render::size;
+use crate::{print, report};
+
+/// Everything that is told.
+pub struct Told<'a> {
+    pub images: &'a Images,
+    pub plan: &'a ReleasePlan,
+    pub github: Option<&'a Planned>,
+    pub built: bool,
+    pub tag: &'a str,
+    pub dry_run: bool,
+}
+
+/// In version 1: fields may be added.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Json<'a> {
+    #[serde(flatten)]
+    images: &'a Images,
+    git_tag: &'a str,
+    built: bool,
+    dry_run: bool,
+    /// Whether everything was there before.
+    unchanged: bool,
+    places: &'a [nixpy_pipeline::release::PlacePlan],
+    github: Option<serde_json::Value>,
+}
+
+impl Told<'_> {
+    /// On standard output.
+    pub fn print(&self, as_json: bool) {
+        match as_json {
+            true => print(&report::json(&self.json())),
+            false => print(&self.text()),
+        }
+    }
+
+    fn is_unchanged(&self) -> bool {
+        let github = self.github.is_none_or(|github| github.plan.is_done());
+        self.plan.is_done() && github && !self.built
+    }
+
+    fn json(&self) -> Json<'_> {
+        let github = self.github.map(|github| {
+            let plan = &github.plan;
+            let files = plan.files.iter();
+            let files = files.map(|file| json!({ "name": file.name, "step": file.step }));
+            json!({
+                "release": plan.step,
+                "url": github.release.as_ref().map(|release| &release.html_url),
+                "files": files.collect::<Vec<_>>(),
+                "floating": plan.floating,
+            })
+        });
+        Json {
+            images: self.images,
+            git_tag: self.tag,
+            built: self.built,
+            dry_run: self.dry_run,
+            unchanged: self.is_unchanged(),
+            places: &self.plan.places,
+            github,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![format!("{} is {}", self.tag, self.plan.digest)];
+        for one in &self.images.platforms {
+            let platform = one.platform.to_string();
+            let size = size(one.compressed_size);
+            lines.push(format!("  {}  {platform:<16} {size:>9}", one.digest));
+        }
+        // What was not done yet is not told as if it were.
+        let (set, moved) = match self.dry_run {
+            true => ("would be set", "would move here from"),
+            false => ("set", "moved here from"),
+        };
+        for place in &self.plan.places {
+            for step in &place.tags {
+                let what = match &step.step {
+                    Step::Already => "there already".to_owned(),
+                    Step::Set => set.to_owned(),
+                    Step::Move { from } => format!("{moved} {from}"),
+                    Step::Held { newer } => format!("stays: {newer} is newer"),
+                };
+                lines.push(format!("  {}:{}  {what}", place.repository, step.tag));
+            }
+        }
+        if let Some(github) = self.github {
+            lines.extend(self.github_lines(github));
+        }
+        if self.is_unchanged() {
+            lines.push("  nothing had to be changed".to_owned());
+        }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    fn github_lines(&self, github: &Planned) -> Vec<String> {
+        let plan = &github.plan;
+        let would = if self.dry_run { "would be " } else { "" };
+        let what = match plan.step {
+            ReleaseStep::Already => "there already".to_owned(),
+            ReleaseStep::Create => format!("{would}made"),
+            ReleaseStep::Publish => format!("{would}published"),
+            ReleaseStep::Update => format!("{would}updated"),
+        };
+        let name = match &github.release {
+            Some(release) => release.html_url.clone(),
+            None => self.tag.to_owned(),
+        };
+        let mut lines = vec![format!("  release {name}  {what}")];
+        let files = plan.files.iter();
+        let new = files.filter(|file| file.step != FileStep::Already);
+        lines.extend(new.map(|file| format!("  {}  {would}attached", file.name)));
+        for floating in &plan.floating {
+            let what = match &floating.step {
+                RefStep::Already => "there already".to_owned(),
+                RefStep::Create => format!("{would}made"),
+                RefStep::Move { from } => format!("{would}moved from {from}"),
+                RefStep::Held { newer } => format!("stays: {newer} is newer"),
+            };
+            lines.push(format!("  git tag {}  {what}", floating.name));
+        }
+        lines
+    }
+}
+
+/// Of a call that only asks, where nothing is published yet.
+pub fn would_build(commit: &Revision, asked: &Asked<'_>) {
+    let tag = &asked.wanted.tag;
+    match asked.wanted.output.json {
+        true => print(&report::json(
+            &json!({ "version": 1, "release": asked.wanted.version, "gitTag": tag, "commit": commit, "dryRun": true, "wouldBuild": true }),
+        )),
+        false => print(&format!(
+            "{tag}: an image of commit {commit} would be built and published first\n"
+        )),
+    }
+}

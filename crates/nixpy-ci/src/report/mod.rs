@@ -1,0 +1,103 @@
+//! The report as people and programs read it: [`text`] for the terminal, [`markdown`] for
+//! summaries and comments, [`html`] to look at, JSON for other programs.
+
+mod html;
+mod markdown;
+#[cfg(test)]
+mod sample;
+mod text;
+mod words;
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use nixpy_pipeline::report::Report;
+use nixpy_pipeline::result::RunResult;
+
+use self::markdown::summary;
+#[allow(unused_imports)]
+pub use self::markdown::{LONGEST_COMMENT, body};
+use crate::print;
+use crate::render::{Renderer, line};
+use crate::settings::Output;
+
+/// Writes and prints it as the settings say; `false` if it could not be written.
+pub fn tell(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool {
+    let written = write(report, output, renderer);
+    match output.json {
+        true => print(&json(report)),
+        false => print(&text::text(report)),
+    }
+    written
+}
+
+/// Writes every file that was asked for, each whole or not at all; `false` if one could not
+/// be. The others are written nevertheless.
+pub fn write(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool {
+    type Text = fn(&Report) -> String;
+    let files: [(&str, &Option<PathBuf>, Text); 3] = [
+        ("summary", &output.summary, summary),
+        ("report", &output.report, json),
+        ("page", &output.html, html::page),
+    ];
+    let mut written = true;
+    for (what, file, text) in files {
+        if let Some(file) = file
+            && let Err(e) = write_whole(file, text(report).as_bytes())
+        {
+            renderer.error(&format!("cannot write the {what} {}: {e}", file.display()));
+            written = false;
+        }
+    }
+    written
+}
+
+/// Leaves the result of a run by digest in its file, whole or not at all.
+pub fn leave(result: &RunResult, output: &Output) -> Result<(), String> {
+    let file = output
+        .result
+        .clone()
+        .unwrap_or_else(|| default_file(result));
+    write_whole(&file, result.to_json().as_bytes())
+        .map_err(|e| format!("cannot write the result {}: {e}", file.display()))?;
+    line(&format!(
+        "the result is in {}: give it to `nixpy-ci index` with those of the other jobs",
+        file.display()
+    ));
+    Ok(())
+}
+
+fn default_file(result: &RunResult) -> PathBuf {
+    let systems = result
+        .platforms
+        .iter()
+        .map(|one| one.report.system.as_str());
+    let systems = systems.collect::<Vec<_>>().join("+");
+    PathBuf::from(format!("nixpy-ci-result-{systems}.json"))
+}
+
+/// Whoever looks at the file meanwhile sees the one before, or none.
+fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Another step, or another user's job, may be the one that reads it.
+    let mode = std::fs::Permissions::from_mode(0o666);
+    let mut part = tempfile::Builder::new()
+        .permissions(mode)
+        .tempfile_in(folder)?;
+    part.write_all(bytes)?;
+    part.persist(file)?;
+    Ok(())
+}
+
+/// As programs read it.
+pub fn json(value: &impl serde::Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    // A log may hold what an old form of GitHub's commands looks like, which counts
+    // anywhere in a line.
+    text.replace("##[", "##\\u005b")
+}

@@ -1,0 +1,151 @@
+//! Figures as every telling writes them.
+
+use nixpy_oci::image::How;
+use nixpy_pipeline::budget::Budget;
+use nixpy_pipeline::changes::Changes;
+use nixpy_pipeline::report::{Outcome, PlatformReport, Report};
+use nixpy_pipeline::timeline::{Span, SpanKind};
+
+use crate::render::{size, smoke};
+
+/// What became of the run, in a few words.
+pub fn headline(report: &Report) -> &'static str {
+    match report.outcome {
+        Outcome::Success if report.rehearsed => "Image built, not pushed",
+        Outcome::Success => "Image published",
+        Outcome::Failure if report.platforms.iter().any(smoke::has_failed) => {
+            "Smoke test failed, no tag was moved"
+        }
+        Outcome::Failure if !report.over_budget.is_empty() => "Over budget, no tag was moved",
+        Outcome::Failure if !report.references.is_empty() => {
+            "Image published, but a required cache lacks something"
+        }
+        Outcome::Failure if report.failures.is_empty() => "Not published",
+        Outcome::Failure => "Build failed, nothing was published",
+    }
+}
+
+/// `+1.2 MB (+2.7 %)`.
+pub fn growth(changes: &Changes) -> String {
+    let growth = changes.growth();
+    if growth == 0 {
+        return "no change".to_owned();
+    }
+    let percent = match changes.size_before {
+        0 => String::new(),
+        before => {
+            let percent = growth as f64 * 100.0 / before as f64;
+            match percent.abs() < 0.05 {
+                true => String::new(),
+                false => format!(" ({}{:.1} %)", sign(growth), percent.abs()),
+            }
+        }
+    };
+    format!("{}{percent}", signed(growth))
+}
+
+/// `+1.2 MB`.
+pub fn signed(bytes: i64) -> String {
+    format!("{}{}", sign(bytes), size(bytes.unsigned_abs()))
+}
+
+fn sign(number: i64) -> &'static str {
+    match number {
+        0 => "",
+        1.. => "+",
+        _ => "−",
+    }
+}
+
+/// Time as people say it.
+pub fn duration(seconds: f64) -> String {
+    // A report may have been written by anybody.
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "?".to_owned();
+    }
+    if seconds < 60.0 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        ..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// `emulated by qemu, in 2 min 3 s`.
+pub fn built(image: &PlatformReport, report: &Report) -> String {
+    let how = match &image.machine {
+        Some(machine) => format!("on {machine}"),
+        None => image.strategy.to_string(),
+    };
+    match build_of(image, report) {
+        Some(span) => format!("{how}, in {}", duration(span.end - span.begin)),
+        None => how,
+    }
+}
+
+/// The build of the image itself, if this run has built it.
+fn build_of<'a>(image: &PlatformReport, report: &'a Report) -> Option<&'a Span> {
+    let name = image.derivation.name().trim_end_matches(".drv");
+    report.timeline.iter().find(|span| {
+        span.kind == SpanKind::Build
+            && span.system.as_ref() == Some(&image.system)
+            && span.name == name
+    })
+}
+
+/// `3 of 42 layers, 1.2 MB`: what this run had to send.
+pub fn sent(image: &PlatformReport) -> String {
+    let all = image.layers.len();
+    let sent = image.layers.iter().filter(|layer| layer.how == How::Sent);
+    match sent.count() {
+        0 => format!("nothing, all {all} layers reused"),
+        sent => format!("{} in {sent} of {all} layers", size(image.sent_size)),
+    }
+}
+
+/// `no larger than 200.0 MB`.
+pub fn budget(budget: Budget) -> String {
+    match budget {
+        Budget::Size(most) => format!("no larger than {}", size(most)),
+        Budget::Growth(most) => format!("no more than {} larger than before", size(most)),
+    }
+}
+
+/// How much of the work was saved.
+pub fn counts(report: &Report) -> String {
+    let some = |count: usize, one: &str, more: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {more}"),
+    };
+    let built = some(report.counts.built, "derivation", "derivations");
+    let fetched = some(report.counts.fetched, "path", "paths");
+    format!("{built} built, {fetched} taken from caches")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_told_as_people_say_it() {
+        for (seconds, told) in [
+            (0.04, "0.0 s"),
+            (59.94, "59.9 s"),
+            (61.0, "1 min 1 s"),
+            (3600.0, "1 h 0 min"),
+            (f64::NAN, "?"),
+            (-1.0, "?"),
+        ] {
+            assert_eq!(duration(seconds), told);
+        }
+    }
+
+    #[test]
+    fn growth_has_its_sign() {
+        assert_eq!(signed(1_200_000), "+1.2 MB");
+        assert_eq!(signed(-300), "−300 B");
+        assert_eq!(signed(0), "0 B");
+    }
+}
