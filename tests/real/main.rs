@@ -22,6 +22,7 @@ mod crossing;
 mod derived;
 mod doctor;
 mod filling;
+mod findings;
 mod github;
 mod joining;
 mod layouts;

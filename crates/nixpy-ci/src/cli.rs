@@ -29,6 +29,7 @@ pub fn command() -> Command {
         .subcommand(doctor())
         .subcommand(index())
         .subcommand(release())
+        .subcommand(report())
         .subcommand(cache())
         .subcommand(setup())
         .subcommands(INSIDE.map(inside))
@@ -211,6 +212,29 @@ fn release() -> Command {
         .mut_arg("dry-run", |arg| {
             arg.help("Only say what would be done, and change nothing")
         })
+}
+
+fn report() -> Command {
+    let command = Command::new("report")
+        .about("Post the report that a fork's job has left, in a workflow that runs after it")
+        .long_about(
+            "Posts what the job of a fork's pull request has left with --report, which may not comment itself: in a \
+             workflow with `on: workflow_run`. The files may say anything; where it is posted GitHub alone decides, by \
+             the run's branch and commit.",
+        )
+        .after_help(
+            "Example:\n  nixpy-ci report nixpy-ci-report/*.json\n\n\
+             Exit codes: 0 posted, or there was no pull request of that commit any more; 2 a file is no report, or \
+             this is not such a workflow; 4 GitHub refused.",
+        )
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .required(true)
+                .num_args(1..)
+                .help("The files that jobs have left with --report"),
+        );
+    with_settings(command, |setting| setting.name == "json")
 }
 
 /// Settings of what is served to this machine's Nix.

@@ -31,7 +31,7 @@ runs:
 ";
 
 /// What the launcher and the program take beside the settings: name, description, default.
-const OTHERS: [(&str, &str, Option<&str>); 5] = [
+const OTHERS: [(&str, &str, Option<&str>); 6] = [
     (
         "config",
         "The file of settings. Default: nixpy-ci.yaml, where there is one.",
@@ -41,6 +41,11 @@ const OTHERS: [(&str, &str, Option<&str>); 5] = [
         "files",
         "For `index` and `report`: what other jobs have left, as files, or as folders that are searched for files \
          that end in .json. One a line. Default: nixpy-ci-results.",
+        None,
+    ),
+    (
+        "version",
+        "For `release`: the version, as its git tag is called, v1.2.3. Default: the tag that the workflow runs for.",
         None,
     ),
     (

@@ -15,6 +15,7 @@ mod smoke;
 mod sources;
 pub mod table;
 mod target;
+mod telling;
 
 pub use caches::{ToServe, to_serve};
 pub use image::days;
@@ -22,3 +23,4 @@ pub use joining::{ToJoin, to_join};
 pub use releasing::{ToRelease, to_release};
 pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};
+pub use telling::{Telling, to_post};

@@ -17,6 +17,7 @@ use super::naming::event;
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
 use super::target::targets;
+use super::telling::Telling;
 
 /// A setting that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,8 @@ pub struct Resolved {
     pub dry_run: bool,
     /// What is told.
     pub output: Output,
+    /// What is told on GitHub.
+    pub telling: Telling,
 }
 
 /// What is told, and how.
@@ -180,6 +183,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     };
     let (setup, dry_run) = (reader.switch("setup"), reader.switch("dry-run"));
     let output = reader.output();
+    let telling = reader.telling(around);
     let path = |name: &str| raw.get(name).map(|raw| PathBuf::from(raw.first()));
     match flake {
         Some(flake) if reader.problems.is_empty() => Ok(Resolved {
@@ -219,6 +223,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
             setup,
             dry_run,
             output,
+            telling,
         }),
         _ => Err(reader.problems),
     }

@@ -1,7 +1,7 @@
 //! The one comment on a pull request.
 
 use super::marker::{Marker, Run};
-use crate::api::{ApiError, Client, Comment};
+use crate::api::{ApiError, Client, Comment, PullRequest};
 
 /// GitHub takes no longer comments, in characters.
 const LONGEST: usize = 65_536;
@@ -9,12 +9,12 @@ const LONGEST: usize = 65_536;
 const OWN: &str = "github-actions[bot]";
 
 /// Which pull request it is about, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ToPull {
     /// As in `#7`.
     pub number: u64,
-    /// Its newest commit, if somebody has just asked for it.
-    pub head_now: Option<String>,
+    /// What it is now, if somebody has just asked for it.
+    pub pull: Option<PullRequest>,
     /// Whether there is to be a comment if there is none.
     pub create: bool,
 }
@@ -51,14 +51,11 @@ pub async fn post_comment(
     marker: &Marker,
     body: &str,
 ) -> Result<Posted, ApiError> {
-    let (head, is_open) = match &to.head_now {
-        Some(head) => (head.clone(), true),
-        None => {
-            let pull = client.pull_request(to.number).await?;
-            (pull.head.sha.clone(), pull.is_open())
-        }
+    let pull = match &to.pull {
+        Some(pull) => pull.clone(),
+        None => client.pull_request(to.number).await?,
     };
-    if head != marker.head {
+    if pull.head.sha != marker.head {
         return Ok(Posted::Moved);
     }
     let body = marker.on(body, LONGEST);
@@ -79,7 +76,7 @@ pub async fn post_comment(
         }
         return Ok(posted);
     }
-    if !to.create || !is_open {
+    if !to.create || !pull.is_open() {
         return Ok(Posted::Nothing);
     }
     let made = client.create_comment(to.number, &body).await?;

@@ -136,6 +136,10 @@ fn arguments(step: &Step<'_>) -> Result<Vec<String>, String> {
                 .filter(|word| !word.is_empty());
             arguments.extend(systems.map(|system| format!("--system={system}")));
         }
+        "release" => {
+            let version = step.input("version").map(str::to_owned);
+            arguments.extend(version.into_iter().flat_map(|it| ["--".to_owned(), it]));
+        }
         _ => {}
     }
     Ok(arguments)
@@ -218,6 +222,8 @@ mod tests {
     fn what_others_have_left_is_no_flag() {
         let index = called(&[("INPUT_COMMAND", "index"), ("INPUT_FILES", "--help")]);
         assert_eq!(index.unwrap(), ["nixpy-ci", "index", "--", "--help"]);
+        let release = called(&[("INPUT_COMMAND", "release"), ("INPUT_VERSION", "--help")]);
+        assert_eq!(release.unwrap(), ["nixpy-ci", "release", "--", "--help"]);
     }
 
     #[test]
