@@ -260,7 +260,14 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
             report.destinations.join(", ")
         ));
     }
-    let is_tried = report.platforms.iter().any(|image| image.smoke.is_some());
+    report::budget_lines(&report)
+        .iter()
+        .for_each(|text| line(text));
+    report::over_budget(&report)
+        .iter()
+        .for_each(|text| renderer.error(text));
+    let is_tried = !report.over_budget.is_empty()
+        || report.platforms.iter().any(|image| image.smoke.is_some());
     if is_tried && report.references.is_empty() && !report.rehearsed {
         let destinations = report.destinations.join(", ");
         line(&format!("no tag was moved at {destinations}"));

@@ -17,6 +17,7 @@ use nixpy_pipeline::result::RunResult;
 use self::markdown::summary;
 #[allow(unused_imports)]
 pub use self::markdown::{LONGEST_COMMENT, body};
+pub use self::words::{over_budget, unjudged as budget_lines};
 use crate::print;
 use crate::render::{Renderer, line};
 use crate::settings::Output;

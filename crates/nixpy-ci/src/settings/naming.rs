@@ -9,7 +9,7 @@ use nixpy_pipeline::inputs::{Annotations, Target};
 use serde_json::Value;
 
 use super::resolve::{Reader, Surroundings, parse};
-use super::sources::Environment;
+use super::sources::{Environment, Raw, Source};
 
 /// What an image is called.
 pub(super) struct Naming {
@@ -42,7 +42,15 @@ impl Reader<'_> {
         let flavor = flavor.map_or(&[][..], |raw| &raw.values);
         let flavor = flavor.iter().map(String::as_str);
         let rules = match self.raw.get("tag") {
-            Some(raw) => Rules::parse(raw.values.iter().map(String::as_str), flavor),
+            Some(raw) => {
+                let wrong = wrong_words(raw);
+                if !wrong.is_empty() {
+                    self.wrong_rules(wrong);
+                    return None;
+                }
+                let lines = raw.values.iter().flat_map(|value| value.lines());
+                Rules::parse(lines, flavor)
+            }
             None if around.context().is_some() => Rules::of_github(flavor),
             None => Rules::parse(["latest"], flavor),
         };
@@ -167,6 +175,20 @@ impl Surroundings<'_> {
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         text(self.environment, name)
     }
+}
+
+/// Where each value stands by itself, one that is no rule is one tag. A variable's lines may
+/// hold several.
+fn wrong_words(raw: &Raw) -> Vec<String> {
+    if matches!(raw.source, Source::Variable | Source::Input) {
+        return Vec::new();
+    }
+    let is_text = |value: &str| value.contains(['=', '\n', ',']) || value.contains("{{");
+    let words = raw.values.iter().filter(|value| !is_text(value));
+    words
+        .filter_map(|word| word.parse::<Tag>().err())
+        .map(|e| e.to_string())
+        .collect()
 }
 
 /// A variable that is empty is none.
