@@ -246,3 +246,26 @@ fn outside_of_github_nothing_is_said_that_was_not_given() {
     let image = scenario.layout().image("amd64");
     assert!(!image.configured("Labels").contains(OCI));
 }
+
+#[test]
+fn when_a_commit_was_made_is_asked_of_git_where_the_event_does_not_tell() {
+    let git = "#!/bin/sh\ncase \"$*\" in *%cI*) echo 2026-02-03T04:05:06+01:00 ;; esac\n";
+    let (registry, scenario) = (Registry::start(), Scenario::app().program("git", git));
+    let target = at(&registry);
+    let run = scenario.run([
+        "-r",
+        &target,
+        "-t",
+        "type=raw,value={{commit_date 'YYYYMMDD-HH'}}",
+    ]);
+    let run = job(
+        &scenario,
+        run,
+        ("workflow_dispatch", "refs/heads/main"),
+        json!({}),
+    );
+    run.ended().succeeded();
+    let index = registry.manifest("api", "20260203-03").unwrap();
+    let created = &index["annotations"][format!("{OCI}created")];
+    assert_eq!(created, "2026-02-03T03:05:06Z");
+}

@@ -28,6 +28,7 @@ mod joining;
 mod layouts;
 mod machines;
 mod metadata;
+mod payloads;
 mod pushes;
 mod refusals;
 mod releasing;
