@@ -1,7 +1,7 @@
 //! Which tags the image gets, and what that costs.
 
 use nixpy_testkit::registry::{Fault, Method, Registry};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{COMMIT, OTHER, at, json, next, published, release, release_of, written};
 
@@ -208,4 +208,26 @@ fn in_a_job_for_a_tag_the_version_and_the_commit_are_the_jobs() {
     assert_eq!(written(&registry), [""; 0]);
     job("refs/tags/v1.2.3", &["--no-github"]).succeeded();
     assert!(registry.tag("api", "1.2.3").is_some());
+}
+
+#[test]
+fn what_a_runs_report_has_as_well_is_called_as_it_is_there() {
+    let registry = Registry::start();
+    let scenario = published(&registry, &["api"]);
+    let files = ["v1.2.3", "--report", "r.json", "--summary", "s.md"];
+    release(&scenario, &registry, &files).succeeded();
+    let told: Value = serde_json::from_str(&scenario.read("r.json")).unwrap();
+    let target = at(&registry, "api");
+    let digest = registry.tag("api", "1.2.3").unwrap();
+    assert_eq!(told["destination"], json!(target));
+    assert_eq!(told["index"]["digest"], json!(digest));
+    assert_eq!(told["references"][3], json!(format!("{target}:latest")));
+    assert_eq!(told["changed"], json!(true));
+    assert_eq!(told["platforms"][1]["system"], json!("aarch64-linux"));
+    assert!(told["platforms"][1]["compressedSize"].as_u64().unwrap() > 0);
+    let summary = scenario.read("s.md");
+    assert!(
+        summary.starts_with("## `v1.2.3`\n") && summary.contains(&digest),
+        "{summary}"
+    );
 }

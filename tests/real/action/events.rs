@@ -166,6 +166,37 @@ fn a_tag_is_published_as_the_versions_that_it_is() {
 }
 
 #[test]
+fn a_tag_gives_the_commits_image_the_names_of_a_version() {
+    let registry = Registry::start();
+    let flake = Flake::small();
+    let pushing = Repository::new(&flake, &workflow(&registry, ""));
+    let job = pushing.on("push", &pushed("main"));
+    assert_eq!(job.ended.code, 0, "{}", job.ended);
+    let image = told(&job.printed(), "image").to_owned();
+    let commit = format!("commit: {}", pushing.commit());
+    let inputs = format!("command: release\n          no-github: true\n          {commit}");
+    let releasing = Repository::new(&flake, &workflow(&registry, &inputs));
+    let payload = json!({ "ref": "refs/tags/v1.2.3", "repository": super::repository() });
+    let job = releasing.on("push", &payload);
+    assert_eq!(job.ended.code, 0, "{}", job.ended);
+    let printed = job.printed();
+    assert_eq!(
+        told(&printed, "image"),
+        image,
+        "not built again: {}",
+        job.ended
+    );
+    let tags = registry.tags("acme/api");
+    for tag in ["1", "1.2", "1.2.3", "latest"] {
+        assert!(tags.iter().any(|one| one == tag), "{tag}: {tags:?}");
+        assert!(
+            told(&printed, "tags").contains(&format!("/acme/api:{tag}")),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
 fn a_run_by_hand_takes_what_the_form_says() {
     let registry = Registry::start();
     let inputs = "tags: ${{ github.event.inputs.tag }}";

@@ -46,7 +46,11 @@ fn without_any_input_the_image_is_published_beside_the_repository() {
     in_tool_cache(&repository);
     certificate(&here.path(""));
     fs::write(here.path("users"), USERS).unwrap();
-    fs::write(here.path("hosts"), "127.0.0.1 localhost ghcr.io api.github.com\n").unwrap();
+    fs::write(
+        here.path("hosts"),
+        "127.0.0.1 localhost ghcr.io api.github.com\n",
+    )
+    .unwrap();
     let config = "version: 0.1\nlog: { level: info }\n\
         storage: { filesystem: { rootdirectory: storage } }\n\
         http: { addr: \"127.0.0.1:443\", tls: { certificate: cert.pem, key: key.pem } }\n\

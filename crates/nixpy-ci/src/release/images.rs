@@ -1,11 +1,13 @@
 //! What is released, as facts: the image's platforms, and what changed since the version
 //! before it.
 
+use nixpy_nix::System;
 use nixpy_oci::digest::Digest;
 use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::registry::{Registry, RemoteError};
 use nixpy_pipeline::changes::{self, Changes};
+use nixpy_pipeline::platform::system_of;
 use nixpy_pipeline::release::{
     ReleasePlan, ReleasedPlatform, Seen, Version, Wanted, images_of, previous,
 };
@@ -44,6 +46,8 @@ pub struct Images {
 pub struct One {
     /// What it runs on.
     pub platform: Platform,
+    /// What Nix calls that.
+    pub system: Option<System>,
     /// Of its manifest.
     pub digest: Digest,
     /// What a client downloads that has none of it, in bytes.
@@ -83,6 +87,7 @@ impl Images {
                 .iter()
                 .map(|image| One {
                     platform: image.platform.clone(),
+                    system: system_of(&image.platform.architecture),
                     digest: image.digest,
                     compressed_size: image.size,
                 })

@@ -9,6 +9,7 @@
 //! the next call, which looks again.
 
 mod building;
+mod command;
 mod commit;
 mod github;
 mod images;
@@ -28,6 +29,7 @@ use crate::exit::Code;
 use crate::render::{Renderer, line, renderer};
 use crate::run::wrong;
 use crate::settings::{Environment, RawInputs, Surroundings, ToRelease, resolve, to_release};
+pub use command::command;
 use commit::Checkout;
 use github::GithubError;
 use images::Images;
@@ -140,7 +142,10 @@ async fn released(
         dry_run: asked.wanted.dry_run,
     };
     told.print(asked.wanted.output.json);
-    Ok(())
+    told.write(&asked.wanted.output).map_err(|problem| Failed {
+        problems: vec![problem],
+        code: Code::Machine,
+    })
 }
 
 /// In the order in which nothing is seen that is not whole.

@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Asked;
-use super::github::{FileStep, Planned, RefStep, ReleaseStep};
+use super::github::{FileStep, Planned, RefStep, ReleaseStep, notes};
 use super::images::Images;
 use crate::render::size;
+use crate::settings::Output;
 use crate::{print, report};
 
 /// Everything that is told.
@@ -21,7 +22,7 @@ pub struct Told<'a> {
     pub dry_run: bool,
 }
 
-/// In version 1: fields may be added.
+/// In version 1: fields may be added. What a run's report has as well is called as it is there.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Json<'a> {
@@ -32,6 +33,13 @@ struct Json<'a> {
     dry_run: bool,
     /// Whether everything was there before.
     unchanged: bool,
+    /// Whether another image has the version's tag now than before.
+    changed: bool,
+    /// The first place where the image is.
+    destination: String,
+    /// Tags that point to it.
+    references: Vec<String>,
+    index: serde_json::Value,
     places: &'a [nixpy_pipeline::release::PlacePlan],
     github: Option<serde_json::Value>,
 }
@@ -43,6 +51,29 @@ impl Told<'_> {
             true => print(&report::json(&self.json())),
             false => print(&self.text()),
         }
+    }
+
+    /// Writes the files that the settings name; `Err` says why one could not be.
+    pub fn write(&self, output: &Output) -> Result<(), String> {
+        if let Some(file) = &output.summary {
+            std::fs::write(file, notes::summary(self.tag, self.images))
+                .map_err(|e| format!("cannot write the summary {}: {e}", file.display()))?;
+        }
+        if let Some(file) = &output.report {
+            report::write_whole(file, report::json(&self.json()).as_bytes())
+                .map_err(|e| format!("cannot write the report {}: {e}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Every tag that points to the image, or would.
+    fn references(&self) -> Vec<String> {
+        let places = self.plan.places.iter().flat_map(|place| {
+            let tags = place.tags.iter();
+            let ours = tags.filter(|step| !matches!(step.step, Step::Held { .. }));
+            ours.map(|step| format!("{}:{}", place.repository, step.tag))
+        });
+        places.collect()
     }
 
     fn is_unchanged(&self) -> bool {
@@ -68,6 +99,15 @@ impl Told<'_> {
             built: self.built,
             dry_run: self.dry_run,
             unchanged: self.is_unchanged(),
+            changed: !self.plan.is_done(),
+            destination: self
+                .images
+                .repositories
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            references: self.references(),
+            index: json!({ "digest": self.images.digest }),
             places: &self.plan.places,
             github,
         }

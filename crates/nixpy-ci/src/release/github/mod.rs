@@ -2,7 +2,7 @@
 //! pure), what people read ([`notes`]), and doing it.
 
 mod facts;
-mod notes;
+pub mod notes;
 mod plan;
 #[cfg(test)]
 mod tests;

@@ -14,8 +14,12 @@ use crate::render::size;
 /// Followed by the digest that the text is about.
 const BEGIN: &str = "<!-- nixpy-ci release ";
 const END: &str = "<!-- /nixpy-ci release -->";
-/// Commits, and packages of one kind, that are told one by one.
-const MOST: usize = 100;
+/// Commits that are told one by one.
+const MOST_COMMITS: usize = 100;
+/// Packages of one kind.
+const MOST_PACKAGES: usize = 60;
+/// GitHub takes 125,000 characters; what is added below one that is full is shorter than the rest.
+const LONGEST_TEXT: usize = 40_000;
 /// Of one name or title.
 const LONGEST: usize = 160;
 
@@ -46,6 +50,14 @@ pub fn merged(text: &str, ours: &str) -> String {
             format!("{}\n\n{ours}", kept.trim_end())
         }
     }
+}
+
+/// The same as a job's summary.
+pub fn summary(tag: &str, images: &Images) -> String {
+    let mut text = format!("## {}\n\n", code(&foreign(tag)));
+    write_images(&mut text, images);
+    write_changes(&mut text, images);
+    text
 }
 
 /// Our part of the text.
@@ -157,6 +169,10 @@ fn write_changes(text: &mut String, images: &Images) {
     }
     let several = groups.len() > 1;
     for (changes, platforms) in groups {
+        if text.len() > LONGEST_TEXT {
+            add!(text, "More is in the file that is attached.\n");
+            return;
+        }
         let of = match several {
             true => format!(" on {}", platforms.join(", ")),
             false => String::new(),
@@ -180,7 +196,7 @@ fn write_moved(text: &mut String, kind: &str, moved: &[Moved]) {
         return;
     }
     add!(text, "| {kind} | before | now |\n|---|---|---|");
-    for one in moved.iter().take(MOST) {
+    for one in moved.iter().take(MOST_PACKAGES) {
         let version = |version: &Option<String>| match version.as_deref() {
             None => "–".to_owned(),
             Some("") => "yes".to_owned(),
@@ -194,8 +210,8 @@ fn write_moved(text: &mut String, kind: &str, moved: &[Moved]) {
             version(&one.after)
         );
     }
-    if moved.len() > MOST {
-        add!(text, "\nand {} more", moved.len() - MOST);
+    if moved.len() > MOST_PACKAGES {
+        add!(text, "\nand {} more", moved.len() - MOST_PACKAGES);
     }
     text.push('\n');
 }
@@ -207,12 +223,12 @@ fn write_commits(text: &mut String, since: &Since) {
     }
     add!(text, "### Commits since {}\n", code(&foreign(tag)));
     // The newest first, as people read logs.
-    for commit in comparison.commits.iter().rev().take(MOST) {
+    for commit in comparison.commits.iter().rev().take(MOST_COMMITS) {
         let title = commit.commit.message.lines().next().unwrap_or_default();
         let short: String = commit.sha.chars().take(7).collect();
         add!(text, "- {} {}", code(&short), code(&foreign(title)));
     }
-    let told = comparison.commits.len().min(MOST) as u64;
+    let told = comparison.commits.len().min(MOST_COMMITS) as u64;
     if comparison.total_commits > told {
         add!(text, "- and {} more", comparison.total_commits - told);
     }

@@ -26,6 +26,7 @@ fn images(version: &str) -> Images {
         tag: version.parse().ok(),
         platforms: vec![One {
             platform: Platform::linux("amd64"),
+            system: None,
             digest: Digest::of(b"amd64"),
             compressed_size: 12_000_000,
         }],
@@ -42,6 +43,35 @@ fn asset(name: &str, content: &str) -> Asset {
         state: "uploaded".to_owned(),
         digest: Some(Digest::of(content.as_bytes()).to_string()),
         browser_download_url: String::new(),
+    }
+}
+
+fn changes() -> Changes {
+    Changes {
+        platform: Platform::linux("amd64"),
+        baseline: "ghcr.io/acme/api:1.2.2".to_owned(),
+        digest: Digest::of(b"before"),
+        size_before: 11_000_000,
+        size: 12_000_000,
+        contents_known: true,
+        python: Vec::new(),
+        libraries: Vec::new(),
+        rebuilt: 0,
+        grown: Vec::new(),
+    }
+}
+
+fn since(commits: Vec<Commit>) -> Since {
+    Since {
+        tag: "v1.2.2".to_owned(),
+        comparison: Comparison {
+            status: "ahead".to_owned(),
+            ahead_by: 1,
+            behind_by: 0,
+            total_commits: commits.len() as u64 + 2,
+            commits,
+            html_url: String::new(),
+        },
     }
 }
 
@@ -241,39 +271,49 @@ fn what_people_have_written_stays_as_it_is() {
 }
 
 #[test]
+fn the_longest_text_fits_where_it_goes() {
+    let mut images = images("1.2.3");
+    images.previous = "1.2.2".parse().ok();
+    let name = "`x|".repeat(100);
+    for architecture in ["amd64", "arm64", "s390x", "riscv64", "386", "arm"] {
+        let moved = |n: usize| Moved {
+            name: format!("{n}{architecture}{name}"),
+            before: Some(name.clone()),
+            after: Some(name.clone()),
+        };
+        images.changes.push(Changes {
+            platform: Platform::linux(architecture),
+            python: (0..500).map(moved).collect(),
+            libraries: (0..500).map(moved).collect(),
+            ..changes()
+        });
+    }
+    let message = format!("{name}\nmore");
+    let commit = json!({ "sha": COMMIT, "commit": { "message": message }, "html_url": "" });
+    let commit: Commit = serde_json::from_value(commit).unwrap();
+    let since = since(vec![commit; 250]);
+    let block = notes::block(&images, Some(&since));
+    assert!(block.chars().count() < 125_000, "{}", block.chars().count());
+    assert!(block.contains("in the file that is attached"));
+    assert!(block.trim_end().ends_with("<!-- /nixpy-ci release -->"));
+}
+
+#[test]
 fn names_and_titles_of_others_stay_text() {
     let hostile = "x|y`z <img src=a> @acme [a](b) <!-- /nixpy-ci release -->\nnext";
     let mut images = images("1.2.3");
     images.previous = "1.2.2".parse().ok();
     images.changes.push(Changes {
-        platform: Platform::linux("amd64"),
-        baseline: "ghcr.io/acme/api:1.2.2".to_owned(),
-        digest: Digest::of(b"before"),
-        size_before: 11_000_000,
-        size: 12_000_000,
-        contents_known: true,
         python: vec![Moved {
             name: hostile.to_owned(),
             before: Some("1".to_owned()),
             after: None,
         }],
-        libraries: Vec::new(),
-        rebuilt: 0,
-        grown: Vec::new(),
+        ..changes()
     });
     let commit = json!({ "sha": COMMIT, "commit": { "message": hostile }, "html_url": "" });
     let commit: Commit = serde_json::from_value(commit).unwrap();
-    let since = Since {
-        tag: "v1.2.2".to_owned(),
-        comparison: Comparison {
-            status: "ahead".to_owned(),
-            ahead_by: 1,
-            behind_by: 0,
-            total_commits: 3,
-            commits: vec![commit],
-            html_url: String::new(),
-        },
-    };
+    let since = since(vec![commit]);
     let block = notes::block(&images, Some(&since));
     assert_eq!(
         block.matches("<!-- /nixpy-ci release -->").count(),
