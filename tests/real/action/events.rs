@@ -6,6 +6,7 @@ use super::{pushed, repository};
 use crate::world::act::{Job, Repository};
 use crate::world::flake::{Flake, own_system};
 use crate::world::nixpy::names_in;
+use crate::world::program::{program, run};
 use crate::world::registry::Registry;
 use crate::world::skopeo;
 
@@ -84,7 +85,7 @@ fn a_push_is_published_and_its_outputs_say_what() {
     let mut act = repository.command("push", &pushed("main"));
     act.args(["--secret", "GITHUB_TOKEN"])
         .env("GITHUB_TOKEN", SECRET);
-    let job = Job::of(crate::world::program::run(&mut act).succeeded());
+    let job = Job::of(run(&mut act).succeeded());
 
     assert_eq!(registry.tags("acme/api"), ["v1"]);
     let (printed, host) = (job.printed(), registry.host());
@@ -104,6 +105,15 @@ fn a_push_is_published_and_its_outputs_say_what() {
     assert!(job.summary().contains(&digest[..19]), "{}", job.summary());
     assert!(told(&printed, "outcome").contains("success"));
     assert!(!job.ended.stdout.contains(SECRET) && !job.ended.stderr.contains(SECRET));
+    let kept = repository.kept();
+    let files = [
+        "--recursive",
+        "--files-with-matches",
+        SECRET,
+        kept.to_str().unwrap(),
+    ];
+    let found = run(program("grep").args(files));
+    assert_eq!(found.stdout, "", "a file has the token");
     assert_eq!(job.errors(), [""; 0]);
     has_cleaned_up(&repository, &job);
 

@@ -1,5 +1,6 @@
 //! `uses: ./` in workflows that a real runner program runs.
 
+mod cancelling;
 mod events;
 mod launcher;
 mod lints;
