@@ -6,6 +6,7 @@ use super::{pushed, repository};
 use crate::world::act::{Job, Repository};
 use crate::world::flake::{Flake, own_system};
 use crate::world::nixpy::names_in;
+use crate::world::program::{program, run};
 use crate::world::registry::Registry;
 use crate::world::skopeo;
 
@@ -84,7 +85,7 @@ fn a_push_is_published_and_its_outputs_say_what() {
     let mut act = repository.command("push", &pushed("main"));
     act.args(["--secret", "GITHUB_TOKEN"])
         .env("GITHUB_TOKEN", SECRET);
-    let job = Job::of(crate::world::program::run(&mut act).succeeded());
+    let job = Job::of(run(&mut act).succeeded());
 
     assert_eq!(registry.tags("acme/api"), ["v1"]);
     let (printed, host) = (job.printed(), registry.host());
@@ -104,6 +105,15 @@ fn a_push_is_published_and_its_outputs_say_what() {
     assert!(job.summary().contains(&digest[..19]), "{}", job.summary());
     assert!(told(&printed, "outcome").contains("success"));
     assert!(!job.ended.stdout.contains(SECRET) && !job.ended.stderr.contains(SECRET));
+    let kept = repository.kept();
+    let files = [
+        "--recursive",
+        "--files-with-matches",
+        SECRET,
+        kept.to_str().unwrap(),
+    ];
+    let found = run(program("grep").args(files));
+    assert_eq!(found.stdout, "", "a file has the token");
     assert_eq!(job.errors(), [""; 0]);
     has_cleaned_up(&repository, &job);
 
@@ -163,6 +173,37 @@ fn a_tag_is_published_as_the_versions_that_it_is() {
     let job = repository.on("push", &payload);
     assert_eq!(job.ended.code, 0, "{}", job.ended);
     assert_eq!(registry.tags("acme/api"), ["1.2", "1.2.3", "latest"]);
+}
+
+#[test]
+fn a_tag_gives_the_commits_image_the_names_of_a_version() {
+    let registry = Registry::start();
+    let flake = Flake::small();
+    let pushing = Repository::new(&flake, &workflow(&registry, ""));
+    let job = pushing.on("push", &pushed("main"));
+    assert_eq!(job.ended.code, 0, "{}", job.ended);
+    let image = told(&job.printed(), "image").to_owned();
+    let commit = format!("commit: {}", pushing.commit());
+    let inputs = format!("command: release\n          no-github: true\n          {commit}");
+    let releasing = Repository::new(&flake, &workflow(&registry, &inputs));
+    let payload = json!({ "ref": "refs/tags/v1.2.3", "repository": super::repository() });
+    let job = releasing.on("push", &payload);
+    assert_eq!(job.ended.code, 0, "{}", job.ended);
+    let printed = job.printed();
+    assert_eq!(
+        told(&printed, "image"),
+        image,
+        "not built again: {}",
+        job.ended
+    );
+    let tags = registry.tags("acme/api");
+    for tag in ["1", "1.2", "1.2.3", "latest"] {
+        assert!(tags.iter().any(|one| one == tag), "{tag}: {tags:?}");
+        assert!(
+            told(&printed, "tags").contains(&format!("/acme/api:{tag}")),
+            "{printed}"
+        );
+    }
 }
 
 #[test]

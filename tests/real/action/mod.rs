@@ -1,10 +1,12 @@
 //! `uses: ./` in workflows that a real runner program runs.
 
+mod cancelling;
 mod events;
 mod launcher;
 mod lints;
 mod matrix;
 mod nothing_given;
+mod releasing;
 
 use serde_json::{Value, json};
 

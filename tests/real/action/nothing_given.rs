@@ -1,4 +1,5 @@
 //! A step without any input, in a network of its own where ghcr.io is a registry on the loopback.
+//! GitHub's API is not there: the registry answers in its name that it knows of nothing.
 
 use std::fs;
 use std::path::Path;
@@ -45,7 +46,11 @@ fn without_any_input_the_image_is_published_beside_the_repository() {
     in_tool_cache(&repository);
     certificate(&here.path(""));
     fs::write(here.path("users"), USERS).unwrap();
-    fs::write(here.path("hosts"), "127.0.0.1 localhost ghcr.io\n").unwrap();
+    fs::write(
+        here.path("hosts"),
+        "127.0.0.1 localhost ghcr.io api.github.com\n",
+    )
+    .unwrap();
     let config = "version: 0.1\nlog: { level: info }\n\
         storage: { filesystem: { rootdirectory: storage } }\n\
         http: { addr: \"127.0.0.1:443\", tls: { certificate: cert.pem, key: key.pem } }\n\
@@ -117,11 +122,11 @@ fn in_tool_cache(repository: &Repository) {
     fs::write(&list, format!("{text}{sum}  nixpy-ci-{system}\n")).unwrap();
 }
 
-/// One that is its own authority, for ghcr.io.
+/// One that is its own authority, for both names.
 fn certificate(folder: &Path) {
     let file = |name: &str| folder.join(name).display().to_string();
     let about = "[req]\ndistinguished_name = name\nx509_extensions = more\nprompt = no\n[name]\nCN = ghcr.io\n\
-                 [more]\nsubjectAltName = DNS:ghcr.io\nbasicConstraints = critical, CA:FALSE\n";
+                 [more]\nsubjectAltName = DNS:ghcr.io, DNS:api.github.com\nbasicConstraints = critical, CA:FALSE\n";
     fs::write(folder.join("about"), about).unwrap();
     let kind = [
         "-newkey",

@@ -45,7 +45,7 @@ const OTHERS: [(&str, &str, Option<&str>); 6] = [
     ),
     (
         "version",
-        "For `release`: the version, as in v1.2.3. Default: the tag that was pushed.",
+        "For `release`: the version, as its git tag is called, v1.2.3. Default: the tag that the workflow runs for.",
         None,
     ),
     (

@@ -137,9 +137,8 @@ fn arguments(step: &Step<'_>) -> Result<Vec<String>, String> {
             arguments.extend(systems.map(|system| format!("--system={system}")));
         }
         "release" => {
-            if let Some(version) = step.input("version") {
-                arguments.extend(["--".to_owned(), version.to_owned()]);
-            }
+            let version = step.input("version").map(str::to_owned);
+            arguments.extend(version.into_iter().flat_map(|it| ["--".to_owned(), it]));
         }
         _ => {}
     }
@@ -220,7 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_no_flag() {
+    fn what_others_have_left_is_no_flag() {
+        let index = called(&[("INPUT_COMMAND", "index"), ("INPUT_FILES", "--help")]);
+        assert_eq!(index.unwrap(), ["nixpy-ci", "index", "--", "--help"]);
         let release = called(&[("INPUT_COMMAND", "release"), ("INPUT_VERSION", "--help")]);
         assert_eq!(release.unwrap(), ["nixpy-ci", "release", "--", "--help"]);
     }
