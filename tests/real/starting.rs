@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::world::example::example;
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::program::{Ended, output_of, program, program_at, run};
 
@@ -392,6 +393,67 @@ fn a_package_becomes_an_image_by_the_librarys_function() {
         assert_eq!(ports, ["53/udp", "8000/tcp"]);
         assert_eq!(image["maxLayers"], 100);
     }
+}
+
+#[test]
+fn a_project_with_requirements_becomes_an_image_that_answers_on_both_platforms() {
+    let main = fs::read_to_string(example().folder().join("src/base_api/main.py")).unwrap();
+    let project = Project::with(&[
+        ("requirements.txt", "fastapi\nuvicorn\n"),
+        ("main.py", &main),
+    ])
+    .init();
+    let (nixpkgs, folder) = (buildable(), project.dir.path());
+    let flake = fs::read_to_string(folder.join("flake.nix")).unwrap();
+    let flake = flake
+        .replace(
+            "github:NixOS/nixpkgs/nixos-unstable",
+            &format!("path:{}", nixpkgs.path().display()),
+        )
+        .replace(
+            "github:pyproject-nix/pyproject.nix",
+            &standin("pyproject-nix"),
+        );
+    fs::write(folder.join("flake.nix"), flake).unwrap();
+
+    // As it is told: settings and smoke test are those of the nixpy-ci.yaml that was written.
+    let here = Workplace::new();
+    let layout = here.path("layout");
+    let mut job = here.command([
+        "path:.#image",
+        "--json",
+        "--layout",
+        layout.to_str().unwrap(),
+    ]);
+    let report = run(job.current_dir(folder)).succeeded().json();
+    let platforms = report["platforms"].as_array().unwrap();
+    assert_eq!(platforms.len(), 2, "{report}");
+    for platform in platforms {
+        let smoke = &platform["smoke"];
+        assert_eq!(smoke["verdict"], "passed", "{report}");
+        assert_eq!(smoke["wanted"], "200 from /openapi.json at port 8000");
+    }
+}
+
+/// A folder that is nixpkgs to a flake with a list of requirements, out of what the example has.
+fn buildable() -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let standins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/real/standins");
+    for part in ["nix", "lock.json", "pyproject.toml", "src"] {
+        let from = example().folder().join(part);
+        output_of("cp", [Path::new("-r"), &from, copy.path()]);
+    }
+    fs::copy(
+        standins.join("buildable.nix"),
+        copy.path().join("flake.nix"),
+    )
+    .unwrap();
+    fs::copy(
+        standins.join("nixpkgs/lib.nix"),
+        copy.path().join("lib.nix"),
+    )
+    .unwrap();
+    copy
 }
 
 #[test]

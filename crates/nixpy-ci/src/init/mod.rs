@@ -83,11 +83,9 @@ pub fn init(flags: &ArgMatches) -> Code {
         .collect();
     let to_write = decided.iter().filter(|(_, _, became)| became.is_written());
     let to_write: Vec<_> = to_write.map(|(file, state, _)| (file, *state)).collect();
-    if !is_dry {
-        if let Err(error) = place::write_all(&folder, &to_write) {
-            line(&format!("error: {}", told(&error)));
-            return Code::Machine;
-        }
+    if !is_dry && let Err(error) = place::write_all(&folder, &to_write) {
+        line(&format!("error: {}", told(&error)));
+        return Code::Machine;
     }
     let outcome = Outcome {
         steps: tell::next(&project, &listing, &decided, is_tracked, place_of(flags)),

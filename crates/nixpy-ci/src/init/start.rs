@@ -283,7 +283,7 @@ fn is_module(file: &str) -> bool {
         && !name.starts_with("test_")
         && !name.ends_with("_test.py")
         && !["conftest.py", "setup.py"].contains(&name)
-        && file.split('/').all(|part| super::detect::is_plain(part))
+        && file.split('/').all(super::detect::is_plain)
 }
 
 /// `src/app/main.py` is imported as `app.main`.
