@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::world::example::example;
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::program::{Ended, output_of, program, program_at, run};
+use crate::world::versions::{Root, SUITES};
 
 const SYSTEMS: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
 const SCRIPT: &str = "[project]\nname = 'Shop_API'\nversion = '1.2'\ndescription = 'A shop'\n\
@@ -105,11 +106,14 @@ fn standin(name: &str) -> String {
 
 /// `nix` on the flake in a folder, whose inputs are stand-ins.
 fn nix(words: &[&str], folder: &Path, attribute: &str) -> Ended {
+    run(program("nix").args(arguments(words, folder, attribute)))
+}
+
+fn arguments(words: &[&str], folder: &Path, attribute: &str) -> Vec<String> {
     let text = fs::read_to_string(folder.join("flake.nix")).unwrap();
-    let mut nix = program("nix");
-    nix.args(words)
-        .args(["--no-write-lock-file"])
-        .arg(format!("path:{}{attribute}", folder.display()));
+    let mut all: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    all.push("--no-write-lock-file".to_owned());
+    all.push(format!("path:{}{attribute}", folder.display()));
     let inputs = [
         ("nixpkgs", "nixpkgs"),
         ("pyproject-nix", "pyproject-nix"),
@@ -118,10 +122,14 @@ fn nix(words: &[&str], folder: &Path, attribute: &str) -> Ended {
     ];
     for (input, place) in inputs {
         if text.contains(&format!("{input}.url")) {
-            nix.args(["--override-input", input, &standin(place)]);
+            all.extend([
+                "--override-input".to_owned(),
+                input.to_owned(),
+                standin(place),
+            ]);
         }
     }
-    run(&mut nix)
+    all
 }
 
 fn evaluated(folder: &Path, attribute: &str) -> Value {
@@ -355,6 +363,25 @@ fn this_repositorys_flake_offers_the_static_program_checks_and_templates() {
         &manifest,
     ];
     assert!(output_of("cargo", read).contains("\"nixpy-ci\""));
+}
+
+#[test]
+fn later_versions_of_nix_find_nothing_wrong_with_any_flake() {
+    let own = own_flake();
+    let projects = ["uv", "pdm", "poetry", "requirements"].map(|kind| Project::of(kind).init());
+    let folders = projects.iter().map(|project| project.dir.path());
+    let folders: Vec<&Path> = folders.chain([own.path()]).collect();
+    let standins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/real/standins");
+    let standins = standins.canonicalize().unwrap();
+    for root in SUITES.map(Root::of) {
+        for folder in &folders {
+            let mut check = root.command("nix", &[&standins]);
+            check.args(["--extra-experimental-features", "nix-command flakes"]);
+            check.args(arguments(&["flake", "check", "--no-build"], folder, ""));
+            let checked = run(check.current_dir(folder)).succeeded();
+            assert!(!checked.stderr.contains("deprecated"), "{checked}");
+        }
+    }
 }
 
 #[test]

@@ -287,7 +287,15 @@ fn options_that_pyproject_nix_does_not_read_are_told() {
 
 #[test]
 fn what_is_missing_is_said_with_its_cure() {
-    let cases: [(Files<'_>, &str); 8] = [
+    let cases: [(Files<'_>, &str); 9] = [
+        (
+            &[
+                ("pyproject.toml", "[tool.uv.workspace]\nmembers = ['a']\n"),
+                ("uv.lock", ""),
+                ("a/main.py", FASTAPI),
+            ],
+            "it only joins the members of a workspace",
+        ),
         (&[], "`uv init` begins one"),
         (&[("Pipfile", "")], "uvx migrate-to-uv"),
         (&[("setup.py", "")], "uv init --bare"),
