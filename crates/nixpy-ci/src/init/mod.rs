@@ -1,6 +1,7 @@
 //! `nixpy-ci init`: a flake, settings and a workflow for a Python project that has none. What is
 //! there stays as it is, unless the user says otherwise; what is written is written whole.
 
+mod command;
 mod detect;
 mod git;
 mod listing;
@@ -23,7 +24,8 @@ use crate::exit::Code;
 use crate::print;
 use crate::render::line;
 
-pub use detect::Kind;
+pub use command::command;
+use detect::Kind;
 use listing::Listing;
 use place::State;
 use start::Asked;

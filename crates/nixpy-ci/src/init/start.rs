@@ -118,7 +118,12 @@ pub fn started(
             start,
             why: "it was asked for".to_owned(),
             port: asked.port.unwrap_or(DEFAULT_PORT),
-            smoke: smoke(true),
+            // Another command may be a worker, which answers nobody.
+            smoke: smoke(
+                words
+                    .iter()
+                    .any(|word| app.is_some_and(|app| *word == app.target)),
+            ),
             notes,
         });
     }

@@ -132,6 +132,7 @@ fn the_users_word_goes_before_what_is_found() {
     assert_eq!(project.kind, Kind::Uv);
     assert_eq!(words(&project.started.start), "source: worker --all");
     assert_eq!(project.started.port, 9000);
+    assert_eq!(project.started.smoke, Smoke::Nothing);
 }
 
 #[test]
