@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::world::example::example;
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::program::{Ended, output_of, program, program_at, run};
+use crate::world::versions::{Root, SUITES};
 
 const SYSTEMS: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
 const SCRIPT: &str = "[project]\nname = 'Shop_API'\nversion = '1.2'\ndescription = 'A shop'\n\
@@ -104,11 +106,14 @@ fn standin(name: &str) -> String {
 
 /// `nix` on the flake in a folder, whose inputs are stand-ins.
 fn nix(words: &[&str], folder: &Path, attribute: &str) -> Ended {
+    run(program("nix").args(arguments(words, folder, attribute)))
+}
+
+fn arguments(words: &[&str], folder: &Path, attribute: &str) -> Vec<String> {
     let text = fs::read_to_string(folder.join("flake.nix")).unwrap();
-    let mut nix = program("nix");
-    nix.args(words)
-        .args(["--no-write-lock-file"])
-        .arg(format!("path:{}{attribute}", folder.display()));
+    let mut all: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    all.push("--no-write-lock-file".to_owned());
+    all.push(format!("path:{}{attribute}", folder.display()));
     let inputs = [
         ("nixpkgs", "nixpkgs"),
         ("pyproject-nix", "pyproject-nix"),
@@ -117,10 +122,14 @@ fn nix(words: &[&str], folder: &Path, attribute: &str) -> Ended {
     ];
     for (input, place) in inputs {
         if text.contains(&format!("{input}.url")) {
-            nix.args(["--override-input", input, &standin(place)]);
+            all.extend([
+                "--override-input".to_owned(),
+                input.to_owned(),
+                standin(place),
+            ]);
         }
     }
-    run(&mut nix)
+    all
 }
 
 fn evaluated(folder: &Path, attribute: &str) -> Value {
@@ -357,6 +366,25 @@ fn this_repositorys_flake_offers_the_static_program_checks_and_templates() {
 }
 
 #[test]
+fn later_versions_of_nix_find_nothing_wrong_with_any_flake() {
+    let own = own_flake();
+    let projects = ["uv", "pdm", "poetry", "requirements"].map(|kind| Project::of(kind).init());
+    let folders = projects.iter().map(|project| project.dir.path());
+    let folders: Vec<&Path> = folders.chain([own.path()]).collect();
+    let standins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/real/standins");
+    let standins = standins.canonicalize().unwrap();
+    for root in SUITES.map(Root::of) {
+        for folder in &folders {
+            let mut check = root.command("nix", &[&standins]);
+            check.args(["--extra-experimental-features", "nix-command flakes"]);
+            check.args(arguments(&["flake", "check", "--no-build"], folder, ""));
+            let checked = run(check.current_dir(folder)).succeeded();
+            assert!(!checked.stderr.contains("deprecated"), "{checked}");
+        }
+    }
+}
+
+#[test]
 fn a_package_becomes_an_image_by_the_librarys_function() {
     let own = own_flake();
     let user = format!(
@@ -392,6 +420,67 @@ fn a_package_becomes_an_image_by_the_librarys_function() {
         assert_eq!(ports, ["53/udp", "8000/tcp"]);
         assert_eq!(image["maxLayers"], 100);
     }
+}
+
+#[test]
+fn a_project_with_requirements_becomes_an_image_that_answers_on_both_platforms() {
+    let main = fs::read_to_string(example().folder().join("src/base_api/main.py")).unwrap();
+    let project = Project::with(&[
+        ("requirements.txt", "fastapi\nuvicorn\n"),
+        ("main.py", &main),
+    ])
+    .init();
+    let (nixpkgs, folder) = (buildable(), project.dir.path());
+    let flake = fs::read_to_string(folder.join("flake.nix")).unwrap();
+    let flake = flake
+        .replace(
+            "github:NixOS/nixpkgs/nixos-unstable",
+            &format!("path:{}", nixpkgs.path().display()),
+        )
+        .replace(
+            "github:pyproject-nix/pyproject.nix",
+            &standin("pyproject-nix"),
+        );
+    fs::write(folder.join("flake.nix"), flake).unwrap();
+
+    // As it is told: settings and smoke test are those of the nixpy-ci.yaml that was written.
+    let here = Workplace::new();
+    let layout = here.path("layout");
+    let mut job = here.command([
+        "path:.#image",
+        "--json",
+        "--layout",
+        layout.to_str().unwrap(),
+    ]);
+    let report = run(job.current_dir(folder)).succeeded().json();
+    let platforms = report["platforms"].as_array().unwrap();
+    assert_eq!(platforms.len(), 2, "{report}");
+    for platform in platforms {
+        let smoke = &platform["smoke"];
+        assert_eq!(smoke["verdict"], "passed", "{report}");
+        assert_eq!(smoke["wanted"], "200 from /openapi.json at port 8000");
+    }
+}
+
+/// A folder that is nixpkgs to a flake with a list of requirements, out of what the example has.
+fn buildable() -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let standins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/real/standins");
+    for part in ["nix", "lock.json", "pyproject.toml", "src"] {
+        let from = example().folder().join(part);
+        output_of("cp", [Path::new("-r"), &from, copy.path()]);
+    }
+    fs::copy(
+        standins.join("buildable.nix"),
+        copy.path().join("flake.nix"),
+    )
+    .unwrap();
+    fs::copy(
+        standins.join("nixpkgs/lib.nix"),
+        copy.path().join("lib.nix"),
+    )
+    .unwrap();
+    copy
 }
 
 #[test]

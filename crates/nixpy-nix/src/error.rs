@@ -39,7 +39,7 @@ pub enum NixErrorKind {
     #[error("{0}")]
     BadReference(String),
     /// A local directory without a flake.
-    #[error("no flake.nix in {}: run it where the flake is, or name it", .0.display())]
+    #[error("no flake.nix in {}: run it where the flake is, name it, or let `nixpy-ci init` write one", .0.display())]
     NotAFlake(PathBuf),
     /// The flake evaluates and has no `packages`.
     #[error(

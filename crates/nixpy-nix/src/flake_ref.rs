@@ -227,7 +227,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let error = FlakeRef::parse(".", home.path()).unwrap_err().to_string();
         assert!(
-            error.contains("no flake.nix in /") && error.contains("or name it"),
+            error.contains("no flake.nix in /") && error.contains("name it"),
             "{error}"
         );
     }

@@ -88,6 +88,18 @@ pub fn detect(listing: &Listing, folder: &str, asked: &Asked) -> Result<Project,
     if kind != Kind::Requirements && pyproject.is_none() {
         problems.push(format!("{} needs a pyproject.toml", kind.name()));
     }
+    // Poetry's may stand in a table of its own.
+    if [Kind::Uv, Kind::Pdm].contains(&kind)
+        && pyproject.is_some()
+        && seen.table("project").is_none()
+    {
+        problems.push(match seen.tool("uv").is_some_and(|uv| uv.contains_key("workspace")) {
+            true => "pyproject.toml has no [project]: it only joins the members of a workspace, and a flake is \
+                     written for a project at the top"
+                .to_owned(),
+            false => format!("pyproject.toml has no [project], which {} needs", kind.name()),
+        });
+    }
     let requirements = seen.requirements();
     if kind == Kind::Requirements && requirements.is_none() {
         problems.push("there is no requirements.txt".to_owned());

@@ -31,11 +31,11 @@ pub fn repository(folder: &Path) -> (Repository, bool) {
     repository.image = fs::read_to_string(git.join("config"))
         .ok()
         .and_then(|text| image(&text));
-    if let (Some(image), Some(name)) = (&mut repository.image, repository.down.rsplit('/').next()) {
-        if !name.is_empty() {
-            image.push('/');
-            image.push_str(&name.to_lowercase());
-        }
+    if let (Some(image), Some(name)) = (&mut repository.image, repository.down.rsplit('/').next())
+        && !name.is_empty()
+    {
+        image.push('/');
+        image.push_str(&name.to_lowercase());
     }
     (repository, true)
 }
@@ -87,6 +87,8 @@ fn image(config: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

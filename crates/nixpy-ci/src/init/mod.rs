@@ -1,6 +1,7 @@
 //! `nixpy-ci init`: a flake, settings and a workflow for a Python project that has none. What is
 //! there stays as it is, unless the user says otherwise; what is written is written whole.
 
+mod command;
 mod detect;
 mod git;
 mod listing;
@@ -23,7 +24,8 @@ use crate::exit::Code;
 use crate::print;
 use crate::render::line;
 
-pub use detect::Kind;
+pub use command::command;
+use detect::Kind;
 use listing::Listing;
 use place::State;
 use start::Asked;
@@ -83,11 +85,9 @@ pub fn init(flags: &ArgMatches) -> Code {
         .collect();
     let to_write = decided.iter().filter(|(_, _, became)| became.is_written());
     let to_write: Vec<_> = to_write.map(|(file, state, _)| (file, *state)).collect();
-    if !is_dry {
-        if let Err(error) = place::write_all(&folder, &to_write) {
-            line(&format!("error: {}", told(&error)));
-            return Code::Machine;
-        }
+    if !is_dry && let Err(error) = place::write_all(&folder, &to_write) {
+        line(&format!("error: {}", told(&error)));
+        return Code::Machine;
     }
     let outcome = Outcome {
         steps: tell::next(&project, &listing, &decided, is_tracked, place_of(flags)),

@@ -142,6 +142,8 @@ impl Drop for Undo {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn file(path: &str, text: &str) -> File {

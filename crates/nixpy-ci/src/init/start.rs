@@ -118,7 +118,12 @@ pub fn started(
             start,
             why: "it was asked for".to_owned(),
             port: asked.port.unwrap_or(DEFAULT_PORT),
-            smoke: smoke(true),
+            // Another command may be a worker, which answers nobody.
+            smoke: smoke(
+                words
+                    .iter()
+                    .any(|word| app.is_some_and(|app| *word == app.target)),
+            ),
             notes,
         });
     }
@@ -283,7 +288,7 @@ fn is_module(file: &str) -> bool {
         && !name.starts_with("test_")
         && !name.ends_with("_test.py")
         && !["conftest.py", "setup.py"].contains(&name)
-        && file.split('/').all(|part| super::detect::is_plain(part))
+        && file.split('/').all(super::detect::is_plain)
 }
 
 /// `src/app/main.py` is imported as `app.main`.

@@ -1,14 +1,18 @@
 //! What is found in projects, by their files alone.
+#![allow(clippy::unwrap_used)]
 
 use super::detect::{Kind, Project, detect};
 use super::listing::Listing;
 use super::start::{Asked, Smoke, Start};
 
-fn found(files: &[(&str, &str)]) -> Project {
+/// Names and texts.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+fn found(files: Files<'_>) -> Project {
     detect(&Listing::with(files), "folder", &Asked::default()).unwrap()
 }
 
-fn refused(files: &[(&str, &str)]) -> String {
+fn refused(files: Files<'_>) -> String {
     let problems = detect(&Listing::with(files), "folder", &Asked::default()).unwrap_err();
     problems.join("\n")
 }
@@ -128,6 +132,7 @@ fn the_users_word_goes_before_what_is_found() {
     assert_eq!(project.kind, Kind::Uv);
     assert_eq!(words(&project.started.start), "source: worker --all");
     assert_eq!(project.started.port, 9000);
+    assert_eq!(project.started.smoke, Smoke::Nothing);
 }
 
 #[test]
@@ -137,7 +142,7 @@ fn an_application_is_served_by_what_is_among_the_dependencies() {
         "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n";
     let asgi =
         "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n";
-    let cases: [(&str, &[(&str, &str)], &str); 8] = [
+    let cases: [(&str, Files<'_>, &str); 8] = [
         (
             "fastapi\nuvicorn[standard]>=0.29 ; python_version > '3'\n",
             &[("app/main.py", FASTAPI)],
@@ -283,7 +288,15 @@ fn options_that_pyproject_nix_does_not_read_are_told() {
 
 #[test]
 fn what_is_missing_is_said_with_its_cure() {
-    let cases: [(&[(&str, &str)], &str); 8] = [
+    let cases: [(Files<'_>, &str); 9] = [
+        (
+            &[
+                ("pyproject.toml", "[tool.uv.workspace]\nmembers = ['a']\n"),
+                ("uv.lock", ""),
+                ("a/main.py", FASTAPI),
+            ],
+            "it only joins the members of a workspace",
+        ),
         (&[], "`uv init` begins one"),
         (&[("Pipfile", "")], "uvx migrate-to-uv"),
         (&[("setup.py", "")], "uv init --bare"),
