@@ -9,7 +9,7 @@ use nixpy_pipeline::smoke::Verdict;
 
 use crate::print;
 use crate::render::caches::{self, Weight};
-use crate::render::{Renderer, failure_lines, fell_lines, line, size, smoke};
+use crate::render::{Renderer, failure_lines, fell_lines, line, printable, size, smoke};
 use crate::settings::Output;
 
 /// Writes and prints it as the settings say; `false` if it could not be written.
@@ -116,7 +116,8 @@ pub fn text(report: &Report) -> String {
     if report.from_metadata {
         lines.push("  nothing was built or fetched: caches told enough".to_owned());
     }
-    lines.extend(report.notes.iter().map(|note| format!("  note: {note}")));
+    let notes = report.notes.iter();
+    lines.extend(notes.map(|note| format!("  note: {}", printable(note))));
     let caches = report.caches.iter();
     let caches = caches.filter(|filled| caches::weight(filled) != Weight::Note);
     lines.extend(caches.map(|filled| format!("  {}", caches::counts(filled))));

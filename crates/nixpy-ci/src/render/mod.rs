@@ -16,7 +16,7 @@ use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::report::PlatformReport;
 
 use crate::settings::{Environment, Progress};
-pub use plain::{line, without_commands};
+pub use plain::{line, printable, without_commands};
 
 /// Listens to a run.
 pub trait Renderer: Sync {
