@@ -5,7 +5,7 @@ use nixpy_pipeline::smoke::Verdict;
 
 use super::words;
 use crate::render::caches::{self, Weight};
-use crate::render::{size, smoke};
+use crate::render::{printable, size, smoke};
 
 /// What was published; nothing if it was nothing.
 pub fn text(report: &Report) -> String {
@@ -57,7 +57,8 @@ pub fn text(report: &Report) -> String {
     if report.from_metadata {
         lines.push("  nothing was built or fetched: caches told enough".to_owned());
     }
-    lines.extend(report.notes.iter().map(|note| format!("  note: {note}")));
+    let notes = report.notes.iter();
+    lines.extend(notes.map(|note| format!("  note: {}", printable(note))));
     let caches = report.caches.iter();
     let caches = caches.filter(|filled| caches::weight(filled) != Weight::Note);
     lines.extend(caches.map(|filled| format!("  {}", caches::counts(filled))));

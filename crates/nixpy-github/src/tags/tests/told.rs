@@ -1,5 +1,7 @@
 //! What is said of rules that cannot be followed, and of those that gave nothing.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn refused(line: &str) -> String {
@@ -113,6 +115,37 @@ fn whatever_a_branch_is_called_its_tag_is_one() {
             assert!(tag.len() <= LONGEST && tag.chars().all(fits), "{tag}");
             assert!(!tag.starts_with(['.', '-']), "{tag}");
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_as_a_rule_ends_in_tags_or_in_words(
+        kind in "(schedule|semver|pep440|match|edge|ref|raw|sha|[a-z]{1,4})",
+        more in "(,(pattern|value|match|prefix|suffix|enable|event|format|group)=\\PC{0,12}){0,3}",
+        template in "(\\{\\{[a-z#/ '=>{}]{0,12}\\}\\})?",
+        git_ref in "(refs/(heads|tags|pull)/)?\\PC{0,40}",
+    ) {
+        let lines = [format!("type={kind}{more}{template}"), template, more];
+        let parsed = Rules::parse(lines.iter().map(String::as_str), lines.first().map(String::as_str));
+        prop_assert!(parsed.is_ok() || parsed.is_err_and(|errors| !errors.is_empty()));
+        for line in &lines {
+            let Ok(rules) = Rules::parse([line.as_str()], []) else { continue };
+            let verbatim = !line.contains('=') && !line.contains("{{");
+            if let Ok(tagged) = rules.tags(&facts(&git_ref)) {
+                let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                for tag in tagged.tags.iter().filter(|_| !verbatim) {
+                    prop_assert!(tag.len() <= LONGEST && !tag.is_empty(), "{}", tag);
+                    prop_assert!(tag.chars().all(fits) && !tag.starts_with(['.', '-']), "{}", tag);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_the_format_a_date_is_written(format in "\\PC{0,40}", at in -60_000_000_000_i64..200_000_000_000) {
+        let at = jiff::Timestamp::from_second(at).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
+        let _ = moment::format(&at, &format);
     }
 }
 
