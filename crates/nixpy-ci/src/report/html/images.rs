@@ -88,7 +88,7 @@ fn boxes(image: &PlatformReport) -> Vec<Vec<Box<'_>>> {
     });
     let mut layers: Vec<Vec<Box<'_>>> = layers.collect();
     for layer in &mut layers {
-        layer.sort_by(|a, b| b.bytes.cmp(&a.bytes));
+        layer.sort_by_key(|one| std::cmp::Reverse(one.bytes));
     }
     layers.sort_by_key(|layer| std::cmp::Reverse(sum(layer)));
     layers
