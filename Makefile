@@ -14,7 +14,7 @@ TO_BUILD = $(if $(shell command -v cc),,build-essential) binutils file
 TO_FETCH = python3 python3-pip
 # Of openssh-server the program is wanted; where systemd runs, its package starts one as well.
 # The same is true of nginx-light.
-TO_TEST = chromium crun curl docker-registry git iproute2 mmdebstrap nginx-light openssh-server podman procps python3-venv skopeo
+TO_TEST = chromium crun curl docker-registry git iproute2 mmdebstrap nginx-light openssh-server openssl podman procps python3-venv skopeo
 # Not in Debian: an S3 server; GitHub's runner program, what it runs actions with, and what checks
 # workflows; what GitHub says of its API, and examples of its events.
 MOTO = moto[server]==5.2.5

@@ -9,6 +9,7 @@ import measure
 from caches import pushing
 from contenders import Push, Workshop
 from figures import Figure, against_best, compared, details, median, megabytes
+from launcher import launching
 from measure import Run
 from platforms import planning, together
 from registry import empty_registry
@@ -293,6 +294,7 @@ def race(
 Case = Callable[[Workshop, int], list[Figure]]
 CASES: dict[str, Case] = {
     "start": start,
+    "launcher": launching,
     "nothing-to-do": nothing_to_do,
     "plan": planning,
     "two-systems": together,
@@ -308,5 +310,7 @@ CASES: dict[str, Case] = {
     "cache": caching,
     "substitution": substitution,
 }
+# Those that need nothing of Nix.
+ALONE = ("start", "launcher")
 # Those that need gigabytes of disk and minutes.
 LARGE = ("cold", "cold-zstd", "archive", "unchanged", "changed", "memory", "limit", "cache", "substitution")

@@ -119,10 +119,10 @@ def median(runs: list[Run]) -> float:
     return statistics.median(run.seconds for run in runs)
 
 
-def hyperfine(command: str, runs: int) -> list[Run]:
+def hyperfine(command: str, runs: int, *more: str) -> list[Run]:
     """For what is over in milliseconds."""
     with tempfile.NamedTemporaryFile("r") as report:
-        options = ["--shell=none", "--warmup=10", f"--runs={runs}", f"--export-json={report.name}"]
+        options = ["--shell=none", "--warmup=10", f"--runs={runs}", f"--export-json={report.name}", *more]
         subprocess.run(["hyperfine", *options, command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         times = json.load(report)["results"][0]["times"]
     return [Run(seconds) for seconds in times]

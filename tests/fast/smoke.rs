@@ -2,8 +2,10 @@
 
 use nixpy_pipeline::report::PlatformReport;
 use nixpy_pipeline::smoke::{Tested, Verdict};
-use nixpy_testkit::registry::Registry;
+use nixpy_testkit::registry::{Method, Registry};
+use serde_json::json;
 
+use crate::naming::{SHA, job};
 use crate::scenario::{Ended, Scenario};
 
 /// This machine's own: whether others run here is not for the fast tier to say.
@@ -320,7 +322,13 @@ fn a_run_that_changes_nothing_starts_nothing() {
     let ended = run(&scenario, &registry, &required).succeeded();
     assert_eq!(only(&ended).1.verdict, Verdict::Passed);
 
+    // A tag that is new beside one that has it says nothing; one with another image does.
     let another_tag = ["--smoke-http=/", "-t", "latest", "-t", "v1"];
+    let ended = run(&scenario, &registry, &another_tag).succeeded();
+    assert_eq!(only(&ended).1.verdict, Verdict::Unchanged);
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let other = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": [] });
+    registry.put_manifest("base-api", "v1", &other);
     let ended = run(&scenario, &registry, &another_tag).succeeded();
     assert_eq!(only(&ended).1.verdict, Verdict::Passed);
 }
@@ -443,4 +451,49 @@ fn a_detail_of_a_test_that_is_not_wanted_is_a_mistake() {
         let ended = Scenario::app().run([argument]).ended().with_code(2);
         assert!(ended.errors()[0].contains(word), "{ended}");
     }
+}
+
+#[test]
+fn an_image_that_is_only_rehearsed_is_tried_out_all_the_same() {
+    let (registry, scenario) = with(&Podman::whose_service_says(READY));
+    let more = ["--smoke-http=/", "--push=never"];
+    let ended = run(&scenario, &registry, &more).succeeded();
+    let (_, tested) = only(&ended);
+    assert_eq!(tested.verdict, Verdict::Passed);
+    assert!(ended.report().rehearsed && registry.tags("base-api").is_empty());
+
+    let (registry, scenario) = with(&Podman {
+        run: "exit 125",
+        ..Podman::whose_service_says("exit 1")
+    });
+    let more = ["--smoke-http=/", "--push=never", "--smoke-required"];
+    let ended = run(&scenario, &registry, &more).with_code(1);
+    assert!(ended.report().index.is_none());
+    assert_eq!(registry.count(Method::PUT, "/v2/"), 0);
+}
+
+#[test]
+fn another_commit_with_the_same_image_starts_nothing_and_moves_its_tags() {
+    let (registry, scenario) = with(&Podman::whose_service_says(READY));
+    let target = repository(&registry);
+    let push = |sha: &str| {
+        let words = ["-r", &target, "-s", SYSTEM, "--json", "--smoke-http=/"];
+        let push = ("push", "refs/heads/main");
+        let run = job(&scenario, scenario.run(words), push, json!({}));
+        run.env("GITHUB_SHA", sha).ended().succeeded()
+    };
+    push(SHA);
+    let started = calls(&scenario, "run").len();
+    let before = registry.tag("base-api", "main");
+    let ended = push(&"1".repeat(40));
+    let (_, tested) = only(&ended);
+    assert_eq!(tested.verdict, Verdict::Unchanged);
+    assert!(!ended.report().changed);
+    assert_eq!(calls(&scenario, "run").len(), started);
+    assert_ne!(
+        registry.tag("base-api", "main"),
+        before,
+        "it tells the commit"
+    );
+    assert_eq!(registry.tags("base-api").len(), 4, "one for each commit");
 }

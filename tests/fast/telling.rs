@@ -85,7 +85,7 @@ fn the_summary_is_a_table_of_platforms() {
     assert!(summary.starts_with("## Image published\n"));
     assert!(summary.contains("| platform | digest | size |"));
     for image in &report.platforms {
-        let row = format!("| {} | `{}` |", image.platform, image.digest);
+        let row = format!("| `{}` | `{}` |", image.platform, image.digest);
         assert!(summary.contains(&row), "{row} is not in\n{summary}");
     }
 }

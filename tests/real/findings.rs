@@ -1,10 +1,12 @@
 //! What real builders and evaluations leave at the lines of a project.
 
 use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
 use crate::world::flake::Flake;
 use crate::world::nixpy::Workplace;
-use crate::world::program::{Ended, output_of, run};
+use crate::world::program::{Ended, output_of, program, run, wait_for};
 
 fn on_github(flake: &Flake) -> Ended {
     let here = Workplace::new();
@@ -146,5 +148,49 @@ fn whatever_a_builder_writes_the_runner_obeys_none_of_it() {
     assert!(!ended.stderr.contains(['\x1b', '\r']), "{ended}");
     for shown in ["100% done", "no text", "… (1.0 MB more)"] {
         assert!(ended.stderr.contains(shown), "{shown}: {ended}");
+    }
+}
+
+#[test]
+fn what_a_build_had_written_is_shown_when_the_job_is_cancelled() {
+    // Other tests have sleepers of their own, with other digits.
+    let sleep = format!("sleep {}", 1_000_000_000_u32 + std::process::id());
+    let flake = Flake::built_by(&format!("echo waiting for $stamp; {sleep}"));
+    let here = Workplace::new();
+    let mut command = here.command([&flake.image(), "--layout", "out", "--progress=github"]);
+    let build = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("the builder", Duration::from_secs(60), || {
+        let found = run(program("pgrep").args(["--full", "--", &sleep]));
+        (found.code == 0).then_some(())
+    });
+    // What it has written before is on its way through Nix.
+    std::thread::sleep(Duration::from_secs(1));
+    output_of("kill", ["-INT", &build.id().to_string()]);
+    let ended = build.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let waiting = format!("\nwaiting for {}\n", flake.stamp());
+    assert!(said.contains(&waiting), "{said}");
+}
+
+#[test]
+fn a_long_silence_is_ended_by_what_is_under_way() {
+    let one = |progress: &'static str| {
+        std::thread::spawn(move || {
+            let flake = Flake::built_by("echo $stamp; sleep 33; cat $archive > $out");
+            let image = flake.image();
+            let arguments = [image.as_str(), "--layout", "out", progress];
+            let ended = Workplace::new().run(arguments).succeeded();
+            let said = "still building small-image for 3";
+            assert!(ended.stderr.contains(said), "{ended}");
+        })
+    };
+    let both = ["--progress=plain", "--progress=github"].map(one);
+    for run in both {
+        run.join().unwrap();
     }
 }

@@ -11,6 +11,7 @@
 
 mod world;
 
+mod action;
 mod between;
 mod builders;
 mod builds;
@@ -27,8 +28,10 @@ mod joining;
 mod layouts;
 mod machines;
 mod metadata;
+mod payloads;
 mod pushes;
 mod refusals;
+mod releasing;
 mod smoke;
 mod stored;
 mod telling;

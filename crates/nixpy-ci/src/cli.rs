@@ -28,11 +28,16 @@ pub fn command() -> Command {
         .subcommand(plan())
         .subcommand(doctor())
         .subcommand(index())
+        .subcommand(crate::release::command())
         .subcommand(report())
         .subcommand(cache())
         .subcommand(setup())
         .subcommands(INSIDE.map(inside))
+        .subcommands(OF_THE_ACTION.map(|name| Command::new(name).hide(true)))
 }
+
+/// What the launcher of the action starts, before and after the job's other steps.
+const OF_THE_ACTION: [&str; 2] = ["action", "action-post"];
 
 /// What this program is asked to do inside of a container that is tried out; nothing for users.
 pub const INSIDE: [&str; 3] = ["smoke-probe", "smoke-room", "smoke-enter"];
@@ -47,7 +52,9 @@ fn run() -> Command {
     let command = Command::new("run")
         .about("Build a flake for all its systems and publish one image for them")
         .after_help(EXAMPLES);
-    with_settings(command, |setting| !FOR_PLANS.contains(&setting.name))
+    with_settings(command, |setting| {
+        !FOR_PLANS.contains(&setting.name) && setting.group != Group::Release
+    })
 }
 
 /// Settings that only mean something where something is done.
@@ -57,7 +64,7 @@ const FOR_RUNS: [&str; 10] = [
 /// Settings of work that is not done here.
 const FOR_PLANS: [&str; 2] = ["matrix", "runner"];
 /// Settings that mean something without a flake.
-const FOR_INDEXES: [&str; 12] = [
+const FOR_INDEXES: [&str; 13] = [
     "system",
     "repository",
     "tag",
@@ -68,12 +75,14 @@ const FOR_INDEXES: [&str; 12] = [
     "ca-file",
     "plain-http",
     "json",
+    "report",
     "summary",
     "progress",
 ];
 
 fn is_for_runs(setting: &Setting) -> bool {
-    FOR_RUNS.contains(&setting.name) || matches!(setting.group, Group::Smoke | Group::Github)
+    FOR_RUNS.contains(&setting.name)
+        || matches!(setting.group, Group::Smoke | Group::Github | Group::Release)
 }
 
 fn plan() -> Command {
@@ -118,7 +127,8 @@ fn doctor() -> Command {
              4 a remote.",
         );
     with_settings(command, |setting| {
-        let is_of_the_image = matches!(setting.group, Group::Image | Group::Github);
+        let is_of_the_image =
+            matches!(setting.group, Group::Image | Group::Github | Group::Release);
         let mut others = FOR_RUNS.iter().chain(&FOR_PLANS).chain(&FOR_IMAGES);
         !is_of_the_image && !others.any(|name| *name == setting.name)
     })
@@ -269,7 +279,7 @@ fn cache() -> Command {
 }
 
 /// The configuration file, and every wanted setting but secrets.
-fn with_settings(command: Command, wanted: impl Fn(&Setting) -> bool) -> Command {
+pub fn with_settings(command: Command, wanted: impl Fn(&Setting) -> bool) -> Command {
     let command = command.arg(
         Arg::new("config")
             .long("config")

@@ -10,6 +10,7 @@ mod index;
 mod load;
 mod mask;
 mod preview;
+mod release;
 mod render;
 mod report;
 mod run;
@@ -45,7 +46,8 @@ fn main() -> ExitCode {
         .build();
     let code = match runtime {
         Ok(runtime) => {
-            let work = dispatch(&matches);
+            let environment: Environment = std::env::vars_os().collect();
+            let work = dispatch(&matches, &environment);
             let code = match matches.subcommand_name() {
                 // The first process of a container heeds no signal of those who are in it.
                 Some(name) if cli::INSIDE.contains(&name) => runtime.block_on(work),
@@ -75,20 +77,20 @@ fn trace() {
     }
 }
 
-async fn dispatch(matches: &ArgMatches) -> Code {
-    let environment: Environment = std::env::vars_os().collect();
+async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
     if let Some((name, flags)) = matches.subcommand()
         && !cli::INSIDE.contains(&name)
     {
-        mask::mask(flags, &environment);
+        mask::mask(flags, environment);
     }
     match matches.subcommand() {
-        Some(("run", flags)) => run::run(flags, &environment).await,
-        Some(("index", flags)) => index::index(flags, &environment).await,
-        Some(("plan", flags)) => run::plan(flags, &environment).await,
-        Some(("report", flags)) => github::post(flags, &environment).await,
-        Some(("doctor", flags)) => doctor::doctor(flags, &environment).await,
-        Some(("cache", flags)) => cache::cache(flags, &environment).await,
+        Some(("run", flags)) => run::run(flags, environment).await,
+        Some(("index", flags)) => index::index(flags, environment).await,
+        Some(("release", flags)) => release::release(flags, environment).await,
+        Some(("plan", flags)) => run::plan(flags, environment).await,
+        Some(("report", flags)) => github::post(flags, environment).await,
+        Some(("doctor", flags)) => doctor::doctor(flags, environment).await,
+        Some(("cache", flags)) => cache::cache(flags, environment).await,
         Some(("setup", flags)) => {
             let text = |name: &str| flags.get_one::<String>(name).cloned();
             let nix = text("nix-url").zip(text("nix-sha256"));
@@ -103,8 +105,10 @@ async fn dispatch(matches: &ArgMatches) -> Code {
                 dry_run: flags.get_flag("dry-run"),
                 right_away: false,
             };
-            setup::setup(request, &environment).await
+            setup::setup(request, environment).await
         }
+        Some(("action", _)) => github::action::action(environment).await,
+        Some(("action-post", _)) => github::action::post(environment),
         Some((name, orders)) if cli::INSIDE.contains(&name) => {
             let orders = orders.get_one::<String>("orders");
             smoke::inside(name, orders.map_or("", String::as_str)).await

@@ -101,6 +101,15 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
 
 /// `nixpy-ci plan`: what `run` would do, with the layers of each image.
 pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
+    plan_telling(flags, environment, &print).await
+}
+
+/// The same, whoever wants to know.
+pub async fn plan_telling(
+    flags: &ArgMatches,
+    environment: &Environment,
+    tell: &dyn Fn(&str),
+) -> Code {
     let mut resolved = match settings(flags, environment).await {
         Ok(resolved) => resolved,
         Err(problems) => return wrong(&problems, environment),
@@ -113,7 +122,7 @@ pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
             let nix = &opened.nix;
             if let Some(runners) = &resolved.matrix {
                 let matrix = preview_matrix(nix, &resolved.inputs, &machine, runners).await;
-                return print_matrix(matrix, renderer.as_ref());
+                return print_matrix(matrix, tell, renderer.as_ref());
             }
             let preview = preview_layers(nix, &resolved.inputs, &machine).await;
             print_preview(preview, &resolved, renderer.as_ref())
@@ -212,11 +221,15 @@ fn print_preview(
 }
 
 /// On one line, as a variable of a workflow takes it.
-fn print_matrix(matrix: Result<Matrix, RunError>, renderer: &dyn Renderer) -> Code {
+fn print_matrix(
+    matrix: Result<Matrix, RunError>,
+    tell: &dyn Fn(&str),
+    renderer: &dyn Renderer,
+) -> Code {
     match matrix {
         Ok(matrix) => {
             let line = serde_json::to_string(&matrix).unwrap_or_default();
-            print(&format!("{line}\n"));
+            tell(&format!("{line}\n"));
             Code::Success
         }
         Err(e) => {
@@ -247,7 +260,14 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
             report.destinations.join(", ")
         ));
     }
-    let is_tried = report.platforms.iter().any(|image| image.smoke.is_some());
+    report::budget_lines(&report)
+        .iter()
+        .for_each(|text| line(text));
+    report::over_budget(&report)
+        .iter()
+        .for_each(|text| renderer.error(text));
+    let is_tried = !report.over_budget.is_empty()
+        || report.platforms.iter().any(|image| image.smoke.is_some());
     if is_tried && report.references.is_empty() && !report.rehearsed {
         let destinations = report.destinations.join(", ");
         line(&format!("no tag was moved at {destinations}"));

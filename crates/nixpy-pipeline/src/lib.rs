@@ -38,6 +38,7 @@ pub mod plan;
 pub mod platform;
 pub mod preview;
 pub mod publish;
+pub mod release;
 pub mod report;
 pub mod result;
 pub mod run;

@@ -14,8 +14,8 @@ use crate::scenario::{Ended, Run, Scenario};
 
 const COMMIT: &str = "1f518446f2de55ec5d6c0a8d6cad1d8918d3284d";
 const OTHER: &str = "2f518446f2de55ec5d6c0a8d6cad1d8918d3284d";
-const ARM: &str = "nixpy-ci-result-aarch64-linux.json";
-const INTEL: &str = "nixpy-ci-result-x86_64-linux.json";
+pub const ARM: &str = "nixpy-ci-result-aarch64-linux.json";
+pub const INTEL: &str = "nixpy-ci-result-x86_64-linux.json";
 
 /// A checkout at a commit.
 pub fn service() -> Scenario {

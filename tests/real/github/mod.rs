@@ -5,6 +5,7 @@
 mod client;
 mod double;
 mod posting;
+mod releasing;
 mod reports;
 mod runs;
 #[path = "../../fast/scenario/mod.rs"]

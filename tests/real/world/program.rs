@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 22] = [
+const PACKAGES: [(&str, &str); 24] = [
     ("apt-get", "apt"),
     ("cp", "coreutils"),
     ("curl", "curl"),
@@ -20,9 +20,11 @@ const PACKAGES: [(&str, &str); 22] = [
     ("nginx", "nginx-light"),
     ("nix", "nix-bin (by `nixpy-ci setup`)"),
     ("nix-store", "nix-bin (by `nixpy-ci setup`)"),
+    ("openssl", "openssl"),
     ("pgrep", "procps"),
     ("podman", "podman and crun"),
     ("script", "bsdutils"),
+    ("sha256sum", "coreutils"),
     ("skopeo", "skopeo"),
     ("ssh-add", "openssh-client"),
     ("ssh-agent", "openssh-client"),

@@ -44,3 +44,9 @@ pub fn copy(reference: &str, architecture: &str, to: &Path) -> Value {
     run(&mut copy).succeeded();
     serde_json::from_slice(&std::fs::read(to.join("manifest.json")).unwrap()).unwrap()
 }
+
+/// The digest of what is behind a reference.
+pub fn digest(reference: &str) -> String {
+    let of_it = ["inspect", "--format={{.Digest}}", "--tls-verify=false"];
+    output_of("skopeo", [&of_it[..], &[reference]].concat())
+}

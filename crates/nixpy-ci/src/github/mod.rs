@@ -4,6 +4,7 @@
 //! A run is never red for it: what GitHub does not take is told in the log, with what would
 //! let it, and the run goes on.
 
+pub mod action;
 mod hostile;
 mod posting;
 mod telling;

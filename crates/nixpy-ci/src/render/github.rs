@@ -229,6 +229,13 @@ impl Renderer for Github {
     }
 }
 
+/// What a run had written that was cancelled: often that is why.
+impl Drop for Github {
+    fn drop(&mut self) {
+        self.show();
+    }
+}
+
 /// A folded part of the log, unless nothing was written.
 fn group(log: Log) {
     let title = log.title.clone();

@@ -18,7 +18,7 @@ use nixpy_oci::image::How;
 use nixpy_pipeline::build::{BuildFailure, BuilderFell};
 use nixpy_pipeline::event::{Event, Stage};
 use nixpy_pipeline::plan::Plan;
-use nixpy_pipeline::report::{PlatformReport, Report};
+use nixpy_pipeline::report::{Outcome, PlatformReport, Report};
 
 use crate::settings::{Environment, Progress};
 pub use plain::{line, without_commands};
@@ -105,6 +105,14 @@ impl Renderer for Silent {
                     .for_each(|text| line(text));
             }
             _ => {}
+        }
+    }
+
+    fn findings(&self, report: &Report) {
+        // What was only noticed on the way is no reason to break the silence.
+        if report.outcome == Outcome::Failure {
+            let lines = findings::finding_lines(report);
+            lines.iter().for_each(|text| line(text));
         }
     }
 }

@@ -17,6 +17,7 @@ use nixpy_pipeline::result::RunResult;
 use self::markdown::summary;
 #[allow(unused_imports)]
 pub use self::markdown::{LONGEST_COMMENT, body};
+pub use self::words::{over_budget, unjudged as budget_lines};
 use crate::print;
 use crate::render::{Renderer, line};
 use crate::settings::Output;
@@ -77,7 +78,7 @@ fn default_file(result: &RunResult) -> PathBuf {
 }
 
 /// Whoever looks at the file meanwhile sees the one before, or none.
-fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -3,6 +3,7 @@
 use nixpy_pipeline::report::Report;
 use nixpy_pipeline::smoke::Verdict;
 
+use super::words;
 use crate::render::caches::{self, Weight};
 use crate::render::{size, smoke};
 
@@ -31,12 +32,24 @@ pub fn text(report: &Report) -> String {
             Some(Verdict::Untested) => ", untested",
             _ => "",
         };
+        let mut changes = report.changes.iter();
+        let changes = changes.find(|changes| changes.platform == image.platform);
+        let grown = match changes {
+            Some(changes) if changes.growth() != 0 => {
+                format!(
+                    " ({} since {})",
+                    words::signed(changes.growth()),
+                    changes.baseline
+                )
+            }
+            _ => String::new(),
+        };
         let machine = image.machine.iter();
         let built: String = machine
             .map(|machine| format!(", built on {machine}"))
             .collect();
         lines.push(format!(
-            "  {}  {platform:<16} {:>9}, {sent}{built}{tested}",
+            "  {}  {platform:<16} {:>9}{grown}, {sent}{built}{tested}",
             image.digest,
             size(image.compressed_size),
         ));

@@ -73,10 +73,11 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// `emulated by qemu, in 2 min 3 s`.
-pub fn built(image: &PlatformReport, report: &Report) -> String {
+/// `emulated by qemu, in 2 min 3 s`. A machine's name is written as the caller writes text
+/// of others.
+pub fn built(image: &PlatformReport, report: &Report, foreign: fn(&str) -> String) -> String {
     let how = match &image.machine {
-        Some(machine) => format!("on {machine}"),
+        Some(machine) => format!("on {}", foreign(machine)),
         None => image.strategy.to_string(),
     };
     match build_of(image, report) {
@@ -96,11 +97,17 @@ fn build_of<'a>(image: &PlatformReport, report: &'a Report) -> Option<&'a Span> 
 }
 
 /// `3 of 42 layers, 1.2 MB`: what this run had to send.
-pub fn sent(image: &PlatformReport) -> String {
+pub fn sent(image: &PlatformReport, report: &Report) -> String {
     let all = image.layers.len();
     let sent = image.layers.iter().filter(|layer| layer.how == How::Sent);
     match sent.count() {
         0 => format!("nothing, all {all} layers reused"),
+        sent if report.rehearsed => {
+            format!(
+                "{} would be, in {sent} of {all} layers",
+                size(image.sent_size)
+            )
+        }
         sent => format!("{} in {sent} of {all} layers", size(image.sent_size)),
     }
 }
@@ -122,6 +129,47 @@ pub fn counts(report: &Report) -> String {
     let built = some(report.counts.built, "derivation", "derivations");
     let fetched = some(report.counts.fetched, "path", "paths");
     format!("{built} built, {fetched} taken from caches")
+}
+
+/// Every budget that is not kept, in a sentence with what to do.
+pub fn over_budget(report: &Report) -> Vec<String> {
+    let over = report.over_budget.iter();
+    over.map(|over| {
+        let (is, wanted) = match over.budget {
+            Budget::Size(most) => (format!("has {}", size(over.actual)), size(most)),
+            Budget::Growth(most) => (
+                format!("has grown by {}", size(over.actual)),
+                format!("{} of growth", size(most)),
+            ),
+        };
+        format!(
+            "{} {is}, over its budget of {wanted}: see in the report what has grown, or set a larger `budget`",
+            over.platform
+        )
+    })
+    .collect()
+}
+
+/// Budgets of growth that nothing could be held against.
+pub fn unjudged(report: &Report) -> Vec<String> {
+    let is_growth = |budget: &&Budget| matches!(budget, Budget::Growth(_));
+    let budgets: Vec<&Budget> = report.budgets.iter().filter(is_growth).collect();
+    let known = |image: &&PlatformReport| {
+        let mut changes = report.changes.iter();
+        !changes.any(|changes| changes.platform == image.platform)
+    };
+    let images = report.platforms.iter().filter(known);
+    images
+        .flat_map(|image| {
+            budgets.iter().map(move |budget| {
+                format!(
+                    "note: {} is to be {}, and there is no image before that it could be held against",
+                    image.platform,
+                    self::budget(**budget)
+                )
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! From what was written somewhere to [`Inputs`](nixpy_pipeline::inputs::Inputs).
 
+#[cfg(test)]
+mod action_yml;
 mod builders;
 mod caches;
 mod image;
@@ -7,6 +9,7 @@ mod joining;
 mod naming;
 #[cfg(test)]
 mod reference;
+mod releasing;
 mod resolve;
 mod smoke;
 mod sources;
@@ -17,6 +20,7 @@ mod telling;
 pub use caches::{ToServe, to_serve};
 pub use image::days;
 pub use joining::{ToJoin, to_join};
+pub use releasing::{ToRelease, to_release};
 pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};
 pub use telling::{Telling, to_post};

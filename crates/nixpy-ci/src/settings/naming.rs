@@ -1,6 +1,7 @@
 //! What images are called and say of themselves: tags by rules, labels and annotations.
 
 use std::ffi::OsStr;
+use std::process::{Command, Stdio};
 
 use nixpy_github::context::{Context, is_from_fork};
 use nixpy_github::tags::{self, Facts, Given, RuleError, Rules};
@@ -9,7 +10,7 @@ use nixpy_pipeline::inputs::{Annotations, Target};
 use serde_json::Value;
 
 use super::resolve::{Reader, Surroundings, parse};
-use super::sources::Environment;
+use super::sources::{Environment, Raw, Source};
 
 /// What an image is called.
 pub(super) struct Naming {
@@ -30,7 +31,7 @@ impl Reader<'_> {
         let version = tags.first().map_or("", |tag| tag.as_ref());
         let annotations = self.annotations(around, &facts, version);
         Naming {
-            base: around.base_branch(rules.as_ref()),
+            base: around.base_branch(rules.as_ref(), &facts),
             annotations,
             tags,
         }
@@ -42,7 +43,15 @@ impl Reader<'_> {
         let flavor = flavor.map_or(&[][..], |raw| &raw.values);
         let flavor = flavor.iter().map(String::as_str);
         let rules = match self.raw.get("tag") {
-            Some(raw) => Rules::parse(raw.values.iter().map(String::as_str), flavor),
+            Some(raw) => {
+                let wrong = wrong_words(raw);
+                if !wrong.is_empty() {
+                    self.wrong_rules(wrong);
+                    return None;
+                }
+                let lines = raw.values.iter().flat_map(|value| value.lines());
+                Rules::parse(lines, flavor)
+            }
             None if around.context().is_some() => Rules::of_github(flavor),
             None => Rules::parse(["latest"], flavor),
         };
@@ -132,6 +141,9 @@ impl Surroundings<'_> {
     pub(super) fn facts(&self) -> Facts {
         let mut facts = Facts::of(self.context(), self.now);
         if self.context().is_some() {
+            if facts.commit_date.is_none() {
+                facts.commit_date = self.told_by_git(&facts.sha);
+            }
             return facts;
         }
         let text = |name: &str| self.text(name).unwrap_or_default().to_owned();
@@ -154,12 +166,39 @@ impl Surroundings<'_> {
         facts
     }
 
+    /// When a commit was made that the event tells nothing of, if it is checked out here.
+    fn told_by_git(&self, sha: &str) -> Option<jiff::Timestamp> {
+        if sha.is_empty() || !sha.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut git = Command::new("git");
+        git.env_clear();
+        let variables = self.environment.iter();
+        git.envs(variables.filter(|(name, _)| ["PATH", "HOME"].iter().any(|it| name == it)));
+        // What a partial clone lacks is not worth a connection.
+        git.env("GIT_NO_LAZY_FETCH", "1");
+        git.arg("-C").arg(&self.cwd);
+        git.args([
+            "show",
+            "--no-patch",
+            "--no-show-signature",
+            "--format=%cI",
+            sha,
+        ]);
+        let told = git
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        String::from_utf8(told.stdout).ok()?.trim().parse().ok()
+    }
+
     /// The tag under which the image of the branch is published that a pull request or a
     /// merge queue is for: what a push to it is given by the same rules.
-    pub(super) fn base_branch(&self, rules: Option<&Rules>) -> Option<Tag> {
+    pub(super) fn base_branch(&self, rules: Option<&Rules>, facts: &Facts) -> Option<Tag> {
         let told = self.context().and_then(Context::base_branch);
         let branch = told.or_else(|| self.text("GITHUB_BASE_REF").map(str::to_owned))?;
-        let by_rule = rules.and_then(|rules| rules.of_branch(&self.facts(), &branch));
+        let by_rule = rules.and_then(|rules| rules.of_branch(facts, &branch));
         let name = by_rule.unwrap_or_else(|| tags::sanitised(&branch));
         name.parse().ok()
     }
@@ -167,6 +206,20 @@ impl Surroundings<'_> {
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         text(self.environment, name)
     }
+}
+
+/// Where each value stands by itself, one that is no rule is one tag. A variable's lines may
+/// hold several.
+fn wrong_words(raw: &Raw) -> Vec<String> {
+    if matches!(raw.source, Source::Variable | Source::Input) {
+        return Vec::new();
+    }
+    let is_text = |value: &str| value.contains(['=', '\n', ',']) || value.contains("{{");
+    let words = raw.values.iter().filter(|value| !is_text(value));
+    words
+        .filter_map(|word| word.parse::<Tag>().err())
+        .map(|e| e.to_string())
+        .collect()
 }
 
 /// A variable that is empty is none.

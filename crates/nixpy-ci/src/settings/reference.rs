@@ -14,7 +14,8 @@ fn page() -> String {
          lists are not merged.\n\n\
          1. the flag\n\
          2. `NIXPY_*` in the environment\n\
-         3. `INPUT_*`, which is how GitHub passes an action's inputs\n\
+         3. `INPUT_*`, which is how GitHub passes an action's inputs: they are called as the key is, or, where that \
+         has a dot, as the flag is\n\
          4. `nixpy-ci.yaml` in the current directory, or the file named by `--config`\n\n\
          In variables, lists are separated by blanks, commas or line ends; lists of words that may \
          contain blanks, and `KEY=VALUE`, by line ends. An empty variable says nothing.\n\n\
@@ -87,7 +88,8 @@ fn the_page_of_settings_is_the_table() {
 fn no_two_settings_share_a_spelling() {
     let mut seen = std::collections::BTreeSet::new();
     for setting in SETTINGS {
-        for spelling in [setting.variable(), format!("key {}", setting.path())] {
+        let key = format!("key {}", setting.path());
+        for spelling in [vec![setting.variable(), key], setting.inputs()].concat() {
             assert!(seen.insert(spelling.clone()), "{spelling} is there twice");
         }
         if let Some(short) = setting.short {

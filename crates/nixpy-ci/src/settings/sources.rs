@@ -1,5 +1,5 @@
 //! Collects what was set, and where: flags, then `NIXPY_*`, then `INPUT_*`,
-//! then `nixpy-ci.yaml`. The first that says anything wins, whole: lists are
+//! then `nixpy-ci.yaml`; in the action what that does by default. The first that says anything wins, whole: lists are
 //! not merged.
 
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub enum Source {
     Input,
     /// `nixpy-ci.yaml`.
     File,
+    /// What the action does where nobody has said anything.
+    Action,
 }
 
 impl Raw {
@@ -78,7 +80,8 @@ impl RawInputs {
         for setting in SETTINGS {
             let found = from_flags(setting, flags)
                 .or_else(|| from_environment(setting, environment))
-                .or_else(|| from_file.get(setting.name).cloned());
+                .or_else(|| from_file.get(setting.name).cloned())
+                .or_else(|| from_action(setting, environment));
             if let Some(found) = found {
                 raw.values.insert(setting.name, found);
             }
@@ -87,10 +90,25 @@ impl RawInputs {
         Ok(raw)
     }
 
+    /// Says a setting in the place of whoever has said it, for a command that decides it.
+    pub fn decide(&mut self, name: &'static str, value: String) {
+        let raw = Raw {
+            values: vec![value],
+            origin: name.to_owned(),
+            source: Source::Flag,
+        };
+        self.values.insert(name, raw);
+    }
+
     /// What was set for a setting of the table.
     pub fn get(&self, name: &str) -> Option<&Raw> {
         debug_assert!(SETTINGS.iter().any(|setting| setting.name == name));
         self.values.get(name)
+    }
+
+    /// The file that a setting names.
+    pub fn file_for(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(|raw| PathBuf::from(raw.first()))
     }
 }
 
@@ -123,32 +141,38 @@ fn from_flags(setting: &Setting, flags: &ArgMatches) -> Option<Raw> {
 
 /// A variable that is empty says nothing: GitHub sets every input.
 fn from_environment(setting: &Setting, environment: &Environment) -> Option<Raw> {
-    let input = setting.input();
-    let spellings = [
-        (setting.variable(), setting.variable(), Source::Variable),
-        (
-            input.clone(),
-            format!("input {}", setting.name),
-            Source::Input,
-        ),
-        // A hyphen is no part of a name that shells can export.
-        (
-            input.replace('-', "_"),
-            format!("input {}", setting.name),
-            Source::Input,
-        ),
-    ];
-    spellings
-        .into_iter()
-        .find_map(|(variable, origin, source)| {
-            let text = environment.get(&OsString::from(variable))?.to_str()?;
-            let values = split(setting.kind, text);
-            (!values.is_empty()).then_some(Raw {
-                values,
-                origin,
-                source,
-            })
+    let variable = setting.variable();
+    let from_variable = from_variable(setting, environment, &variable, &variable, Source::Variable);
+    from_variable.or_else(|| {
+        setting.inputs().iter().find_map(|input| {
+            let told = input.trim_start_matches("INPUT_").to_lowercase();
+            let origin = format!("input {}", told.replace('_', "-"));
+            self::from_variable(setting, environment, input, &origin, Source::Input)
         })
+    })
+}
+
+/// What the action does where nobody has said anything.
+fn from_action(setting: &Setting, environment: &Environment) -> Option<Raw> {
+    let origin = format!("the action's default for {}", setting.name);
+    let variable = setting.action_variable();
+    from_variable(setting, environment, &variable, &origin, Source::Action)
+}
+
+fn from_variable(
+    setting: &Setting,
+    environment: &Environment,
+    variable: &str,
+    origin: &str,
+    source: Source,
+) -> Option<Raw> {
+    let text = environment.get(&OsString::from(variable))?.to_str()?;
+    let values = split(setting.kind, text);
+    (!values.is_empty()).then(|| Raw {
+        values,
+        origin: origin.to_owned(),
+        source,
+    })
 }
 
 fn split(kind: Kind, text: &str) -> Vec<String> {

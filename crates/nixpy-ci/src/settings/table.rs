@@ -4,8 +4,8 @@
 /// One setting, in every spelling.
 #[derive(Debug)]
 pub struct Setting {
-    /// `max-layers`: the flag `--max-layers`, the variables `NIXPY_MAX_LAYERS`
-    /// and `INPUT_MAX-LAYERS`, and the key, unless [`Setting::key`] says other.
+    /// `max-layers`: the flag `--max-layers`, the variables `NIXPY_MAX_LAYERS` and
+    /// `INPUT_MAX-LAYERS`, the action's input, and the key, unless [`Setting::key`] says other.
     pub name: &'static str,
     /// The path in `nixpy-ci.yaml`, where it is not the name.
     pub key: Option<&'static str>,
@@ -61,6 +61,8 @@ pub enum Group {
     Output,
     /// What GitHub is told.
     Github,
+    /// Names of a version for an image that is published.
+    Release,
 }
 
 impl Group {
@@ -76,6 +78,7 @@ impl Group {
             Self::How => "How",
             Self::Output => "What is told",
             Self::Github => "On GitHub",
+            Self::Release => "Of `nixpy-ci release`",
         }
     }
 }
@@ -118,9 +121,39 @@ impl Setting {
         format!("NIXPY_{}", self.name.to_uppercase().replace('-', "_"))
     }
 
-    /// `INPUT_MAX-LAYERS`: GitHub keeps hyphens.
-    pub fn input(&self) -> String {
-        format!("INPUT_{}", self.name.to_uppercase())
+    /// What the action calls it: as `nixpy-ci.yaml` does where that is one word, `tags`; else
+    /// by the name, `port`. `None` where the action decides, or it means nothing in a job.
+    #[cfg(test)]
+    pub fn action_input(&self) -> Option<&'static str> {
+        const NOT_IN_A_JOB: [&str; 5] = ["dry-run", "json", "matrix", "progress", "summary"];
+        (!NOT_IN_A_JOB.contains(&self.name)).then(|| self.word())
+    }
+
+    /// `INPUT_MAX-LAYERS`, as GitHub spells it, and `INPUT_MAX_LAYERS`: a hyphen is no part of a
+    /// name that shells can export. By the name and by the action's: `INPUT_TAG`, `INPUT_TAGS`.
+    pub fn inputs(&self) -> Vec<String> {
+        let words = [self.name, self.word()].map(|word| format!("INPUT_{}", word.to_uppercase()));
+        let spellings = words
+            .into_iter()
+            .flat_map(|word| [word.replace('-', "_"), word]);
+        let mut spellings: Vec<String> = spellings.collect();
+        spellings.sort_unstable();
+        spellings.dedup();
+        spellings
+    }
+
+    /// What the action does where nobody has said anything; set by
+    /// [`action`](crate::github::action), for this program only.
+    pub fn action_variable(&self) -> String {
+        format!(
+            "NIXPY_ACTION_{}",
+            self.name.to_uppercase().replace('-', "_")
+        )
+    }
+
+    fn word(&self) -> &'static str {
+        let path = self.path();
+        if path.contains('.') { self.name } else { path }
     }
 }
 
@@ -129,10 +162,7 @@ pub fn secret_variables() -> impl Iterator<Item = String> {
     let secrets = SETTINGS
         .iter()
         .filter(|setting| setting.kind == Kind::Secret);
-    secrets.flat_map(|setting| {
-        let input = setting.input();
-        [setting.variable(), input.replace('-', "_"), input]
-    })
+    secrets.flat_map(|setting| [vec![setting.variable()], setting.inputs()].concat())
 }
 
 /// All settings, in the order of the help.
@@ -699,6 +729,37 @@ pub const SETTINGS: &[Setting] = &[
         Group::Github,
         Kind::Secret,
         "The token for GitHub. Without it, GITHUB_TOKEN.",
+    ),
+    setting(
+        "from",
+        Group::Release,
+        Kind::One("TAG|DIGEST"),
+        "Release this image. Without it, that of the commit: sha-COMMIT, which every push leaves.",
+    ),
+    setting(
+        "commit",
+        Group::Release,
+        Kind::One("COMMIT"),
+        "The commit that is released. Without it, that of the version's git tag; where there is none yet, the one that is \
+         checked out.",
+    ),
+    setting(
+        "no-build",
+        Group::Release,
+        Kind::Switch,
+        "Fail where the commit has no image. Without it, one is built and published first.",
+    ),
+    setting(
+        "floating-tags",
+        Group::Release,
+        Kind::Switch,
+        "Move git tags such as v1 and v1.2 as well: only forward, and never for a pre-release.",
+    ),
+    setting(
+        "no-github",
+        Group::Release,
+        Kind::Switch,
+        "Give the image its tags, and make no release on GitHub.",
     ),
 ];
 

@@ -26,8 +26,13 @@ pub fn strip_ansi(text: &str) -> String {
                         }
                     }
                 }
+                // Others: intermediate characters, then one final one, as in `ESC ( B`.
                 Some(_) => {
-                    characters.next();
+                    while characters
+                        .next_if(|next| matches!(next, '\u{20}'..='\u{2f}'))
+                        .is_some()
+                    {}
+                    characters.next_if(|next| matches!(next, '\u{30}'..='\u{7e}'));
                 }
                 None => {}
             },
@@ -50,7 +55,9 @@ mod tests {
             "error: a\tb"
         );
         assert_eq!(strip_ansi("\u{1b}]0;title\u{7}x\u{1b}]8;;u\u{1b}\\y"), "xy");
+        assert_eq!(strip_ansi("\u{1b}(B\u{1b}[mx\u{1b}7\u{1b}=y"), "xy");
         assert_eq!(strip_ansi("cut \u{1b}["), "cut ");
+        assert_eq!(strip_ansi("cut \u{1b}("), "cut ");
         assert_eq!(strip_ansi("cut \u{1b}"), "cut ");
         assert_eq!(strip_ansi("ünïcode\u{8}"), "ünïcode");
     }

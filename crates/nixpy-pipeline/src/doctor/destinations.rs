@@ -24,6 +24,10 @@ async fn one(patient: &Patient<'_>, target: &Target) -> Check {
             let found = aside(patient.patience(), move || layout(&asked)).await;
             found.unwrap_or_else(|late| about_layout(path).not_checked(late))
         }
+        Target::Registry { repository, .. } if patient.inputs.rehearse => {
+            let about = about("destination", repository, Concern::Remote);
+            about.fine("nothing would be pushed: a run would be a rehearsal (see --push)")
+        }
         Target::Registry { repository, .. } => {
             let about = about("destination", repository, Concern::Remote);
             match patient.within(may_push(target)).await {

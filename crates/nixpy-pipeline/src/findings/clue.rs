@@ -6,6 +6,9 @@ use super::Level;
 /// Bytes of a line that are looked at.
 pub(super) const LONGEST_LINE: usize = 2000;
 
+/// A longer path is none of a project.
+const LONGEST_PATH: usize = 500;
+
 /// What was recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Clue {
@@ -46,7 +49,7 @@ pub(super) struct Spot {
 impl Spot {
     pub(super) fn new(path: &str, line: u32, column: Option<u32>) -> Self {
         Self {
-            path: path.to_owned(),
+            path: cut(path, LONGEST_PATH).to_owned(),
             line: Some(line.max(1)),
             column: column.filter(|column| *column > 0),
         }

@@ -17,6 +17,8 @@ use crate::lockfile::ProjectName;
 
 /// Derivations whose logs are read at most.
 const MOST_LOGS: usize = 2000;
+/// What is kept of all of them.
+const MOST_CLUES: usize = 3000;
 const MOST_MISMATCHES: usize = 50;
 /// Findings of a run.
 const MOST_FINDINGS: usize = 500;
@@ -36,6 +38,7 @@ struct Heard {
     /// By Nix's number of the activity.
     running: HashMap<u64, StorePath>,
     logs: BTreeMap<StorePath, Log>,
+    clues: usize,
     /// What was specified, and what came.
     mismatches: BTreeMap<StorePath, (String, String)>,
     failures: Vec<BuildFailure>,
@@ -75,8 +78,10 @@ impl Heard {
             }
             LogEvent::Line { id, text } => {
                 let derivation = self.running.get(id);
-                if let Some(log) = derivation.and_then(|name| self.logs.get_mut(name)) {
-                    log.line(text);
+                if let Some(log) = derivation.and_then(|name| self.logs.get_mut(name))
+                    && self.clues < MOST_CLUES
+                {
+                    self.clues += log.line(text);
                 }
             }
             LogEvent::Stopped { id } => {

@@ -3,6 +3,8 @@
 use nixpy_nix::error::EvaluationFailure;
 use nixpy_nix::{NixError, NixErrorKind};
 
+use super::collector::at;
+use super::mismatch::line_of;
 use super::project::Project;
 use super::{Finding, Level, Place};
 
@@ -10,6 +12,16 @@ use super::{Finding, Level, Place};
 pub fn of_error(error: &NixError, project: Option<&Project>) -> Option<Finding> {
     match &*error.kind {
         NixErrorKind::Evaluation(failure) => Some(of_evaluation(failure, project)),
+        NixErrorKind::Failed { message } => {
+            let place = place_of_hash(message, project)?;
+            Some(Finding {
+                level: Level::Error,
+                title: "hash mismatch".to_owned(),
+                message: message.clone(),
+                place: Some(place),
+                derivation: None,
+            })
+        }
         NixErrorKind::Untracked(file) => Some(Finding {
             level: Level::Error,
             title: format!("git does not track {}", file.display()),
@@ -32,6 +44,7 @@ fn of_evaluation(failure: &EvaluationFailure, project: Option<&Project>) -> Find
             end_line: None,
         })
     });
+    let place = place.or_else(|| place_of_hash(&failure.message, project));
     let mut lines = vec![failure.message.clone()];
     // What is no place in the project is said in words.
     if place.is_none() {
@@ -45,4 +58,19 @@ fn of_evaluation(failure: &EvaluationFailure, project: Option<&Project>) -> Find
         place,
         derivation: None,
     }
+}
+
+/// Where the hash stands that something which was fetched does not have: in `flake.lock`
+/// for an input.
+fn place_of_hash(message: &str, project: Option<&Project>) -> Option<Place> {
+    if !message.contains("hash mismatch") {
+        return None;
+    }
+    let quoted = message.split_once("expected '").map(|(_, rest)| rest);
+    let listed = || message.split_once("specified:").map(|(_, rest)| rest);
+    let rest = quoted.or_else(listed)?.trim_start();
+    let is_end = |c: char| c == '\'' || c.is_whitespace();
+    let hash = &rest[..rest.find(is_end).unwrap_or(rest.len())];
+    let (file, line) = line_of(hash, project?)?;
+    Some(at(file, line))
 }

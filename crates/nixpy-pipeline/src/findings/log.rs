@@ -20,7 +20,9 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn line(&mut self, text: &str) {
+    /// Takes the next line, and gives how much more is known by it.
+    pub(super) fn line(&mut self, text: &str) -> usize {
+        let before = self.clues.len();
         let line = cut(text, LONGEST_LINE).trim_end();
         let found = [
             self.backends.line(line),
@@ -29,6 +31,7 @@ impl Log {
             self.lints.line(line),
         ];
         found.into_iter().flatten().for_each(|clue| self.keep(clue));
+        self.clues.len() - before
     }
 
     /// No more lines come.

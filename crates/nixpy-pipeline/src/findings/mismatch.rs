@@ -17,10 +17,7 @@ pub(super) fn finding(
     project: Option<&Project>,
 ) -> Finding {
     let name = derivation.name().trim_end_matches(".drv");
-    let place = project.and_then(|project| {
-        let mut spellings = spellings(specified).into_iter();
-        spellings.find_map(|hash| project.line_with(&hash, &KINDS))
-    });
+    let place = project.and_then(|project| line_of(specified, project));
     let message = format!(
         "What was fetched for {name} has another hash than the flake says.\n\
          If it was meant to change, write this in place of {specified}:\n\n{got}"
@@ -32,6 +29,11 @@ pub(super) fn finding(
         place: place.map(|(file, line)| at(file, line)),
         derivation: Some(derivation.clone()),
     }
+}
+
+/// The line of the project that has this hash, if it is one.
+pub(super) fn line_of(hash: &str, project: &Project) -> Option<(String, u32)> {
+    project.line_with(&spellings(hash), &KINDS)
 }
 
 /// As people write it: for one that is all zeros nixpkgs has names.

@@ -6,6 +6,7 @@
 //! none. Links are not followed, and no path leads out of the project.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,8 +28,11 @@ pub struct Project {
     flake: String,
     /// What Nix takes as the flake's source tree, from the top.
     source: String,
-    files: OnceCell<Vec<String>>,
+    files: OnceCell<Files>,
 }
+
+/// Paths from the top, by the name of the file.
+type Files = BTreeMap<String, Vec<String>>;
 
 impl Project {
     /// The project of a flake; none if the flake is elsewhere.
@@ -54,7 +58,7 @@ impl Project {
     /// flake's source tree.
     pub(super) fn in_source(&self, file: &str) -> Option<String> {
         let file = joined(&self.source, file);
-        self.files().contains(&file).then_some(file)
+        self.has(&file).then_some(file)
     }
 
     /// The file that a builder means by a path; `package` is what it builds.
@@ -70,16 +74,17 @@ impl Project {
         candidates(path).find_map(|candidate| self.best(candidate, package))
     }
 
-    /// The only line of the project's files of these kinds that has this in it.
-    pub(super) fn line_with(&self, text: &str, kinds: &[&str]) -> Option<(String, u32)> {
-        let of_kind = |file: &&String| kinds.iter().any(|kind| file.ends_with(kind));
+    /// The only line of the project's files of these kinds that has one of these in it.
+    pub(super) fn line_with(&self, texts: &[String], kinds: &[&str]) -> Option<(String, u32)> {
         let mut found = None;
-        for file in self.files().iter().filter(of_kind) {
-            if let Some(line) = self.line_in(file, |line| line.contains(text)) {
-                if found.is_some() {
-                    return None;
-                }
-                found = Some((file.clone(), line));
+        let has_one = |line: &str| texts.iter().any(|text| line.contains(text));
+        for file in self.files().values().flatten() {
+            let of_kind = kinds.iter().any(|kind| file.ends_with(kind));
+            let line = of_kind.then(|| self.line_in(file, has_one)).flatten();
+            if let Some(line) = line
+                && found.replace((file.clone(), line)).is_some()
+            {
+                return None;
             }
         }
         found
@@ -112,13 +117,13 @@ impl Project {
         if end.is_empty() || end.split('/').any(|part| part == "..") {
             return None;
         }
-        let files = self.files();
         let here = [&self.flake, &self.source].map(|place| joined(place, end));
-        if let Some(file) = here.into_iter().find(|file| files.contains(file)) {
+        if let Some(file) = here.into_iter().find(|file| self.has(file)) {
             return Some(file);
         }
         let below = format!("/{end}");
-        let ending = files
+        let ending = self
+            .called(end)
             .iter()
             .filter(|file| *file == end || file.ends_with(&below));
         let all: Vec<&String> = ending.collect();
@@ -133,11 +138,26 @@ impl Project {
         }
     }
 
-    fn files(&self) -> &Vec<String> {
+    fn has(&self, file: &str) -> bool {
+        self.called(file).iter().any(|known| known == file)
+    }
+
+    /// All files that have the name at the end of this path.
+    fn called(&self, path: &str) -> &[String] {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        self.files().get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn files(&self) -> &Files {
         self.files.get_or_init(|| {
-            let mut files = Vec::new();
-            walk(&self.top, "", DEEPEST, &mut files);
-            files.sort();
+            let mut paths = Vec::new();
+            walk(&self.top, "", DEEPEST, &mut paths);
+            paths.sort();
+            let mut files = Files::new();
+            for path in paths {
+                let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
+                files.entry(name).or_default().push(path);
+            }
             files
         })
     }

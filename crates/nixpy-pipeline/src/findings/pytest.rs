@@ -61,8 +61,9 @@ impl Pytest {
                     clue
                 }
                 None => {
-                    let open = self.open.as_mut();
-                    open.map(|open| open.line(line));
+                    if let Some(open) = &mut self.open {
+                        open.line(line);
+                    }
                     None
                 }
             },
@@ -128,13 +129,13 @@ impl Pytest {
 
 impl Open {
     fn line(&mut self, line: &str) {
-        if let Some(said) = line.strip_prefix('E') {
-            if said.is_empty() || said.starts_with(' ') {
-                if self.lines.len() < MOST_LINES {
-                    self.lines.push(said.trim_end().to_owned());
-                }
-                return;
+        if let Some(said) = line.strip_prefix('E')
+            && (said.is_empty() || said.starts_with(' '))
+        {
+            if self.lines.len() < MOST_LINES {
+                self.lines.push(said.trim_end().to_owned());
             }
+            return;
         }
         if self.spots.len() < MOST_SPOTS {
             self.spots.extend(place(line));

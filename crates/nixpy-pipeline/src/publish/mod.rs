@@ -243,8 +243,9 @@ impl Places {
             .all(|first| first.as_ref().is_some_and(before))
     }
 
-    /// Whether every tag points to these very images everywhere already. Costs no request
-    /// where there is one tag, or the first tells that it is not so.
+    /// Whether the first tag, and every other that is there, points to these very images
+    /// everywhere already: a commit that has changed nothing has a new tag of its own. Costs
+    /// no request where there is one tag, or the first tells that it is not so.
     ///
     /// # Errors
     /// A destination cannot be read.
@@ -259,10 +260,11 @@ impl Places {
         let ours = digests(&manifests(images));
         for site in &self.sites {
             for tag in tags.iter().skip(1) {
-                let there = site.destination.resolve(tag).await?;
-                let index =
-                    there.and_then(|there| serde_json::from_slice::<Index>(&there.bytes).ok());
-                if index.is_none_or(|index| digests(&index.manifests) != ours) {
+                let Some(there) = site.destination.resolve(tag).await? else {
+                    continue;
+                };
+                let index = serde_json::from_slice::<Index>(&there.bytes);
+                if !index.is_ok_and(|index| digests(&index.manifests) == ours) {
                     return Ok(false);
                 }
             }

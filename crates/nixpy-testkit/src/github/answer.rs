@@ -139,7 +139,7 @@ pub(super) fn answer(state: &mut State, asked: &Asked<'_>) -> Answer {
         }
         (_, path) if path.contains("check-runs") => checks(state, asked, method, path),
         (_, path) if path.starts_with("releases") => {
-            super::releases::answer(state, asked, method, path)
+            super::immutable::answer(state, asked, method, path)
         }
         (_, path) => super::git::answer(state, asked, method, path),
     }

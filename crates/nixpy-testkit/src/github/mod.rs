@@ -10,6 +10,7 @@
 mod answer;
 mod description;
 mod git;
+mod immutable;
 mod releases;
 mod serve;
 mod state;
@@ -115,6 +116,23 @@ impl Github {
     /// All releases, the oldest first.
     pub fn releases(&self) -> Vec<Release> {
         self.state().releases.clone()
+    }
+
+    /// There is a release, as if these fields had been sent; the answer is what it is known by.
+    pub fn add_release(&self, body: serde_json::Value) -> u64 {
+        let mut state = self.state();
+        let id = state.next_id();
+        state.releases.push(Release {
+            id,
+            body,
+            assets: Vec::new(),
+        });
+        id
+    }
+
+    /// From now on public releases can be changed no more.
+    pub fn makes_releases_immutable(&self) {
+        self.state().freezes = true;
     }
 
     /// Whose token it is; else `github-actions[bot]`'s.

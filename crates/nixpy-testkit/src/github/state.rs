@@ -16,6 +16,8 @@ pub(super) struct State {
     /// Objects of annotated tags, and the commits that they point to.
     pub(super) tags: BTreeMap<String, String>,
     pub(super) commits: BTreeMap<String, Commit>,
+    /// Whether public releases can be changed no more.
+    pub(super) freezes: bool,
     last_id: u64,
 }
 

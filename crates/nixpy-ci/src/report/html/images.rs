@@ -24,13 +24,13 @@ pub(super) fn sections(report: &Report) -> Markup {
                 p.soft {
                     (size(image.compressed_size)) " compressed"
                     @if let Some(unpacked) = unpacked(image) { ", " (size(unpacked)) " unpacked" }
-                    "; " (image.layers.len()) " layers. Built " (plain(&words::built(image, report))) "."
+                    "; " (image.layers.len()) " layers. Built " (words::built(image, report, plain)) "."
                     @if let Some(verdict) = smoke::verdict_line(image) { " " (plain(&verdict)) "." }
                 }
                 (budgets(image, report))
                 div.wide { (map(image)) }
                 ul.legend {
-                    li { i.sent {} "sent by this run" }
+                    li { i.sent {} @if report.rehearsed { "would be sent" } @else { "sent by this run" } }
                     li { i.kept {} "there already" }
                     li { @if is_known(image) { "areas are bytes as they are unpacked" } @else { "areas are compressed bytes of layers" } }
                 }
@@ -38,6 +38,15 @@ pub(super) fn sections(report: &Report) -> Markup {
             }
         }
     }
+}
+
+/// The path that takes most of the room.
+pub(super) fn largest_share(image: &PlatformReport) -> Option<String> {
+    let all = unpacked(image).filter(|all| *all > 0)?;
+    let largest = image.contents.iter().flatten().max_by_key(|one| one.size)?;
+    let share = largest.size as f64 * 100.0 / all as f64;
+    let name = plain(without_hash(&largest.name));
+    Some(format!("{share:.0} % of it unpacked is {name}"))
 }
 
 /// One box of the map.
@@ -172,18 +181,26 @@ fn largest(image: &PlatformReport) -> Markup {
 }
 
 fn budgets(image: &PlatformReport, report: &Report) -> Markup {
-    let changes = report
-        .changes
+    let mut changes = report.changes.iter();
+    let changes = changes.find(|changes| changes.platform == image.platform);
+    let told: Vec<(bool, String)> = report
+        .budgets
         .iter()
-        .find(|changes| changes.platform == image.platform);
-    html! {
-        @for budget in &report.budgets {
-            @let wanted = words::budget(*budget);
-            @match budget.kept(image.compressed_size, changes) {
-                Kept::Within(_) => p { "Budget: " (wanted) ", kept." },
-                Kept::Over(is) => p.over { "Over the budget of " (wanted) ": " (size(is)) "." },
-                Kept::Unknown => p.soft { "Budget: " (wanted) ". There is no image before that it could be held against." },
+        .map(|budget| {
+            let wanted = words::budget(*budget);
+            match budget.kept(image.compressed_size, changes) {
+                Kept::Within(_) => (false, format!("{wanted}, kept")),
+                Kept::Over(is) => (true, format!("{wanted}, but it is {}", size(is))),
+                Kept::Unknown => (
+                    false,
+                    format!("{wanted}, with nothing before to compare with"),
+                ),
             }
+        })
+        .collect();
+    html! {
+        @for (is_over, told) in told {
+            p.over[is_over] { @if is_over { "Over the budget" } @else { "Budget" } ": " (told) "." }
         }
     }
 }
@@ -200,7 +217,7 @@ pub(super) fn layers(report: &Report) -> Markup {
                 p { "Index " code { (index.digest) } }
             }
             @for image in &report.platforms {
-                p { (plain(&image.platform.to_string())) " " code { (image.digest) } ", sent " (words::sent(image)) }
+                p { (plain(&image.platform.to_string())) " " code { (image.digest) } ", sent: " (words::sent(image, report)) }
                 details {
                     summary { "Its layers" }
                     table {

@@ -110,7 +110,13 @@ fn figures(report: &Report) -> Markup {
             @if let Some(image) = largest {
                 div {
                     dt { "Largest image" }
-                    dd { (size(image.compressed_size)) small { "compressed, " (plain(&image.platform.to_string())) } }
+                    dd {
+                        (size(image.compressed_size))
+                        small {
+                            "compressed, " (plain(&image.platform.to_string()))
+                            @if let Some(share) = images::largest_share(image) { "; " (share) }
+                        }
+                    }
                 }
             }
             @if let Some(changes) = report.changes.iter().max_by_key(|changes| changes.growth()) {
@@ -121,7 +127,7 @@ fn figures(report: &Report) -> Markup {
             }
             @if !report.platforms.is_empty() {
                 div {
-                    dt { "Sent" }
+                    dt { @if report.rehearsed { "Would be sent" } @else { "Sent" } }
                     dd { (size(sent)) small { (words::counts(report)) } }
                 }
             }
@@ -158,7 +164,7 @@ fn fitting(text: &str, width: f64, letter: f64) -> Option<String> {
     let room = (width / letter).max(0.0) as usize;
     match text.chars().count() {
         all if all <= room => Some(text.to_owned()),
-        _ if room < 4 => None,
+        _ if room < 6 => None,
         _ => Some(format!(
             "{}…",
             text.chars().take(room - 1).collect::<String>()

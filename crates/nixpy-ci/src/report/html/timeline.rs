@@ -21,9 +21,7 @@ const LETTER: f64 = 7.0;
 
 /// What took longest beside the stages.
 pub(super) fn longest(report: &Report) -> Option<String> {
-    let spans = report.timeline.iter();
-    let spans = spans.filter(|span| span.kind != SpanKind::Stage && is_sound(span));
-    let longest = spans.max_by(|a, b| length(a).total_cmp(&length(b)))?;
+    let longest = longest_of(&report.timeline)?;
     if length(longest) < 0.5 {
         return None;
     }
@@ -39,6 +37,12 @@ pub(super) fn longest(report: &Report) -> Option<String> {
     )))
 }
 
+fn longest_of(timeline: &[Span]) -> Option<&Span> {
+    let spans = timeline.iter();
+    let spans = spans.filter(|span| span.kind != SpanKind::Stage && is_sound(span));
+    spans.max_by(|a, b| length(a).total_cmp(&length(b)))
+}
+
 pub(super) fn section(report: &Report) -> Markup {
     let spans: Vec<&Span> = report
         .timeline
@@ -50,6 +54,7 @@ pub(super) fn section(report: &Report) -> Markup {
         return html! {};
     }
     let chart = Chart { total };
+    let most = longest_of(&report.timeline).map_or(f64::INFINITY, length);
     let (stages, others): (Vec<&Span>, Vec<&Span>) = spans
         .into_iter()
         .partition(|span| span.kind == SpanKind::Stage);
@@ -79,7 +84,7 @@ pub(super) fn section(report: &Report) -> Markup {
                     @for stage in &stages { (chart.stage(stage)) }
                     @if !fetches.is_empty() { (chart.fetches(&fetches, report.counts.fetched, top)) }
                     @for (n, span) in rows.iter().enumerate() {
-                        (chart.row(span, top + (n + usize::from(!fetches.is_empty())) as f64 * ROW))
+                        (chart.row(span, top + (n + usize::from(!fetches.is_empty())) as f64 * ROW, length(span) >= most))
                     }
                 }
             }
@@ -156,11 +161,11 @@ impl Chart {
                 }
             }
             @let end = spans.iter().map(|span| self.x(span.end)).fold(LEFT, f64::max);
-            (beside(LEFT, end, y, &format!("{all} paths")))
+            (beside(LEFT, end, y, &format!("{all} paths"), false))
         }
     }
 
-    fn row(&self, span: &Span, y: f64) -> Markup {
+    fn row(&self, span: &Span, y: f64, is_longest: bool) -> Markup {
         let (x, width) = (self.x(span.begin), self.width(span));
         let name = plain(&named(span));
         let took = words::duration(length(span));
@@ -171,30 +176,34 @@ impl Chart {
         html! {
             g {
                 title { (name) ", " (kind_word(span.kind)) ", " (told) }
-                text x="0" y=(at(y + 16.0)) { (fitting(&name, LEFT - 10.0, LETTER).unwrap_or_default()) }
+                text.top[is_longest] x="0" y=(at(y + 16.0)) { (fitting(&name, LEFT - 10.0, LETTER).unwrap_or_default()) }
                 rect class=(class(span)) x=(at(x)) y=(at(y + 4.0)) width=(at(width)) height=(at(ROW - 8.0)) rx="3" {}
-                (beside(x, x + width, y, &told))
+                (beside(x, x + width, y, &told, is_longest))
             }
         }
     }
 }
 
 /// A figure after a bar, or before it where there is no room.
-fn beside(begin: f64, end: f64, y: f64, text: &str) -> Markup {
+fn beside(begin: f64, end: f64, y: f64, text: &str, is_longest: bool) -> Markup {
     let width = text.chars().count() as f64 * LETTER + 8.0;
     let (x, anchor) = match end + width > WIDTH {
         true if begin - width > LEFT => (begin - 6.0, "end"),
         true => (WIDTH - RIGHT, "end"),
         false => (end + 6.0, "start"),
     };
-    html! { text.soft x=(at(x)) y=(at(y + 16.0)) text-anchor=(anchor) { (text) } }
+    html! { text.soft[!is_longest].top[is_longest] x=(at(x)) y=(at(y + 16.0)) text-anchor=(anchor) { (text) } }
 }
 
 fn named(span: &Span) -> String {
     match (&span.machine, &span.system) {
         (Some(machine), _) => format!("{} on {machine}", span.name),
         (None, Some(system)) if span.kind == SpanKind::Build => format!("{} ({system})", span.name),
-        _ => span.name.clone(),
+        _ => match span.kind {
+            SpanKind::Publish => format!("publish {}", span.name),
+            SpanKind::Smoke => format!("try out {}", span.name),
+            _ => span.name.clone(),
+        },
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     })
 }
 
-/// Nothing if nothing took time.
+/// Nothing if it was over at once.
 pub(super) fn chart(timeline: &[Span]) -> Option<String> {
     let is_sound = |span: &&Span| {
         let sound = |at: f64| (0.0..1e7).contains(&at);
@@ -42,7 +42,8 @@ pub(super) fn chart(timeline: &[Span]) -> Option<String> {
     spans.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     spans.truncate(MOST_BARS);
     spans.sort_by(|a, b| a.begin.total_cmp(&b.begin));
-    if spans.is_empty() || total <= 0.0 {
+    // Of what is over at once nobody asks where the time went.
+    if spans.is_empty() || total < 1.0 {
         return None;
     }
     // A time of day would be shown in the reader's time zone; seconds are the same anywhere.

@@ -24,8 +24,8 @@ pub(super) fn table(report: &Report) -> Option<Section> {
             cell(&image.platform.to_string()),
             cell(&image.digest.to_string()),
             size(image.compressed_size),
-            cell(&words::built(image, report)),
-            words::sent(image),
+            words::built(image, report, cell),
+            words::sent(image, report),
         )
     });
     let columns = &["platform", "digest", "size:", "change:", "built", "sent"];

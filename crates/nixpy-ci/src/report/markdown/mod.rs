@@ -14,7 +14,7 @@ mod troubles;
 mod tests;
 
 use nixpy_github::markdown::code;
-use nixpy_pipeline::report::Report;
+use nixpy_pipeline::report::{Outcome, Report};
 
 use self::cut::{Part, Section, fitted};
 use super::words;
@@ -62,6 +62,10 @@ fn references(report: &Report) -> Section {
         .iter()
         .map(|reference| format!("- {}", code(reference)))
         .collect();
+    if report.rehearsed && report.outcome == Outcome::Success {
+        let places = report.destinations.iter();
+        lines.extend(places.map(|place| format!("- not pushed to {}", code(place))));
+    }
     if let Some(index) = &report.index {
         lines.push(format!("- index {}", code(&index.digest.to_string())));
     }

@@ -126,6 +126,14 @@ fn a_workflow_that_names_no_rule_has_every_commits_image_found_again() {
     for (git_ref, wanted) in cases {
         assert_eq!(of(&facts(git_ref)), wanted, "{git_ref}");
     }
+    let never = Rules::of_github(["latest=false"]).unwrap();
+    for (git_ref, wanted) in [
+        ("refs/heads/main", "main SHA"),
+        ("refs/tags/v1.2.3", "1.2.3 1.2 SHA"),
+    ] {
+        let tags = never.tags(&facts(git_ref)).unwrap().tags.join(" ");
+        assert_eq!(tags.replace(&commit, "SHA"), wanted);
+    }
     let scheduled = Facts {
         event_name: "schedule".to_owned(),
         ..facts("refs/heads/main")

@@ -1,5 +1,7 @@
 //! Logs that are written to do harm, or that no tool writes.
 
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -52,4 +54,62 @@ fn a_builder_cannot_have_a_hash_recommended() {
     );
     let findings = findings_of(&Checkout::recorded(), log.as_bytes());
     assert_eq!(told(&findings), ["python3.11-app-1.0 failed"]);
+}
+
+proptest! {
+    /// Pieces of what is looked for, in any order, and whatever else.
+    #[test]
+    fn no_text_makes_a_reader_fail(pieces in proptest::collection::vec(piece(), 0..200)) {
+        let findings = findings_of(&Checkout::recorded(), pieces.concat().as_bytes());
+        prop_assert!(findings.iter().all(|finding| !finding.title.is_empty()));
+    }
+}
+
+fn piece() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "\n",
+        "\n",
+        " ",
+        "  ",
+        ":",
+        "::",
+        "'",
+        "\"",
+        "_",
+        "__ ",
+        " __",
+        "=",
+        "== ",
+        " ==",
+        "E",
+        "E   ",
+        "x.py",
+        "app/sums.py",
+        ":3",
+        ":3:5: ",
+        "error: ",
+        "F401 ",
+        "[*] ",
+        "--> ",
+        "Traceback (most recent call last):",
+        "  File \"",
+        "\", line ",
+        ", in f",
+        "FAILURES",
+        "short test summary info",
+        "FAILED ",
+        " - ",
+        "ERROR Missing dependencies:\n\t",
+        "hatchling",
+        "ModuleNotFoundError: ",
+        "No module named '",
+        "ERROR at setup of ",
+        "/build/",
+        "source/",
+        "../",
+        "\u{1b}[",
+        "é",
+        "/nix/store/18xqrvsx1s4sb0wibkn4wq04sggwxha2-source/",
+    ]);
+    prop_oneof![9 => known.prop_map(str::to_owned), 1 => ".{0,12}"]
 }

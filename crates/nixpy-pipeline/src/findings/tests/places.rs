@@ -137,3 +137,23 @@ fn an_evaluation_that_fails_is_at_its_line_of_the_repository() {
     assert_eq!(other.place, None);
     assert!(other.message.contains("source/lib.nix:12:7"));
 }
+
+#[test]
+fn an_input_that_has_changed_is_at_its_line_of_the_lock() {
+    use nixpy_nix::{NixError, NixErrorKind};
+    let old = "sha256-lVlDRBZ9xnL8EC/RHaPl9aWxFCKEQzFk6JDkAcjGf8U=";
+    let lock = format!("{{\n  \"narHash\": \"{old}\"\n}}");
+    let checkout = Checkout::with(&[("flake.nix", "{ }"), ("flake.lock", &lock)]);
+    let message =
+        format!("NAR hash mismatch in input 'github:acme/lib', expected '{old}', got 'sha256-x'");
+    let error = NixError {
+        act: "evaluate",
+        subject: ".".to_owned(),
+        kind: Box::new(NixErrorKind::Failed { message }),
+        cause: None,
+    };
+    let project = checkout.project(".");
+    let finding = crate::findings::evaluation::of_error(&error, Some(&project)).unwrap();
+    let place = finding.place.unwrap();
+    assert_eq!((place.file.as_str(), place.line), ("flake.lock", 2));
+}

@@ -1,0 +1,50 @@
+'use strict'
+// The action's first half: finds the program, starts it, ends as it ends.
+//
+// Everything else is the program's: it reads the inputs from its environment, where the runner
+// has put them. No argument is passed on, because other users of a machine can see arguments.
+
+const fs = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+const { spawn } = require('node:child_process')
+const { Trouble, findProgram } = require('./program.js')
+
+const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP']
+
+async function main() {
+  const program = await findProgram()
+  const folder = temporaryFolder()
+  remember({ program, folder })
+  const child = spawn(program, ['action'], { stdio: 'inherit', env: { ...process.env, TMPDIR: folder } })
+  // The program ends in order when it is interrupted, and so does this one, after it.
+  for (const signal of FORWARDED) process.on(signal, () => child.kill(signal))
+  const code = await new Promise((resolve, reject) => {
+    child.on('error', (error) => reject(new Trouble(`${program} cannot be started: ${error.message}`)))
+    child.on('close', (code, signal) => resolve(code ?? 128 + os.constants.signals[signal]))
+  })
+  process.exitCode = code
+}
+
+/** What a run leaves that is killed lies in here, and nothing else does: post removes it whole. */
+function temporaryFolder() {
+  const within = process.env.TMPDIR || process.env.RUNNER_TEMP || os.tmpdir()
+  const folder = fs.mkdtempSync(path.join(within, 'nixpy-ci-'))
+  // Nix builds as other users, who have to get through.
+  fs.chmodSync(folder, 0o711)
+  return folder
+}
+
+/** For post.js, which finds it as STATE_NAME. */
+function remember(state) {
+  const file = process.env.GITHUB_STATE
+  if (!file) return
+  const lines = Object.entries(state).map(([name, value]) => `${name}=${value}\n`)
+  fs.appendFileSync(file, lines.join(''))
+}
+
+main().catch((error) => {
+  const told = error instanceof Trouble ? error.message : error.stack
+  console.log(`::error::${told.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')}`)
+  process.exitCode = 3
+})

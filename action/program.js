@@ -1,0 +1,160 @@
+'use strict'
+// Which program belongs to this commit of the action, and that it is that one.
+//
+// The list beside this file says it: version and SHA-256. Who pins the action to a commit has
+// thereby pinned the program. It is hashed before every start, also when it comes from the tool
+// cache, where other jobs of the machine can write.
+
+const crypto = require('node:crypto')
+const fs = require('node:fs')
+const path = require('node:path')
+const { pipeline } = require('node:stream/promises')
+const { Readable, Transform } = require('node:stream')
+
+const LIST = path.join(__dirname, 'checksums.txt')
+const SYSTEMS = { X64: 'x86_64-linux', ARM64: 'aarch64-linux' }
+const ATTEMPTS = 4
+const PATIENCE = 60_000
+
+/** Something that people can cure: told in one line, without a stack. */
+class Trouble extends Error {}
+
+/** The file to start. It is there, may be executed, and is what it has to be. */
+async function findProgram(env = process.env, list = LIST, firstPause = 1000) {
+  const given = env.INPUT_BINARY
+  if (given) return givenProgram(given, env['INPUT_BINARY-SHA256'])
+  const system = systemOf(env)
+  const { version, sums } = readList(fs.readFileSync(list, 'utf8'))
+  const name = `nixpy-ci-${system}`
+  const sum = sums.get(name)
+  if (!sum) {
+    throw new Trouble(
+      `this commit of the action has no released program for ${system}: use the action at a release (@v1), ` +
+        'or name a program that is on this machine with the input `binary`')
+  }
+  const cache = env.RUNNER_TOOL_CACHE || env.RUNNER_TEMP
+  if (!cache) throw new Trouble('neither RUNNER_TOOL_CACHE nor RUNNER_TEMP is set: is this a runner?')
+  const arch = env.RUNNER_ARCH.toLowerCase()
+  const folder = path.join(cache, 'nixpy-ci', version, arch)
+  const program = path.join(folder, 'nixpy-ci')
+  if (fs.existsSync(`${folder}.complete`) && fs.existsSync(program)) {
+    await refuseOther(program, sum, 'remove it, and run this again')
+    return program
+  }
+  await fetchInto(folder, program, urls(env, version, name), sum, firstPause)
+  fs.writeFileSync(`${folder}.complete`, '')
+  return program
+}
+
+async function givenProgram(program, sum) {
+  const file = path.resolve(program)
+  try {
+    fs.accessSync(file, fs.constants.X_OK)
+  } catch {
+    throw new Trouble(`input binary: ${file} is not there, or no program: name the file of a nixpy-ci`)
+  }
+  if (sum) await refuseOther(file, sum.trim().toLowerCase(), 'check `binary-sha256`')
+  return file
+}
+
+function systemOf(env) {
+  const system = env.RUNNER_OS === 'Linux' ? SYSTEMS[env.RUNNER_ARCH] : undefined
+  if (system) return system
+  throw new Trouble(
+    `there is no nixpy-ci for ${env.RUNNER_OS} ${env.RUNNER_ARCH}: use a runner with Linux on X64 or ARM64, ` +
+      'as ubuntu-24.04 or ubuntu-24.04-arm')
+}
+
+/** The version in the first line, and a hash for each name, as `sha256sum` writes them. */
+function readList(text) {
+  const [head, ...lines] = text.split('\n')
+  const version = /^# nixpy-ci (\d+\.\d+\.\d+\S*)$/.exec(head)?.[1]
+  if (!version) throw new Trouble('the first line of checksums.txt is not `# nixpy-ci VERSION`')
+  const sums = new Map()
+  for (const line of lines) {
+    const found = /^([0-9a-f]{64}) [ *](\S+)$/.exec(line)
+    if (found) sums.set(found[2], found[1])
+  }
+  return { version, sums }
+}
+
+/** On a server of one's own the action may have come from github.com. */
+function urls(env, version, name) {
+  const repository = env.GITHUB_ACTION_REPOSITORY
+  if (!repository) {
+    throw new Trouble('an action that is used by its path has no releases: name a program with the input `binary`')
+  }
+  const servers = new Set([env.GITHUB_SERVER_URL || 'https://github.com', 'https://github.com'])
+  return [...servers].map((server) => `${server}/${repository}/releases/download/v${version}/${name}`)
+}
+
+/** Whole, executable and right, or not there at all. */
+async function fetchInto(folder, program, urls, sum, firstPause) {
+  fs.mkdirSync(folder, { recursive: true })
+  const part = path.join(folder, `.part-${process.pid}-${crypto.randomUUID()}`)
+  try {
+    const found = await fetchFirst(urls, part, firstPause)
+    if (found.sum !== sum) throw otherThan(found.url, sum, found.sum, 'nothing of it was kept')
+    fs.chmodSync(part, 0o755)
+    fs.renameSync(part, program)
+  } finally {
+    fs.rmSync(part, { force: true })
+  }
+}
+
+/** The next server is asked only where this one is sure that it has no such file. */
+async function fetchFirst(urls, part, firstPause) {
+  let trouble
+  for (const url of urls) {
+    for (let attempt = 1; attempt <= ATTEMPTS && !trouble?.isFinal; attempt++) {
+      // Twice as long each time.
+      if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, firstPause * 2 ** (attempt - 2)))
+      try {
+        return { url, sum: await fetchOnce(url, part) }
+      } catch (error) {
+        trouble = { isFinal: error.isFinal, told: `${url}: ${error.message}${error.cause ? `: ${error.cause.message}` : ''}` }
+        if (!error.isFinal) console.log(`the download failed, attempt ${attempt} of ${ATTEMPTS}: ${trouble.told}`)
+      }
+    }
+    if (!trouble.isFinal) break
+    if (url !== urls.at(-1)) trouble = undefined
+  }
+  throw new Trouble(`${trouble.told}: download it yourself, and name it with the input \`binary\``)
+}
+
+/** Hashed while it is written. */
+async function fetchOnce(url, part) {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(PATIENCE) })
+  if (!answer.ok) {
+    const error = new Error(`the answer is ${answer.status} ${answer.statusText}`)
+    // Whatever else was answered may be another thing in a moment.
+    error.isFinal = answer.status === 404
+    throw error
+  }
+  const hash = crypto.createHash('sha256')
+  const hashing = new Transform({
+    transform(chunk, _encoding, done) {
+      hash.update(chunk)
+      done(null, chunk)
+    }
+  })
+  await pipeline(Readable.fromWeb(answer.body), hashing, fs.createWriteStream(part))
+  return hash.digest('hex')
+}
+
+async function refuseOther(file, sum, cure) {
+  const found = await sumOf(file)
+  if (found !== sum) throw otherThan(file, sum, found, cure)
+}
+
+async function sumOf(file) {
+  const hash = crypto.createHash('sha256')
+  await pipeline(fs.createReadStream(file, { highWaterMark: 1 << 20 }), hash)
+  return hash.digest('hex')
+}
+
+function otherThan(what, sum, found, cure) {
+  return new Trouble(`${what} was refused: its SHA-256 is ${found}, and has to be ${sum}: ${cure}`)
+}
+
+module.exports = { Trouble, findProgram, readList, sumOf }

@@ -1,0 +1,129 @@
+//! `nixpy-ci action-post`: takes away what a run that was killed has left in the temporary
+//! folder that the launcher gave it, and the folder. A run that ended by itself has left
+//! nothing: it has waited for its caches, and its keys and logins have gone with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{UnmountFlags, unmount};
+
+use crate::exit::Code;
+use crate::render::line;
+use crate::settings::Environment;
+
+use super::Step;
+
+/// The launcher calls it so; nothing else is removed.
+const PREFIX: &str = "nixpy-ci-";
+
+/// Never a failure: the job has its result already.
+pub fn post(environment: &Environment) -> Code {
+    let folder = Step { environment }.path("TMPDIR");
+    if let Some(folder) = folder.filter(|folder| is_ours(folder))
+        && let Err(problem) = remove(&folder)
+    {
+        line(&format!("warning: {} stays: {problem}", folder.display()));
+    }
+    Code::Success
+}
+
+fn is_ours(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let is_folder = fs::symlink_metadata(folder).is_ok_and(|about| about.is_dir());
+    is_folder && name.is_some_and(|name| name.starts_with(PREFIX))
+}
+
+/// First what is mounted in it: to remove the folder would remove what is behind that.
+fn remove(folder: &Path) -> Result<(), String> {
+    let folder = folder.canonicalize().map_err(|e| e.to_string())?;
+    let table = fs::read_to_string("/proc/self/mountinfo").map_err(|e| e.to_string())?;
+    for place in mounts_below(&table, &folder) {
+        unmount(&place, UnmountFlags::DETACH)
+            .map_err(|e| format!("{} cannot be unmounted: {e}", place.display()))?;
+    }
+    let left = names_in(&folder);
+    make_removable(&folder);
+    fs::remove_dir_all(&folder).map_err(|e| e.to_string())?;
+    if !left.is_empty() {
+        line(&format!(
+            "removed what the run has left: {}",
+            left.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// The deepest first, as they have to be unmounted. Fields are those of proc(5).
+fn mounts_below(table: &str, folder: &Path) -> Vec<PathBuf> {
+    let places = table.lines().filter_map(|line| line.split(' ').nth(4));
+    let places = places.map(|place| PathBuf::from(place.replace("\\040", " ")));
+    let mut below: Vec<PathBuf> = places.filter(|place| place.starts_with(folder)).collect();
+    below.sort_by_key(|place| std::cmp::Reverse(place.components().count()));
+    below
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// An image's folders may be closed even to who owns them.
+fn make_removable(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_removable(&entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn what_was_left_goes_with_the_folder() {
+        let within = tempfile::tempdir().unwrap();
+        let folder = within.path().join("nixpy-ci-x");
+        let closed = folder.join("nixpy-smoke-a/root/closed");
+        fs::create_dir_all(&closed).unwrap();
+        fs::write(closed.join("file"), "").unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+        let environment = [("TMPDIR".into(), folder.clone().into())].into();
+        assert_eq!(post(&environment), Code::Success);
+        assert!(!folder.exists());
+        assert_eq!(post(&environment), Code::Success, "and once more");
+    }
+
+    #[test]
+    fn nothing_else_is_removed() {
+        let within = tempfile::tempdir().unwrap();
+        let other = within.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let link = within.path().join("nixpy-ci-link");
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        for folder in [&other, &link] {
+            let environment = [("TMPDIR".into(), folder.into())].into();
+            assert_eq!(post(&environment), Code::Success);
+        }
+        assert!(other.exists() && link.exists());
+    }
+
+    #[test]
+    fn mounts_are_undone_from_the_inside() {
+        let table = "1 0 0:1 / / rw - ext4 a rw\n\
+                     2 1 0:2 / /t/nixpy-ci-x/a rw - tmpfs b rw\n\
+                     3 2 0:3 / /t/nixpy-ci-x/a/b\\040c rw - tmpfs b rw\n\
+                     4 1 0:4 / /t/nixpy-ci-xy rw - tmpfs b rw\n";
+        let found = mounts_below(table, Path::new("/t/nixpy-ci-x"));
+        let expected = ["/t/nixpy-ci-x/a/b c", "/t/nixpy-ci-x/a"].map(PathBuf::from);
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,114 @@
+'use strict'
+// Which program is started: from the tool cache, from a release, or by its path; and that another
+// than the listed one never is.
+
+const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const path = require('node:path')
+const test = require('node:test')
+const { ACTION, Runner, bytes, cut, script, server, status, sum } = require('./world.js')
+const { Trouble, findProgram, readList } = require(path.join(ACTION, 'program.js'))
+
+const PROGRAM = script('echo "$@"')
+const PAUSE = 5
+
+function find(runner, env = {}) {
+  return findProgram({ ...runner.env, ...env }, runner.at('action', 'checksums.txt'), PAUSE)
+}
+
+test('what is in the tool cache is started, and nothing is asked of anybody', async (t) => {
+  const runner = new Runner(t)
+  runner.lists(PROGRAM)
+  const cached = runner.hasCached(PROGRAM)
+  assert.equal(await find(runner), cached)
+})
+
+test('what is in the tool cache and is another is refused', async (t) => {
+  const runner = new Runner(t)
+  runner.lists(PROGRAM)
+  const cached = runner.hasCached(script('echo owned'))
+  await assert.rejects(find(runner), (error) => {
+    assert.ok(error instanceof Trouble)
+    assert.match(error.message, new RegExp(`${cached} was refused: .* has to be ${sum(PROGRAM)}: remove it`))
+    return true
+  })
+})
+
+test('what is not complete in the tool cache is fetched again', async (t) => {
+  const runner = new Runner(t)
+  runner.lists(PROGRAM)
+  const cached = runner.hasCached(PROGRAM)
+  fs.rmSync(runner.at('tools', 'nixpy-ci', '1.2.3', 'x64.complete'))
+  const releases = await server(t, bytes(PROGRAM))
+  assert.equal(await find(runner, { GITHUB_SERVER_URL: releases.url }), cached)
+  assert.equal(releases.asked.length, 1)
+})
+
+test('the release of its own version is fetched once, and is there for the next job', async (t) => {
+  const runner = new Runner(t)
+  runner.lists(PROGRAM)
+  const releases = await server(t, bytes(PROGRAM))
+  const env = { GITHUB_SERVER_URL: releases.url }
+  const found = await find(runner, env)
+  assert.equal(await find(runner, env), found)
+  assert.deepEqual(releases.asked, ['/acme/nixpy-action/releases/download/v1.2.3/nixpy-ci-x86_64-linux'])
+  assert.deepEqual(fs.readFileSync(found), PROGRAM)
+  assert.equal(fs.statSync(found).mode & 0o777, 0o755)
+})
+
+test('a machine with ARM64 gets a program of its own', async (t) => {
+  const runner = new Runner(t)
+  runner.lists(PROGRAM, 'aarch64-linux')
+  const releases = await server(t, bytes(PROGRAM))
+  const found = await find(runner, { GITHUB_SERVER_URL: releases.url, RUNNER_ARCH: 'ARM64' })
+  assert.match(found, /\/1\.2\.3\/arm64\/nixpy-ci$/)
+  assert.match(releases.asked[0], /nixpy-ci-aarch64-linux$/)
+})
+
+test('a download with another hash is refused, and nothing of it is left', async (t) => {
+  const runner = new Runner(t)
+  runner.lists(PROGRAM)
+  const releases = await server(t, bytes(script('echo owned')))
+  await assert.rejects(find(runner, { GITHUB_SERVER_URL: releases.url }), /was refused: its SHA-256 is/)
+  assert.deepEqual(runner.tools(), [])
+  assert.equal(releases.asked.length, 1, 'it would be no other the second time')
+})
+
+test('a server in trouble is asked again', async (t) => {
+  const runner = new Runner(t)
+  runner.lists(PROGRAM)
+  const releases = await server(t, status(503), cut(PROGRAM), bytes(PROGRAM))
+  await find(runner, { GITHUB_SERVER_URL: releases.url })
+  assert.equal(releases.asked.length, 3)
+  assert.deepEqual(runner.tools(), ['nixpy-ci', 'x64.complete'])
+})
+
+test('an unknown machine is told which ones there are', async (t) => {
+  const runner = new Runner(t)
+  for (const env of [{ RUNNER_OS: 'macOS', RUNNER_ARCH: 'ARM64' }, { RUNNER_ARCH: 'X86' }, { RUNNER_OS: 'Windows' }]) {
+    await assert.rejects(find(runner, env), /there is no nixpy-ci for .*ubuntu-24\.04-arm/)
+  }
+})
+
+test('a commit between releases says so', async (t) => {
+  const runner = new Runner(t)
+  fs.writeFileSync(runner.at('action', 'checksums.txt'), '# nixpy-ci 1.2.3\n')
+  await assert.rejects(find(runner), /no released program for x86_64-linux: use the action at a release/)
+})
+
+test('the list of this commit can be read', () => {
+  const { version } = readList(fs.readFileSync(path.join(ACTION, 'checksums.txt'), 'utf8'))
+  assert.match(version, /^\d+\.\d+\.\d+/)
+  assert.throws(() => readList('nonsense\n'), Trouble)
+})
+
+test('a program that is given by its path is started as it is', async (t) => {
+  const runner = new Runner(t)
+  const file = runner.at('mine')
+  fs.writeFileSync(file, PROGRAM, { mode: 0o755 })
+  assert.equal(await find(runner, { INPUT_BINARY: file }), file)
+  assert.equal(await find(runner, { INPUT_BINARY: file, 'INPUT_BINARY-SHA256': sum(PROGRAM).toUpperCase() }), file)
+  const wrong = { INPUT_BINARY: file, 'INPUT_BINARY-SHA256': sum('other') }
+  await assert.rejects(find(runner, wrong), /was refused/)
+  await assert.rejects(find(runner, { INPUT_BINARY: runner.at('nowhere') }), /is not there, or no program/)
+})
