@@ -1,11 +1,11 @@
-//! A step without any input, in a network of its own where ghcr.io is a registry on the loopback.
+//! The example of a step without any input, in a network of its own where ghcr.io is a registry on the loopback.
 //! GitHub's API is not there: the registry answers in its name that it knows of nothing.
 
 use std::fs;
 use std::path::Path;
 
 use super::pushed;
-use crate::world::act::{Job, Repository};
+use crate::world::act::{Job, Repository, project};
 use crate::world::flake::Flake;
 use crate::world::nixpy::{Workplace, names_in};
 use crate::world::program::{output_of, place_of, program, run};
@@ -13,16 +13,6 @@ use crate::world::program::{output_of, place_of, program, run};
 /// As htpasswd -B writes it: `octocat`, and the token `right`.
 const USERS: &str = "octocat:$2b$04$zsyDCsG0MG4KctS.DhMRq.c/QOzu/ghYJjhACgrHbPe9uDXMoVmPC\n";
 const SECONDS: u32 = 20;
-
-const WORKFLOW: &str = "on: push
-permissions: { contents: read, packages: write }
-jobs:
-  image:
-    runs-on: ubuntu-24.04
-    steps:
-      - uses: actions/checkout@v5
-      - uses: ./
-";
 
 /// The registry, as the network's only other host; then what is to be run.
 const SCRIPT: &str = r#"
@@ -39,7 +29,11 @@ cd "$REPOSITORY"
 #[test]
 fn without_any_input_the_image_is_published_beside_the_repository() {
     let here = Workplace::new();
-    let repository = Repository::new(&Flake::small(), WORKFLOW);
+    // The example that users copy, with this action in the place of a released one.
+    let example = fs::read_to_string(project().join("examples/workflows/image.yaml")).unwrap();
+    let workflow = example.replace("org/nixpy-action@v1", "./");
+    assert!(workflow.contains("uses: ./"), "{workflow}");
+    let repository = Repository::new(&Flake::small(), &workflow);
     // There is nobody to download the program from: the tool cache has it.
     let listed = fs::read_to_string(repository.folder().join("action/checksums.txt")).unwrap();
     assert!(listed.starts_with("# nixpy-ci "), "{listed}");

@@ -186,3 +186,10 @@ fn the_metadata_is_yaml_and_no_input_is_there_twice() {
     assert!(inputs.len() > 60, "{}", inputs.len());
     assert_eq!(page().matches("\n  github-token:\n").count(), 1);
 }
+
+#[test]
+fn the_launcher_looks_for_the_release_of_this_version() {
+    let list = include_str!("../../../../action/checksums.txt");
+    let head = format!("# nixpy-ci {}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(list.lines().next(), Some(head.as_str()));
+}
