@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::caches_read::Service;
 use crate::scenario::Scenario;
-use crate::scenario::nix::built;
+use crate::scenario::nix::{built, error, failing_build, one_has_failed};
 use crate::telling::failing_with;
 use nixpy_testkit::fake_nix::Replay;
 
@@ -42,8 +42,13 @@ fn runner(log: &str) -> Runner {
     runner
 }
 
-const HOSTILE: [&str; 4] = [
+const HOSTILE: [&str; 9] = [
     "::error::owned",
+    "::set-output name=digest::owned",
+    "::stop-commands::owned",
+    "::endgroup::",
+    "##[endgroup]",
+    "# owned [x](https://e.example) @octocat",
     "  ::add-mask::a",
     "see ##[set-env name=PATH]/tmp",
     "::00000000::",
@@ -59,7 +64,7 @@ fn a_builder_cannot_give_commands() {
         .iter()
         .map(|line| line.split("::").nth(1).unwrap_or(line))
         .collect();
-    assert_eq!(commands, ["group", "endgroup", "error"], "{ended}");
+    assert_eq!(commands, ["error"], "what failed is not folded: {ended}");
     assert!(
         runner.obeyed.iter().all(|line| !line.contains("owned")),
         "{ended}"
@@ -74,7 +79,10 @@ fn a_builder_cannot_give_commands() {
 
 #[test]
 fn each_fence_has_a_token_of_its_own() {
-    let ended = failing_with(&HOSTILE).run(["--progress=github"]).ended();
+    let drv = |name: &str| format!("/nix/store/18xqrvsx1s4sb0wibkn4wq04sggwxha2-{name}.drv");
+    let log = built(&drv("one"), &HOSTILE) + &built(&drv("other"), &HOSTILE);
+    let scenario = Scenario::app().on(Replay::of(["build"]).stderr(log));
+    let ended = scenario.run(["--progress=github"]).ended();
     let tokens = runner(&ended.stderr).tokens;
     let distinct: BTreeSet<_> = tokens.iter().collect();
     assert!(tokens.len() > 1 && tokens.iter().all(|token| token.len() >= 32));
@@ -152,4 +160,99 @@ fn a_cache_cannot_give_commands() {
         let runner = runner(&format!("{}{}", ended.stderr, ended.stdout));
         assert!(runner.obeyed.is_empty(), "{:?}\n{ended}", runner.obeyed);
     }
+}
+
+/// A build that writes these lines and goes well.
+fn building(lines: &[&str]) -> Scenario {
+    let derivation = "/nix/store/18xqrvsx1s4sb0wibkn4wq04sggwxha2-app.drv";
+    Scenario::app().on(Replay::of(["build"]).stderr(built(derivation, lines)))
+}
+
+#[test]
+fn what_failed_stands_open_below_its_error_and_what_went_well_is_folded() {
+    let fine = "/nix/store/18xqrvsx1s4sb0wibkn4wq04sggwxha2-fine.drv";
+    let broken = "/nix/store/r5s4lx45nccwlks7ab5i534frw29w21b-broken.drv";
+    let log = built(fine, &["all is well"])
+        + &one_has_failed()
+        + &built(broken, &["the first line", "the last line"])
+        + &error(&format!("builder for '{broken}' failed with exit code 3"));
+    let scenario = failing_with(&[]).asked_first(failing_build(log));
+    let ended = scenario.run(["--progress=github"]).ended().with_code(1);
+    let runner = runner(&ended.stderr);
+    assert_eq!(
+        runner.obeyed,
+        [
+            "::group::fine",
+            "::endgroup::",
+            "::error::broken failed: the builder ended with exit code 3"
+        ],
+        "{ended}"
+    );
+    let (_, open) = ended.stderr.split_once("::error::broken").unwrap();
+    assert!(open.contains("the first line\nthe last line\n"), "{ended}");
+    assert_eq!(ended.stderr.matches("the last line").count(), 1, "{ended}");
+}
+
+#[test]
+fn what_moves_a_cursor_or_is_no_text_does_not_get_into_the_log() {
+    let scenario = building(&[
+        "\u{1b}[2J\u{1b}[1;1H\u{1b}[31mred\u{1b}[0m\u{7}",
+        "10%\r55%\r100%",
+        "\u{1b}]0;owned\u{7}title",
+        "a\u{85}::error::owned",
+        "\u{fffd}\u{0}",
+    ]);
+    let ended = scenario.run(["--progress=github"]).ended().succeeded();
+    assert!(!ended.stderr.contains(['\u{1b}', '\r', '\u{7}', '\u{85}']));
+    let runner = runner(&ended.stderr);
+    assert_eq!(runner.obeyed, ["::group::app", "::endgroup::"], "{ended}");
+    for shown in ["red", "100%", "title"] {
+        assert!(
+            runner.shown.iter().any(|line| line == shown),
+            "{shown}: {ended}"
+        );
+    }
+}
+
+#[test]
+fn a_line_of_a_megabyte_is_cut_and_says_so() {
+    let long = "x".repeat(1 << 20);
+    let ended = building(&[&long, "after"])
+        .run(["--progress=github"])
+        .ended();
+    let ended = ended.succeeded();
+    assert!(ended.stderr.len() < 20_000, "{}", ended.stderr.len());
+    ended.says("xxx… (1.0 MB more)\nafter\n");
+}
+
+#[test]
+fn secrets_are_masked_before_anything_else_is_printed() {
+    let scenario = Scenario::app();
+    let run = || {
+        scenario
+            .run(["--progress=github", "--username=robot"])
+            .env("NIXPY_PASSWORD", "hunter22")
+            .env("INPUT_CACHE-KEY", "acme-1:c2VjcmV0a2V5")
+    };
+    let ended = run().env("GITHUB_ACTIONS", "true").ended();
+    let first = ended
+        .stderr
+        .lines()
+        .take_while(|line| line.starts_with("::add-mask::"));
+    let masked: Vec<&str> = first
+        .filter_map(|line| line.strip_prefix("::add-mask::"))
+        .collect();
+    // The last is `robot:hunter22`, as HTTP sends it.
+    for secret in [
+        "hunter22",
+        "acme-1:c2VjcmV0a2V5",
+        "c2VjcmV0a2V5",
+        "cm9ib3Q6aHVudGVyMjI=",
+    ] {
+        assert!(masked.contains(&secret), "{secret}: {ended}");
+    }
+    let told = ended.stderr.matches("hunter22").count();
+    assert_eq!(told, 1, "only where it is masked: {ended}");
+    let ended = run().ended();
+    ended.never_says("hunter22").never_says("add-mask");
 }

@@ -18,6 +18,7 @@ mod destinations;
 mod doctor;
 mod failing_builds;
 mod filling;
+mod findings;
 mod formats;
 mod github;
 mod joining;

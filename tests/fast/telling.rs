@@ -7,7 +7,7 @@ use nixpy_testkit::registry::Registry;
 use serde_json::Value;
 
 use crate::scenario::Scenario;
-use crate::scenario::nix::{Offer, Version, built, error, failing_build};
+use crate::scenario::nix::{Offer, Version, built, error, failing_build, one_has_failed};
 
 const BROKEN: &str = "/nix/store/r5s4lx45nccwlks7ab5i534frw29w21b-broken.drv";
 const OUT: &str = "/nix/store/l8s71q1sbqa8q6yd8zi3ak40kn1h9dhf-broken";
@@ -18,7 +18,9 @@ pub fn failing_with(lines: &[&str]) -> Scenario {
     let failed = error(&format!("builder for '{BROKEN}' failed with exit code 3"));
     Scenario::app()
         .offering(vec![Offer::elsewhere("x86_64-linux", "app", BROKEN, OUT)])
-        .on(failing_build(built(BROKEN, lines) + &failed))
+        .on(failing_build(
+            one_has_failed() + &built(BROKEN, lines) + &failed,
+        ))
         .on(Replay::of(["path-info", "--derivation"]).stdout(version.paths(&[(BROKEN, Some(&[]))])))
         .on(Replay::of(["path-info"]).stdout(version.paths(&[(OUT, None)])))
 }

@@ -21,6 +21,8 @@ mod crossing;
 mod derived;
 mod doctor;
 mod filling;
+mod findings;
+mod github;
 mod joining;
 mod layouts;
 mod machines;

@@ -28,6 +28,7 @@ pub fn command() -> Command {
         .subcommand(plan())
         .subcommand(doctor())
         .subcommand(index())
+        .subcommand(report())
         .subcommand(cache())
         .subcommand(setup())
         .subcommands(INSIDE.map(inside))
@@ -142,7 +143,9 @@ fn index() -> Command {
                 .num_args(1..)
                 .help("The files that `run --by-digest` has left"),
         );
-    let command = with_settings(command, |setting| FOR_INDEXES.contains(&setting.name));
+    let command = with_settings(command, |setting| {
+        FOR_INDEXES.contains(&setting.name) || matches!(setting.group, Group::Github)
+    });
     command
         .mut_arg("system", |arg| {
             arg.help("There must be an image for this system, as in x86_64-linux; may be repeated")
@@ -153,6 +156,29 @@ fn index() -> Command {
                  Without it, what the results say",
             )
         })
+}
+
+fn report() -> Command {
+    let command = Command::new("report")
+        .about("Post the report that a fork's job has left, in a workflow that runs after it")
+        .long_about(
+            "Posts what the job of a fork's pull request has left with --report, which may not comment itself: in a \
+             workflow with `on: workflow_run`. The files may say anything; where it is posted GitHub alone decides, by \
+             the run's branch and commit.",
+        )
+        .after_help(
+            "Example:\n  nixpy-ci report nixpy-ci-report/   what the other workflow's artifact was unpacked to\n\n\
+             Exit codes: 0 posted, or there was no pull request of that commit any more; 2 a file is no report, or \
+             this is not such a workflow; 4 GitHub refused.",
+        )
+        .arg(
+            Arg::new("files")
+                .value_name("FILE")
+                .required(true)
+                .num_args(1..)
+                .help("The files that jobs have left with --report, or folders of them"),
+        );
+    with_settings(command, |setting| setting.name == "json")
 }
 
 /// Settings of what is served to this machine's Nix.

@@ -10,9 +10,9 @@ use nixpy_pipeline::result::{LARGEST, RunResult};
 
 use crate::exit::Code;
 use crate::render::renderer;
-use crate::report;
 use crate::run::{MovedTags, wrong};
 use crate::settings::{Environment, RawInputs, Surroundings, ToJoin, to_join};
+use crate::{github, report};
 
 /// Does it, and tells how it ended.
 pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
@@ -39,6 +39,7 @@ pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
     if !report::tell(&report, &to_join.output, renderer.as_ref()) {
         code = Code::Machine;
     }
+    github::tell(&report, &to_join.telling, renderer.as_ref()).await;
     code
 }
 

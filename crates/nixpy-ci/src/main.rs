@@ -8,6 +8,7 @@ mod exit;
 mod github;
 mod index;
 mod load;
+mod mask;
 mod preview;
 mod render;
 mod report;
@@ -76,10 +77,16 @@ fn trace() {
 
 async fn dispatch(matches: &ArgMatches) -> Code {
     let environment: Environment = std::env::vars_os().collect();
+    if let Some((name, flags)) = matches.subcommand()
+        && !cli::INSIDE.contains(&name)
+    {
+        mask::mask(flags, &environment);
+    }
     match matches.subcommand() {
         Some(("run", flags)) => run::run(flags, &environment).await,
         Some(("index", flags)) => index::index(flags, &environment).await,
         Some(("plan", flags)) => run::plan(flags, &environment).await,
+        Some(("report", flags)) => github::post(flags, &environment).await,
         Some(("doctor", flags)) => doctor::doctor(flags, &environment).await,
         Some(("cache", flags)) => cache::cache(flags, &environment).await,
         Some(("setup", flags)) => {

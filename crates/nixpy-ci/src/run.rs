@@ -16,12 +16,12 @@ use nixpy_pipeline::run::{self, Finished, RunError};
 
 use crate::cache::{Opened, Wanted};
 use crate::exit::Code;
-use crate::render::{Renderer, line, renderer};
+use crate::render::{Renderer, beside, line, renderer};
 use crate::settings::table::secret_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
 use crate::setup::machine_environment;
 use crate::smoke::Starter;
-use crate::{load, print, report, setup};
+use crate::{github, load, print, report, setup};
 
 /// Does it, and tells how it ended.
 pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
@@ -74,11 +74,12 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     let moved = MovedTags::default();
     let inputs = &resolved.inputs;
     let gate = Starter::new(inputs.load, inputs.temp_dir.clone(), environment);
-    let ended = run::run(nix, inputs, &machine, &gate, &|event| {
+    let on_event = |event: Event<'_>| {
         moved.note(&event);
         renderer.event(&event);
-    })
-    .await;
+    };
+    let running = run::run(nix, inputs, &machine, &gate, &on_event);
+    let ended = beside(renderer.as_ref(), running).await;
     moved.is_told();
     renderer.close();
     for trouble in opened.troubles() {
@@ -87,7 +88,12 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     match ended {
         Ok(finished) => tell(finished, &resolved, renderer.as_ref()).await,
         Err(e) => {
-            renderer.error(&told(&e));
+            let report = run::unplanned(inputs, &e);
+            match github::tell(&report, &resolved.telling, renderer.as_ref()).await {
+                true => renderer.error(&told(&e)),
+                false => renderer.unplanned(&report),
+            }
+            report::write(&report, &resolved.output, renderer.as_ref());
             Code::from(&e)
         }
     }
@@ -271,6 +277,9 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
     }
     if !report::tell(&report, &resolved.output, renderer) {
         code = Code::Machine;
+    }
+    if !github::tell(&report, &resolved.telling, renderer).await {
+        renderer.findings(&report);
     }
     if let Some(result) = result
         && code == Code::Success

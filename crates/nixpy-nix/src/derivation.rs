@@ -13,6 +13,7 @@ use crate::path_info::in_store;
 use crate::program::Nix;
 use crate::run::run;
 use crate::store_path::StorePath;
+use crate::system::System;
 
 /// A derivation, as far as it is of interest here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +70,37 @@ pub async fn show_derivations(
     }
     read(&ended.stdout, first.store_dir())
         .ok_or_else(|| NixError::unparseable("describe", first, nix.described(), &ended.stdout))
+}
+
+/// The system that a derivation in the store is built on, read from its file: for
+/// whoever only has to name it. `None` if the file is not there, or is of another form.
+pub fn system_of(derivation: &StorePath) -> Option<System> {
+    let text = std::fs::read_to_string(derivation.as_path()).ok()?;
+    system_in(&text)?.parse().ok()
+}
+
+/// `Derive([outputs],[derivations],[sources],"x86_64-linux",…`: the text behind three lists.
+fn system_in(text: &str) -> Option<&str> {
+    let (mut depth, mut lists, mut quoted, mut escaped) = (0_u32, 0, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'[' => depth += 1,
+            b']' => {
+                depth = depth.checked_sub(1)?;
+                lists += u32::from(depth == 0);
+                if lists == 3 {
+                    let rest = text[at + 1..].strip_prefix(",\"")?;
+                    return rest.split('"').next();
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 pub(crate) fn read(json: &str, store_dir: &str) -> Option<Vec<Derivation>> {

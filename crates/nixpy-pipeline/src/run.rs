@@ -20,8 +20,9 @@ use crate::caching::{Begun, Caching};
 use crate::changes::{self, between};
 use crate::described::describe;
 use crate::event::{Event, OnEvent, Stage};
+use crate::findings::{Collector, Project, evaluation};
 use crate::image::{Closure, Files, ImageError, Known, Made, image};
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Target};
 use crate::join::NotThere;
 use crate::lockfile::LockFile;
 use crate::look::{Asked, For, Seen, Sight, look};
@@ -109,8 +110,10 @@ pub async fn run(
     let begun = Instant::now();
     let building = Begun::of(inputs);
     let recorder = Recorder::from(begun);
+    let collector = Collector::default();
     let told = |event: Event<'_>| {
         recorder.hear(&event);
+        collector.hear(&event);
         on_event(event);
     };
     let heard = |event: Event<'_>| {
@@ -171,7 +174,9 @@ pub async fn run(
         report.outcome = Outcome::Failure;
         report.error = Some(in_words(error));
     }
+    let loadable = work.loadable;
     (report.timeline, report.counts) = recorder.ended();
+    report.findings = collector.findings(Project::of(&inputs.flake).as_ref());
     report.timings.total = begun.elapsed().as_secs_f64();
     let mut result = work.result.filter(|_| error.is_none());
     if let Some(result) = &mut result {
@@ -179,10 +184,24 @@ pub async fn run(
     }
     Ok(Finished {
         report,
-        loadable: work.loadable,
+        loadable,
         result,
         error,
     })
+}
+
+/// What can be told of a run that came to no plan: the error, and where it is in the project.
+pub fn unplanned(inputs: &Inputs, error: &RunError) -> Report {
+    let destinations: Vec<String> = inputs.targets.iter().map(Target::name).collect();
+    let mut report = Report::to(inputs.flake.as_str(), &destinations);
+    report.outcome = Outcome::Failure;
+    report.error = Some(in_words(error));
+    if let RunError::Nix(error) = error {
+        let project = Project::of(&inputs.flake);
+        let finding = evaluation::of_error(error, project.as_ref());
+        report.findings.extend(finding);
+    }
+    report
 }
 
 /// A run that has a plan, and how far it has come.

@@ -21,6 +21,7 @@ pub mod caches;
 pub mod corpus;
 mod digest;
 pub mod fake_nix;
+pub mod github;
 pub mod nar;
 pub mod proxy;
 pub mod redact;

@@ -225,6 +225,12 @@ pub fn built(derivation: &str, lines: &[&str]) -> String {
         .collect()
 }
 
+/// What every version says when a build has failed, before that build ends.
+pub fn one_has_failed() -> String {
+    let progress = json!({ "action": "result", "id": 1, "type": 105, "fields": [0, 1, 0, 1] });
+    format!("@nix {progress}\n")
+}
+
 /// A call of `nix build` that fails with this on standard error.
 pub fn failing_build(log: impl AsRef<[u8]>) -> Replay {
     Replay::of(["build"]).stderr(log).exit(1)

@@ -10,15 +10,16 @@ use nixpy_nix::log::{Activity, LogEvent};
 use nixpy_pipeline::event::{Event, Stage};
 
 use super::caches::{filled_lines, trouble_lines};
+use super::names::Names;
 use super::smoke::tested_lines;
 use super::{
-    Renderer, derivation_name, failure_lines, fell_lines, plain, plan_lines, published_line, size,
-    stage_line,
+    Renderer, failure_lines, fell_lines, plain, plan_lines, published_line, size, stage_line,
 };
 
 /// Redraws standard error.
 pub struct Bars {
     area: MultiProgress,
+    names: Names,
     state: Mutex<State>,
 }
 
@@ -37,6 +38,7 @@ impl Bars {
     pub fn new() -> Self {
         Self {
             area: MultiProgress::new(),
+            names: Names::default(),
             state: Mutex::new(State::default()),
         }
     }
@@ -61,7 +63,7 @@ impl Bars {
         match event {
             LogEvent::Started { id, activity, .. } => {
                 let prefix = match activity {
-                    Activity::Build { derivation, .. } => derivation_name(derivation).to_owned(),
+                    Activity::Build { derivation, .. } => self.names.of(derivation),
                     Activity::Substitute { path, .. } => format!("fetching {}", path.name()),
                     Activity::Copy { path, .. } => format!("copying {}", path.name()),
                     Activity::FetchTree { text } => text.clone(),
@@ -102,7 +104,7 @@ impl Bars {
                 }
             }
             _ => {
-                if let Some(text) = plain::nix_line(event) {
+                if let Some(text) = plain::nix_line(event, &self.names) {
                     self.say(&format!("  {text}"));
                 }
             }
@@ -139,7 +141,10 @@ impl Renderer for Bars {
         match event {
             Event::Started(stage) => self.begin(&mut state, *stage),
             Event::Finished(_) => Self::end(&mut state),
-            Event::Planned(plan) => plan_lines(plan).iter().for_each(|text| self.say(text)),
+            Event::Planned(plan) => {
+                self.names.planned(plan);
+                plan_lines(plan).iter().for_each(|text| self.say(text));
+            }
             Event::Nix(event) => self.nix(&mut state, event),
             Event::BuilderFell(fell) => fell_lines(fell).iter().for_each(|text| self.say(text)),
             Event::BuildFailed(failure) => {

@@ -3,20 +3,26 @@
 
 mod bars;
 pub mod caches;
+pub mod findings;
 mod github;
+mod github_logs;
+mod names;
 mod plain;
 pub mod smoke;
+mod underway;
 
 use std::io::IsTerminal as _;
+use std::time::Instant;
 
 use nixpy_oci::image::How;
 use nixpy_pipeline::build::{BuildFailure, BuilderFell};
 use nixpy_pipeline::event::{Event, Stage};
 use nixpy_pipeline::plan::Plan;
-use nixpy_pipeline::report::PlatformReport;
+use nixpy_pipeline::report::{PlatformReport, Report};
 
 use crate::settings::{Environment, Progress};
 pub use plain::{line, without_commands};
+pub use underway::beside;
 
 /// Listens to a run.
 pub trait Renderer: Sync {
@@ -28,6 +34,31 @@ pub trait Renderer: Sync {
         text.lines()
             .for_each(|text| line(&format!("error: {text}")));
     }
+
+    /// Says what did not work, and is in nobody's way.
+    fn warning(&self, text: &str) {
+        line(&format!("warning: {text}"));
+    }
+
+    /// Says what is worth knowing.
+    fn notice(&self, text: &str) {
+        line(&format!("note: {text}"));
+    }
+
+    /// Says what is wrong, at its lines of the project.
+    fn findings(&self, report: &Report) {
+        findings::finding_lines(report)
+            .iter()
+            .for_each(|text| line(text));
+    }
+
+    /// Says why there is no plan, at its line of the project if it has one.
+    fn unplanned(&self, report: &Report) {
+        self.error(report.error.as_deref().unwrap_or_default());
+    }
+
+    /// Called again and again while something goes on, by who does [`beside`].
+    fn time_goes_by(&self, _now: Instant) {}
 
     /// Takes away what is only there while the run goes on.
     fn close(&self) {}
@@ -175,11 +206,6 @@ pub fn size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", units[unit])
-}
-
-/// A name without what only the machine needs.
-fn derivation_name(path: &nixpy_nix::StorePath) -> &str {
-    path.name().trim_end_matches(".drv")
 }
 
 #[cfg(test)]

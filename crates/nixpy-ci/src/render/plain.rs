@@ -2,22 +2,52 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::time::Instant;
 
 use nixpy_nix::log::{Activity, Level, LogEvent};
 use nixpy_pipeline::event::Event;
 
 use super::caches::{filled_lines, trouble_lines};
+use super::names::Names;
 use super::smoke::tested_lines;
-use super::{
-    Renderer, derivation_name, failure_lines, fell_lines, plan_lines, published_line, stage_line,
-};
+use super::underway::Underway;
+use super::{Renderer, failure_lines, fell_lines, plan_lines, published_line, stage_line};
 
 /// Writes lines to standard error.
-pub struct Plain;
+pub struct Plain {
+    names: Names,
+    underway: Underway,
+}
 
 impl Plain {
     pub fn new() -> Self {
-        Self
+        Self {
+            names: Names::default(),
+            underway: Underway::new(),
+        }
+    }
+
+    fn lines(&self, event: &Event<'_>) -> Vec<String> {
+        let indented = |lines: Vec<String>| -> Vec<String> {
+            lines.iter().map(|text| format!("  {text}")).collect()
+        };
+        match event {
+            Event::Started(stage) => vec![stage_line(*stage).to_owned()],
+            Event::Planned(plan) => {
+                self.names.planned(plan);
+                indented(plan_lines(plan))
+            }
+            Event::Nix(event) => indented(nix_line(event, &self.names).into_iter().collect()),
+            Event::BuilderFell(fell) => fell_lines(fell),
+            Event::BuildFailed(failure) => failure_lines(failure),
+            Event::Published(image) => indented(vec![published_line(image)]),
+            Event::Tested(image) => indented(tested_lines(image)),
+            Event::CacheFilled(filled) => filled_lines(filled),
+            Event::CacheTrouble(problem) => trouble_lines(problem),
+            Event::Finished(_) | Event::Layer(_) | Event::Tagged(_) | Event::CacheFilling(_) => {
+                Vec::new()
+            }
+        }
     }
 }
 
@@ -49,46 +79,34 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 impl Renderer for Plain {
     fn event(&self, event: &Event<'_>) {
-        match event {
-            Event::Started(stage) => line(stage_line(*stage)),
-            Event::Planned(plan) => plan_lines(plan)
-                .iter()
-                .for_each(|text| line(&format!("  {text}"))),
-            Event::Nix(event) => nix_line(event)
-                .iter()
-                .for_each(|text| line(&format!("  {text}"))),
-            Event::BuilderFell(fell) => fell_lines(fell).iter().for_each(|text| line(text)),
-            Event::BuildFailed(failure) => {
-                failure_lines(failure).iter().for_each(|text| line(text))
-            }
-            Event::Published(image) => line(&format!("  {}", published_line(image))),
-            Event::Tested(image) => tested_lines(image)
-                .iter()
-                .for_each(|text| line(&format!("  {text}"))),
-            Event::CacheFilled(filled) => filled_lines(filled).iter().for_each(|text| line(text)),
-            Event::CacheTrouble(problem) => {
-                trouble_lines(problem).iter().for_each(|text| line(text));
-            }
-            Event::Finished(_) | Event::Layer(_) | Event::Tagged(_) | Event::CacheFilling(_) => {}
+        let now = Instant::now();
+        self.underway.hear(event, &self.names, now);
+        let lines = self.lines(event);
+        lines.iter().for_each(|text| line(text));
+        if !lines.is_empty() {
+            self.underway.printed(now);
+        }
+    }
+
+    fn time_goes_by(&self, now: Instant) {
+        if let Some(text) = self.underway.after_silence(now) {
+            line(&format!("  {text}"));
         }
     }
 }
 
 /// What of Nix's talk is worth a line.
-pub(super) fn nix_line(event: &LogEvent) -> Option<String> {
+pub(super) fn nix_line(event: &LogEvent, names: &Names) -> Option<String> {
     match event {
         LogEvent::Started { activity, .. } => match activity {
             Activity::Build {
                 derivation,
                 machine: None,
-            } => Some(format!("build {}", derivation_name(derivation))),
+            } => Some(format!("build {}", names.of(derivation))),
             Activity::Build {
                 derivation,
                 machine: Some(machine),
-            } => Some(format!(
-                "build {} on {machine}",
-                derivation_name(derivation)
-            )),
+            } => Some(format!("build {} on {machine}", names.of(derivation))),
             Activity::Substitute { path, from } => {
                 Some(format!("fetch {} from {from}", path.name()))
             }

@@ -13,6 +13,7 @@ use nixpy_pipeline::matrix::{Labels, Runners};
 use super::resolve::{Output, Problem, Reader, Surroundings, parse};
 use super::sources::{RawInputs, Source};
 use super::target::{registries, repositories};
+use super::telling::Telling;
 
 /// Everything that joining needs beside the results.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct ToJoin {
     pub rehearse: bool,
     /// What is told.
     pub output: Output,
+    /// What is told on GitHub.
+    pub telling: Telling,
 }
 
 impl ToJoin {
@@ -70,6 +73,7 @@ pub async fn to_join(
     let targets = registries(&mut reader, going_to, around).await;
     let rehearse = reader.rehearses(&targets, around);
     let (naming, output) = (reader.naming(around), reader.output());
+    let telling = reader.telling(around);
     reader.ended(ToJoin {
         wishes,
         targets,
@@ -77,6 +81,7 @@ pub async fn to_join(
         annotations: naming.annotations,
         rehearse,
         output,
+        telling,
     })
 }
 

@@ -12,9 +12,11 @@ mod smoke;
 mod sources;
 pub mod table;
 mod target;
+mod telling;
 
 pub use caches::{ToServe, to_serve};
 pub use image::days;
 pub use joining::{ToJoin, to_join};
 pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};
+pub use telling::{Telling, to_post};

@@ -17,6 +17,7 @@ use super::naming::event;
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
 use super::target::targets;
+use super::telling::Telling;
 
 /// A setting that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,8 @@ pub struct Resolved {
     pub dry_run: bool,
     /// What is told.
     pub output: Output,
+    /// What is told on GitHub.
+    pub telling: Telling,
 }
 
 /// What is told, and how.
@@ -145,13 +148,12 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let mut seen = BTreeSet::new();
     systems.retain(|system| seen.insert(system.clone()));
     let naming = reader.naming(around);
-    let base = naming.base;
     let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
     if raw.get("reuse-from").is_none() {
-        reuse.extend(base.clone());
+        reuse.extend(naming.base.clone());
         reuse.extend("latest".parse());
     }
-    let baselines = baselines(&naming.tags, &reuse, base.as_ref());
+    let baselines = baselines(naming.base.as_ref(), &naming.tags, &reuse);
     let budgets = reader.many("budget", parse);
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
@@ -181,6 +183,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     };
     let (setup, dry_run) = (reader.switch("setup"), reader.switch("dry-run"));
     let output = reader.output();
+    let telling = reader.telling(around);
     let path = |name: &str| raw.get(name).map(|raw| PathBuf::from(raw.first()));
     match flake {
         Some(flake) if reader.problems.is_empty() => Ok(Resolved {
@@ -220,6 +223,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
             setup,
             dry_run,
             output,
+            telling,
         }),
         _ => Err(reader.problems),
     }
@@ -227,7 +231,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
 
 /// What an image is held against: a pull request's against that of the branch that it is to
 /// be merged into, any other's against the one that it will replace.
-fn baselines(tags: &[Tag], reuse: &[Tag], base: Option<&Tag>) -> Vec<Tag> {
+fn baselines(base: Option<&Tag>, tags: &[Tag], reuse: &[Tag]) -> Vec<Tag> {
     let [first, second] = match base {
         Some(_) => [reuse, tags],
         None => [tags, reuse],

@@ -167,7 +167,9 @@ fn split(kind: Kind, text: &str) -> Vec<String> {
 const DEFAULT_FILE: &str = "nixpy-ci.yaml";
 
 fn read_file(flags: &ArgMatches) -> Result<Option<(PathBuf, Value)>, FileError> {
-    let named = flags.get_one::<String>("config").map(PathBuf::from);
+    // A command that reads no settings has no such flag.
+    let named = flags.try_get_one::<String>("config").ok().flatten();
+    let named = named.map(PathBuf::from);
     let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     let fail = |problem: String| FileError {
         file: file.clone(),

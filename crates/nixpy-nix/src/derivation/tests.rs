@@ -40,3 +40,18 @@ fn every_version_describes_the_same_derivation() {
         assert_eq!(other, first, "{version}");
     }
 }
+
+#[test]
+fn the_system_stands_behind_three_lists_whatever_is_in_them() {
+    let written = |sources: &str| {
+        format!(
+            r#"Derive([("out","/nix/store/x","","")],[("/nix/store/y.drv",["out"])],[{sources}],"aarch64-linux","/bin/sh",[],[])"#
+        )
+    };
+    for sources in ["", r#""/nix/store/a]]]b""#, r#""a\"],[\"","b""#] {
+        assert_eq!(system_in(&written(sources)), Some("aarch64-linux"));
+    }
+    for broken in ["", "Derive(", "]]]", "Derive([],[],[]", "Derive([],[],[],7"] {
+        assert_eq!(system_in(broken), None, "{broken}");
+    }
+}

@@ -225,7 +225,9 @@ fn beside(place: &MessagePosition, flake: &FlakeRef) -> Option<String> {
 fn relative(place: &MessagePosition, flake: &FlakeRef, source: Option<&Source>) -> Position {
     let without_query = |url: &str| url.split('?').next().unwrap_or(url).to_owned();
     let path = source.and_then(|source| source.path.clone());
-    let local = flake.local_dir().map(|dir| dir.display().to_string());
+    // Of a flake in a part of a repository, the whole repository is the source.
+    let local = flake.repository().or(flake.local_dir());
+    let local = local.map(|dir| dir.display().to_string());
     let inside = [path, local]
         .into_iter()
         .flatten()

@@ -12,8 +12,8 @@ use super::ansi::strip_ansi;
 use super::event::{Activity, Level, LogEvent, Message, MessagePosition};
 use crate::store_path::StorePath;
 
-/// Bytes of one line that are kept.
-pub const LONGEST_LINE: usize = 1024 * 1024;
+/// Bytes of one line that are kept: a builder's line of 1 MiB is one of 6 if all of it has to be escaped.
+pub const LONGEST_LINE: usize = 8 * 1024 * 1024;
 const LONGEST_PLAIN_TEXT: usize = 4096;
 
 /// Nix's numbers for activities and results, from its `logging.hh`.
@@ -139,6 +139,14 @@ impl Record {
             .unwrap_or_default()
     }
 
+    /// What a terminal would show in the end, where a line is written over itself.
+    fn line(&self) -> String {
+        let raw = self.fields.first().and_then(Value::as_str);
+        let mut written = raw.unwrap_or_default().trim_end().rsplit('\r');
+        let last = written.next().unwrap_or_default();
+        strip_ansi(last).trim_end().to_owned()
+    }
+
     fn number(&self, index: usize) -> Option<u64> {
         self.fields.get(index).and_then(Value::as_u64)
     }
@@ -190,7 +198,7 @@ impl Record {
         match self.kind? {
             numbers::BUILD_LOG_LINE | numbers::POST_BUILD_LOG_LINE => Some(LogEvent::Line {
                 id,
-                text: self.string(0).trim_end().to_owned(),
+                text: self.line(),
             }),
             numbers::SET_PHASE => Some(LogEvent::Phase {
                 id,

@@ -1,4 +1,23 @@
 //! What is wrong, at its place in the project: read from what Nix and the builders said.
+//!
+//! [`Collector`] hears a run's events and keeps what it recognises of each log, bounded, whatever a builder
+//! writes. In the end [`Project`] tells which of the files that were named are the
+//! project's; of what is not, only the derivation's failure is told. An evaluation that
+//! fails is [`evaluation::of_error`].
+
+mod backend;
+mod clue;
+mod collector;
+pub mod evaluation;
+mod lint;
+mod log;
+mod mismatch;
+mod project;
+mod pytest;
+mod traceback;
+
+pub use collector::Collector;
+pub use project::Project;
 
 use nixpy_nix::StorePath;
 use serde::{Deserialize, Serialize};
@@ -48,3 +67,7 @@ pub struct Place {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_line: Option<u32>,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -191,3 +191,12 @@ fn no_prefix_of_any_recorded_line_makes_the_parser_fail() {
         }
     }
 }
+
+#[test]
+fn a_line_that_is_written_over_itself_is_what_is_seen_in_the_end() {
+    let text = "10%\r 50%\r\u{1b}[2K100% done\r\r\n".replace('\u{1b}', "\\u001b");
+    let text = text.replace('\r', "\\r").replace('\n', "\\n");
+    let line = format!(r#"@nix {{"action":"result","id":7,"type":101,"fields":["{text}"]}}"#);
+    let text = "100% done".to_owned();
+    assert_eq!(parse_line(&line), Some(LogEvent::Line { id: 7, text }));
+}

@@ -1,0 +1,128 @@
+//! Secrets, told to GitHub's runner before anything else is printed: it then shows `***`
+//! wherever one of them would stand, whoever writes it.
+//!
+//! The runner takes them line by line, out of the log itself, in which they do not appear. So
+//! nothing is told where nobody is known to take them: outside of GitHub, and where the
+//! log goes into a file.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::ArgMatches;
+use nixpy_github::runner::command::escaped;
+
+use crate::settings::table::secret_variables;
+use crate::settings::{Environment, RawInputs};
+
+/// Tokens that the runner gives, of which it knows; others in their place may be anybody's.
+const TOKENS: [&str; 3] = [
+    "GITHUB_TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+];
+/// Whatever is shorter would hide words that are no secret.
+const SHORTEST: usize = 4;
+
+/// Tells the runner, if there is one, of all secrets that this program was given.
+pub fn mask(flags: &ArgMatches, environment: &Environment) {
+    let is_github = environment
+        .get(OsStr::new("GITHUB_ACTIONS"))
+        .is_some_and(|value| value == "true");
+    if !is_github || log_is_a_file() {
+        return;
+    }
+    let raw = RawInputs::collect(flags, environment).unwrap_or_default();
+    let username = raw.get("username").map(|raw| raw.first().to_owned());
+    let mut log = std::io::stderr().lock();
+    for value in masked(environment, username.as_deref()) {
+        let _ = writeln!(log, "::add-mask::{}", escaped(&value));
+    }
+}
+
+fn log_is_a_file() -> bool {
+    let log = std::io::stderr();
+    let file = log.as_fd().try_clone_to_owned().map(std::fs::File::from);
+    let data = file.and_then(|file| file.metadata());
+    data.is_ok_and(|data| data.is_file())
+}
+
+/// Each line of each secret, and what becomes of it in a header of HTTP.
+fn masked(environment: &Environment, username: Option<&str>) -> BTreeSet<String> {
+    let variables = secret_variables().chain(TOKENS.map(str::to_owned));
+    let values = variables.filter_map(|name| environment.get(OsStr::new(&name))?.to_str());
+    let actor = environment.get(OsStr::new("GITHUB_ACTOR"));
+    let actor = actor.and_then(|actor| actor.to_str());
+    let users: BTreeSet<&str> = username
+        .into_iter()
+        .chain(actor)
+        .chain(["x-access-token", ""])
+        .collect();
+    let mut masked = BTreeSet::new();
+    for line in values.flat_map(str::lines).map(str::trim) {
+        // `CACHE TOKEN` and `NAME:KEY` have the secret at their end.
+        let word = line.rsplit(' ').next().unwrap_or(line);
+        let key = word.split_once(':').map(|(_, key)| key);
+        for secret in [Some(line), Some(word), key].into_iter().flatten() {
+            // The first and last line of a key are no secret.
+            if secret.len() < SHORTEST || secret.starts_with("-----") {
+                continue;
+            }
+            masked.insert(secret.to_owned());
+            masked.insert(STANDARD.encode(secret));
+            let basic = users.iter().map(|user| format!("{user}:{secret}"));
+            masked.extend(basic.map(|basic| STANDARD.encode(basic)));
+        }
+    }
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect()
+    }
+
+    #[test]
+    fn each_line_of_a_secret_is_masked_and_its_forms_in_headers() {
+        let environment = environment(&[
+            ("NIXPY_PASSWORD", "hunter22"),
+            (
+                "INPUT_BUILDER-SSH-KEY",
+                "-----BEGIN KEY-----\nc2VjcmV0\n\n-----END KEY-----\n",
+            ),
+            ("NIXPY_CACHE_TOKEN", "https://c.example me:tokentoken"),
+            ("GITHUB_ACTOR", "octocat"),
+            ("HOME", "/home/me"),
+        ]);
+        let masked = masked(&environment, Some("robot"));
+        for secret in [
+            "hunter22",
+            "c2VjcmV0",
+            "me:tokentoken",
+            "tokentoken",
+            &STANDARD.encode("robot:hunter22"),
+            &STANDARD.encode("octocat:hunter22"),
+            &STANDARD.encode("me:tokentoken"),
+            &STANDARD.encode("x-access-token:hunter22"),
+        ] {
+            assert!(masked.contains(secret), "{secret} is not in {masked:?}");
+        }
+        let has = |text: &str| masked.iter().any(|masked| masked == text);
+        assert!(!has("/home/me") && !has("octocat") && !has("") && !has("-----BEGIN KEY-----"));
+    }
+
+    #[test]
+    fn what_is_too_short_to_be_a_secret_hides_nothing() {
+        let environment = environment(&[("NIXPY_PASSWORD", "abc")]);
+        assert!(masked(&environment, None).is_empty());
+    }
+}
