@@ -153,7 +153,9 @@ fn index() -> Command {
                 .num_args(1..)
                 .help("The files that `run --by-digest` has left"),
         );
-    let command = with_settings(command, |setting| FOR_INDEXES.contains(&setting.name));
+    let command = with_settings(command, |setting| {
+        FOR_INDEXES.contains(&setting.name) || matches!(setting.group, Group::Github)
+    });
     command
         .mut_arg("system", |arg| {
             arg.help("There must be an image for this system, as in x86_64-linux; may be repeated")
@@ -175,7 +177,7 @@ fn report() -> Command {
              the run's branch and commit.",
         )
         .after_help(
-            "Example:\n  nixpy-ci report nixpy-ci-report/*.json\n\n\
+            "Example:\n  nixpy-ci report nixpy-ci-report/   what the other workflow's artifact was unpacked to\n\n\
              Exit codes: 0 posted, or there was no pull request of that commit any more; 2 a file is no report, or \
              this is not such a workflow; 4 GitHub refused.",
         )
@@ -184,7 +186,7 @@ fn report() -> Command {
                 .value_name("FILE")
                 .required(true)
                 .num_args(1..)
-                .help("The files that jobs have left with --report"),
+                .help("The files that jobs have left with --report, or folders of them"),
         );
     with_settings(command, |setting| setting.name == "json")
 }

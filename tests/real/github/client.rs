@@ -5,33 +5,9 @@ use std::time::{Duration, Instant};
 use nixpy_github::api::{
     Annotation, AnnotationLevel, ApiErrorKind, Client, Conclusion, NewCheckRun, NewRelease, Token,
 };
-use nixpy_testkit::github::{Fault, Github, Method, Pull, TOKEN, not_permitted, too_many_requests};
+use nixpy_testkit::github::{Fault, Method, TOKEN, not_permitted, too_many_requests};
 
-const HEAD: &str = "1111111111111111111111111111111111111111";
-const NEXT: &str = "2222222222222222222222222222222222222222";
-const OTHER: &str = "3333333333333333333333333333333333333333";
-
-fn github() -> Github {
-    let github = Github::start();
-    github.add_pull(Pull {
-        number: 7,
-        head_repository: "acme/api".to_owned(),
-        head_ref: "feature".to_owned(),
-        head_sha: HEAD.to_owned(),
-        open: true,
-    });
-    github
-}
-
-fn client(github: &Github, patience: Duration) -> Client {
-    let http = nixpy_oci::registry::http_client(Duration::from_secs(5)).unwrap();
-    let token = Token::new(TOKEN).unwrap();
-    Client::new(http, &github.api_url(), "acme/api", &token, patience).unwrap()
-}
-
-fn patient(github: &Github) -> Client {
-    client(github, Duration::from_secs(60))
-}
+use super::{HEAD, NEXT, OTHER, client, client_with, github};
 
 fn check(annotations: usize) -> NewCheckRun {
     let annotation = |n: usize| Annotation {
@@ -57,7 +33,7 @@ fn check(annotations: usize) -> NewCheckRun {
 #[tokio::test]
 async fn a_comment_is_written_read_changed_and_taken_away() {
     let github = github();
-    let client = patient(&github);
+    let client = client(&github);
     let made = client.create_comment(7, "one").await.unwrap();
     assert_eq!(made.user.as_ref().unwrap().login, "github-actions[bot]");
     client.update_comment(made.id, "two").await.unwrap();
@@ -77,7 +53,7 @@ async fn comments_on_all_pages_are_read() {
     for n in 0..5 {
         github.add_comment(7, "acme", &n.to_string());
     }
-    let comments = patient(&github).comments(7).await.unwrap();
+    let comments = client(&github).comments(7).await.unwrap();
     let bodies: Vec<_> = comments
         .iter()
         .filter_map(|it| it.body.as_deref())
@@ -95,7 +71,7 @@ async fn an_answer_that_is_lost_leaves_no_second_comment() {
     ] {
         let github = github();
         github.fail(fault.on(Method::POST, "/comments"));
-        patient(&github).create_comment(7, "once").await.unwrap();
+        client(&github).create_comment(7, "once").await.unwrap();
         assert_eq!(github.comments(7).len(), 1);
     }
 }
@@ -103,7 +79,7 @@ async fn an_answer_that_is_lost_leaves_no_second_comment() {
 #[tokio::test]
 async fn a_check_run_has_all_its_annotations_fifty_at_a_time() {
     let github = github();
-    let client = patient(&github);
+    let client = client(&github);
     let made = client.create_check_run(&check(120)).await.unwrap();
     assert_eq!(made.output.annotations_count, 120);
     assert_eq!(github.requests().len(), 3);
@@ -121,7 +97,7 @@ async fn a_check_run_has_all_its_annotations_fifty_at_a_time() {
 async fn a_check_run_whose_answer_is_lost_is_found() {
     let github = github();
     github.fail(Fault::lose_answer().on(Method::POST, "/check-runs"));
-    patient(&github).create_check_run(&check(1)).await.unwrap();
+    client(&github).create_check_run(&check(1)).await.unwrap();
     assert_eq!(github.checks().len(), 1);
 }
 
@@ -132,7 +108,7 @@ async fn what_github_asks_for_is_waited_for() {
     github.fail(Fault::status(429).retry_after(1).nth(2));
     github.fail(Fault::status(503).nth(3));
     let begun = Instant::now();
-    let pull = patient(&github).pull_request(7).await.unwrap();
+    let pull = client(&github).pull_request(7).await.unwrap();
     assert_eq!((pull.head.sha.as_str(), pull.is_open()), (HEAD, true));
     assert_eq!(github.requests().len(), 4);
     assert!(begun.elapsed() >= Duration::from_secs(2));
@@ -143,7 +119,7 @@ async fn more_than_there_is_time_for_is_not_waited_for() {
     let github = github();
     github.fail(too_many_requests(3600).always());
     let begun = Instant::now();
-    let error = patient(&github).pull_request(7).await.unwrap_err();
+    let error = client(&github).pull_request(7).await.unwrap_err();
     let after = Duration::from_secs(3600);
     assert_eq!(error.kind, ApiErrorKind::RateLimited { after });
     assert!(error.is_transient() && begun.elapsed() < Duration::from_secs(5));
@@ -159,7 +135,7 @@ async fn all_requests_together_end_in_the_time_that_was_given() {
     ] {
         let github = github();
         github.fail(fault);
-        let client = client(&github, Duration::from_secs(2));
+        let client = client_with(&github, Duration::from_secs(2));
         let begun = Instant::now();
         assert!(client.pull_request(7).await.unwrap_err().is_transient());
         assert!(
@@ -182,7 +158,7 @@ async fn all_requests_together_end_in_the_time_that_was_given() {
 #[tokio::test]
 async fn refusals_name_the_cure() {
     let github = github();
-    let client = patient(&github);
+    let client = client(&github);
     let told = |e: nixpy_github::api::ApiError| e.to_string();
 
     github.fail(not_permitted("/comments"));
@@ -245,7 +221,7 @@ async fn tags_are_made_and_moved_forward() {
     github.add_commit(NEXT, Some(HEAD), "next");
     github.add_commit(OTHER, None, "other");
     github.set_annotated_tag("signed", "4444444444444444444444444444444444444444", HEAD);
-    let client = patient(&github);
+    let client = client(&github);
     assert_eq!(client.git_ref("tags/v1").await.unwrap(), None);
     github.fail(Fault::lose_answer().on(Method::POST, "/git/refs"));
     client.create_git_ref("tags/v1", HEAD).await.unwrap();
@@ -285,7 +261,7 @@ async fn tags_are_made_and_moved_forward() {
 async fn a_release_is_drafted_filled_and_published() {
     let github = github();
     github.add_commit(HEAD, None, "it");
-    let client = patient(&github);
+    let client = client(&github);
     let mut new = NewRelease {
         tag_name: "v1.2.3".to_owned(),
         target_commitish: Some(HEAD.to_owned()),

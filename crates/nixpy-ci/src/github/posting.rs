@@ -5,7 +5,7 @@
 //! commit on top. The file has a say in the words only. It becomes no check run, since that
 //! might be one that a branch asks for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use nixpy_github::api::{ApiError, PullRequest};
@@ -91,7 +91,13 @@ fn decided(
         problems
             .push("there is no token: set GITHUB_TOKEN, with `pull-requests: write`".to_owned());
     }
-    let files: Vec<&String> = flags.get_many("files").into_iter().flatten().collect();
+    let named = flags.get_many::<String>("files").into_iter().flatten();
+    let files: Vec<PathBuf> = named
+        .flat_map(|name| hostile::files(Path::new(name)))
+        .collect();
+    if files.is_empty() {
+        problems.push("there is no file in this folder".to_owned());
+    }
     if files.len() > MOST_FILES {
         problems.push(format!(
             "{} files are more than the {MOST_FILES} that are read",
@@ -100,9 +106,9 @@ fn decided(
     }
     let mut texts = Vec::new();
     for file in files.iter().take(MOST_FILES) {
-        match hostile::read(Path::new(file)) {
+        match hostile::read(file) {
             Ok(report) => texts.push(body(&report, (LONGEST_COMMENT - ROOM) / files.len())),
-            Err(problem) => problems.push(format!("{file}: {problem}")),
+            Err(problem) => problems.push(format!("{}: {problem}", file.display())),
         }
     }
     match (run, telling.context.as_ref()) {

@@ -132,7 +132,7 @@ impl Client {
         let act = "read the check runs".to_owned();
         let parts = ["commits", reference, "check-runs"];
         let ask = self
-            .ask(Method::GET, &parts, act, "checks: read")
+            .ask(Method::GET, &parts, act, PERMISSION)
             .query(&[("check_name", name), ("filter", "all")]);
         let items = |answer: &Answer| -> Result<Vec<CheckRun>, ApiErrorKind> {
             answer.parse::<Page>().map(|page| page.check_runs)

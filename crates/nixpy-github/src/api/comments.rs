@@ -51,7 +51,7 @@ impl Client {
     ) -> Result<Vec<Comment>, ApiError> {
         let act = format!("read the comments on pull request #{number}");
         let parts = ["issues", &number.to_string(), "comments"];
-        let ask = self.ask(Method::GET, &parts, act, "pull-requests: read");
+        let ask = self.ask(Method::GET, &parts, act, PERMISSION);
         self.pages(&ask, Answer::parse, enough).await
     }
 

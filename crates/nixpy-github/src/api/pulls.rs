@@ -6,6 +6,9 @@ use serde::Deserialize;
 use super::client::{Answer, Client};
 use super::error::ApiError;
 
+/// Who asks for one wants to write below it.
+const PERMISSION: &str = "pull-requests: write";
+
 /// A pull request.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub struct PullRequest {
@@ -62,7 +65,7 @@ impl Client {
     pub async fn pull_request(&self, number: u64) -> Result<PullRequest, ApiError> {
         let act = format!("read pull request #{number}");
         let parts = ["pulls", &number.to_string()];
-        self.get(&self.ask(Method::GET, &parts, act, "pull-requests: read"))
+        self.get(&self.ask(Method::GET, &parts, act, PERMISSION))
             .await
     }
 
@@ -77,7 +80,7 @@ impl Client {
     ) -> Result<Vec<PullRequest>, ApiError> {
         let act = "find the pull request".to_owned();
         let ask = self
-            .ask(Method::GET, &["pulls"], act, "pull-requests: read")
+            .ask(Method::GET, &["pulls"], act, PERMISSION)
             .query(&[("state", "all"), ("head", &format!("{owner}:{branch}"))]);
         self.pages(&ask, Answer::parse, |_| false).await
     }

@@ -1,0 +1,274 @@
+//! One comment and one check run, whoever comes when.
+
+use nixpy_github::api::{Annotation, AnnotationLevel, Conclusion, NewCheckRun};
+use nixpy_github::post::{CheckPosted, Key, Marker, Posted, Run, ToPull, post_check, post_comment};
+use nixpy_testkit::github::{Github, Method};
+
+use super::{HEAD, NEXT, client, github, pull};
+
+fn marker(run: u64, attempt: u32, head: &str) -> Marker {
+    Marker {
+        key: Key::of("CI", "image", ""),
+        run: Run { id: run, attempt },
+        head: head.to_owned(),
+    }
+}
+
+const TO: ToPull = ToPull {
+    number: 7,
+    pull: None,
+    create: true,
+};
+
+async fn post(github: &Github, marker: &Marker, text: &str) -> Posted {
+    let posted = post_comment(&client(github), &TO, marker, text).await;
+    posted.unwrap()
+}
+
+/// What stands in the comments, without what nobody sees.
+fn texts(github: &Github) -> Vec<String> {
+    let comments = github.comments(7).into_iter();
+    let text = |body: String| match Marker::read(&body) {
+        Some(_) => body.split_once('\n').unwrap().1.to_owned(),
+        None => body,
+    };
+    comments.map(|comment| text(comment.body)).collect()
+}
+
+#[tokio::test]
+async fn later_runs_say_it_in_the_same_comment() {
+    let github = github();
+    assert!(matches!(
+        post(&github, &marker(1, 1, HEAD), "one").await,
+        Posted::Created(_)
+    ));
+    github.add_pull(pull("acme/api", NEXT));
+    assert!(matches!(
+        post(&github, &marker(2, 1, NEXT), "two").await,
+        Posted::Updated(_)
+    ));
+    assert!(matches!(
+        post(&github, &marker(2, 2, NEXT), "three").await,
+        Posted::Updated(_)
+    ));
+    assert_eq!(texts(&github), ["three"]);
+    assert_eq!(github.count(Method::POST, "/comments"), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_say_the_same_again() {
+    let github = github();
+    post(&github, &marker(1, 1, HEAD), "one").await;
+    github.reset_counts();
+    assert!(matches!(
+        post(&github, &marker(1, 1, HEAD), "one").await,
+        Posted::Unchanged(_)
+    ));
+    assert_eq!(github.count(Method::PATCH, ""), 0);
+}
+
+#[tokio::test]
+async fn an_older_run_or_attempt_does_not_speak_over_a_later_one() {
+    let github = github();
+    post(&github, &marker(5, 2, HEAD), "later").await;
+    for older in [marker(4, 9, HEAD), marker(5, 1, HEAD)] {
+        let posted = post(&github, &older, "older").await;
+        assert_eq!(posted, Posted::Superseded(Run { id: 5, attempt: 2 }));
+    }
+    assert_eq!(texts(&github), ["later"]);
+}
+
+#[tokio::test]
+async fn after_a_force_push_the_run_of_the_commit_before_is_silent() {
+    let github = github();
+    github.add_pull(pull("acme/api", NEXT));
+    assert_eq!(
+        post(&github, &marker(1, 1, HEAD), "stale").await,
+        Posted::Moved
+    );
+    assert_eq!(github.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_closed_pull_request_gets_no_new_comment_but_a_true_one() {
+    let github = github();
+    let mut closed = pull("acme/api", HEAD);
+    closed.open = false;
+    github.add_pull(closed.clone());
+    assert_eq!(
+        post(&github, &marker(1, 1, HEAD), "one").await,
+        Posted::Nothing
+    );
+    github.add_pull(pull("acme/api", HEAD));
+    post(&github, &marker(2, 1, HEAD), "two").await;
+    github.add_pull(closed);
+    assert!(matches!(
+        post(&github, &marker(3, 1, HEAD), "three").await,
+        Posted::Updated(_)
+    ));
+    assert_eq!(texts(&github), ["three"]);
+}
+
+#[tokio::test]
+async fn other_workflows_jobs_and_parts_have_comments_of_their_own() {
+    let github = github();
+    for (n, key) in [
+        Key::of("CI", "image", ""),
+        Key::of("Nightly", "image", ""),
+        Key::of("CI", "docs", ""),
+        Key::of("CI", "image", ".#worker"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let marker = Marker {
+            key,
+            ..marker(1, 1, HEAD)
+        };
+        post(&github, &marker, &n.to_string()).await;
+    }
+    assert_eq!(texts(&github), ["0", "1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_marker_in_the_comment_of_somebody_else_counts_for_nothing() {
+    let github = github();
+    let forged = marker(u64::MAX, u32::MAX, HEAD).on("forged", 1000);
+    for author in ["mallory", "other[bot]"] {
+        github.add_comment(7, author, &forged);
+    }
+    assert!(matches!(
+        post(&github, &marker(1, 1, HEAD), "ours").await,
+        Posted::Created(_)
+    ));
+    assert!(matches!(
+        post(&github, &marker(2, 1, HEAD), "ours now").await,
+        Posted::Updated(_)
+    ));
+    assert_eq!(texts(&github), ["forged", "forged", "ours now"]);
+    // In our own words, but not at their beginning.
+    let quoted = format!("> {forged}");
+    github.add_comment(7, "github-actions[bot]", &quoted);
+    assert!(matches!(
+        post(&github, &marker(3, 1, HEAD), "still ours").await,
+        Posted::Updated(_)
+    ));
+}
+
+#[tokio::test]
+async fn the_token_of_another_program_finds_its_own_comment() {
+    let github = github();
+    github.token_is_of("acme-ci[bot]");
+    post(&github, &marker(1, 1, HEAD), "one").await;
+    post(&github, &marker(2, 1, HEAD), "two").await;
+    assert_eq!(texts(&github), ["two"]);
+}
+
+#[tokio::test]
+async fn of_two_that_come_at_once_one_comment_is_left() {
+    for (first, second) in [
+        ((1, 1), (2, 1)),
+        ((2, 1), (1, 1)),
+        ((3, 1), (3, 1)),
+        ((3, 1), (3, 2)),
+    ] {
+        let github = github();
+        let (one, two) = (client(&github), client(&github));
+        let of = |(run, attempt)| marker(run, attempt, HEAD);
+        let (first, second) = (of(first), of(second));
+        let (a, b) = tokio::join!(
+            post_comment(&one, &TO, &first, "one"),
+            post_comment(&two, &TO, &second, "two"),
+        );
+        let (a, b) = (a.unwrap(), b.unwrap());
+        let left = texts(&github);
+        assert_eq!(left.len(), 1, "{a:?} {b:?}");
+        let expected = match first.run.cmp(&second.run) {
+            std::cmp::Ordering::Less => "two",
+            std::cmp::Ordering::Greater => "one",
+            std::cmp::Ordering::Equal => continue,
+        };
+        assert_eq!(left, [expected], "{a:?} {b:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_run_has_doubled_is_taken_away() {
+    let github = github();
+    for n in [1, 2] {
+        let body = marker(n, 1, HEAD).on("killed", 1000);
+        github.add_comment(7, "github-actions[bot]", &body);
+    }
+    post(&github, &marker(3, 1, HEAD), "whole").await;
+    assert_eq!(texts(&github), ["whole"]);
+}
+
+#[tokio::test]
+async fn a_comment_is_no_longer_than_github_takes() {
+    let github = github();
+    post(&github, &marker(1, 1, HEAD), &"ü".repeat(100_000)).await;
+    assert_eq!(github.comments(7)[0].body.chars().count(), 65_536);
+}
+
+fn check(annotations: usize) -> NewCheckRun {
+    let annotation = Annotation {
+        path: "app.py".to_owned(),
+        start_line: 1,
+        end_line: 1,
+        annotation_level: AnnotationLevel::Warning,
+        title: None,
+        message: "look".to_owned(),
+    };
+    NewCheckRun {
+        name: "nixpy-ci (CI / image)".to_owned(),
+        head_sha: String::new(),
+        external_id: String::new(),
+        details_url: None,
+        conclusion: Conclusion::Success,
+        title: "fine".to_owned(),
+        summary: "all is well".to_owned(),
+        annotations: vec![annotation; annotations],
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_repeated_updates_its_check_run() {
+    let github = github();
+    let client = client(&github);
+    post_check(&client, &marker(1, 1, HEAD), check(0))
+        .await
+        .unwrap();
+    let mut failed = check(3);
+    failed.conclusion = Conclusion::Failure;
+    post_check(&client, &marker(1, 2, HEAD), failed)
+        .await
+        .unwrap();
+    let checks = github.checks();
+    assert_eq!(checks.len(), 1);
+    assert_eq!(
+        (
+            checks[0].body["conclusion"].as_str(),
+            checks[0].annotations.len()
+        ),
+        (Some("failure"), 3)
+    );
+    let older = post_check(&client, &marker(1, 1, HEAD), check(0))
+        .await
+        .unwrap();
+    assert_eq!(older, CheckPosted::Superseded(Run { id: 1, attempt: 2 }));
+}
+
+#[tokio::test]
+async fn annotations_of_the_attempt_before_are_not_left_beside_a_new_verdict() {
+    let github = github();
+    let client = client(&github);
+    post_check(&client, &marker(1, 1, HEAD), check(3))
+        .await
+        .unwrap();
+    post_check(&client, &marker(1, 2, HEAD), check(0))
+        .await
+        .unwrap();
+    // GitHub takes none away: it shows the newest check run of a name.
+    let newest = github.checks().pop().unwrap();
+    assert_eq!((github.checks().len(), newest.annotations.len()), (2, 0));
+}

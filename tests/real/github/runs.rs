@@ -1,0 +1,355 @@
+//! Whole runs in jobs of GitHub: what is told there, and what is not.
+
+use std::time::{Duration, Instant};
+
+use nixpy_testkit::fake_nix::Replay;
+use nixpy_testkit::github::{Fault, Github, Method, TOKEN, not_permitted, too_many_requests};
+use serde_json::{Value, json};
+
+use super::scenario::nix::{Offer, Version, built, error, failing_build, one_has_failed};
+use super::scenario::{Ended, Run, Scenario};
+use super::{HEAD, NEXT, OTHER, github, pull};
+
+/// A job of the workflow `CI`, for such an event.
+fn job<'a>(
+    scenario: &'a Scenario,
+    arguments: &[&'a str],
+    github: &Github,
+    event: &str,
+    payload: &Value,
+) -> Run<'a> {
+    let file = scenario.temporary().join("event.json");
+    std::fs::write(&file, payload.to_string()).unwrap();
+    let api = github.api_url();
+    let arguments: Vec<&str> = arguments.to_vec();
+    scenario
+        .run(arguments)
+        .envs([
+            ("GITHUB_ACTIONS", "true"),
+            ("GITHUB_REPOSITORY", "acme/api"),
+            ("GITHUB_EVENT_NAME", event),
+            ("GITHUB_SHA", OTHER),
+            ("GITHUB_WORKFLOW", "CI"),
+            ("GITHUB_JOB", "image"),
+            ("GITHUB_RUN_ID", "100"),
+            ("GITHUB_RUN_ATTEMPT", "1"),
+            ("GITHUB_SERVER_URL", "https://github.com"),
+            ("GITHUB_API_URL", &api),
+            ("GITHUB_TOKEN", TOKEN),
+        ])
+        .env("GITHUB_EVENT_PATH", file)
+}
+
+fn proposed_from(repository: &str) -> Value {
+    let side = |repository: &str, name: &str, sha: &str| json!({ "ref": name, "sha": sha, "repo": { "full_name": repository } });
+    json!({
+        "action": "synchronize",
+        "number": 7,
+        "pull_request": {
+            "number": 7,
+            "state": "open",
+            "head": side(repository, "feature", HEAD),
+            "base": side("acme/api", "main", NEXT),
+        },
+        "repository": { "full_name": "acme/api", "default_branch": "main" },
+    })
+}
+
+fn proposed<'a>(scenario: &'a Scenario, arguments: &[&'a str], github: &Github) -> Run<'a> {
+    let run = job(
+        scenario,
+        arguments,
+        github,
+        "pull_request",
+        &proposed_from("acme/api"),
+    );
+    run.env("GITHUB_REF", "refs/pull/7/merge")
+}
+
+fn pushed<'a>(scenario: &'a Scenario, github: &Github, branch: &str) -> Run<'a> {
+    let payload = json!({
+        "ref": format!("refs/heads/{branch}"),
+        "repository": { "full_name": "acme/api", "default_branch": "main" },
+    });
+    github.add_commit(HEAD, None, "it");
+    let run = job(scenario, &[], github, "push", &payload);
+    run.env("GITHUB_REF", format!("refs/heads/{branch}"))
+        .env("GITHUB_SHA", HEAD)
+}
+
+const BROKEN: &str = "/nix/store/r5s4lx45nccwlks7ab5i534frw29w21b-broken.drv";
+const OUT: &str = "/nix/store/l8s71q1sbqa8q6yd8zi3ak40kn1h9dhf-broken";
+
+/// A test of the project fails in its builder.
+fn failing() -> Scenario {
+    let failed = error(&format!("builder for '{BROKEN}' failed with exit code 1"));
+    let lines = [
+        "Traceback (most recent call last):",
+        "  File \"/build/source/app/main.py\", line 3, in <module>",
+        "    import nothing",
+        "ModuleNotFoundError: No module named 'nothing'",
+    ];
+    Scenario::app()
+        .file("app/main.py", "import os\n\nimport nothing\n")
+        .offering(vec![Offer::elsewhere("x86_64-linux", "app", BROKEN, OUT)])
+        .on(failing_build(
+            one_has_failed() + &built(BROKEN, &lines) + &failed,
+        ))
+        .on(Replay::of(["path-info", "--derivation"])
+            .stdout(Version::Nix2_26.paths(&[(BROKEN, Some(&[]))])))
+        .on(Replay::of(["path-info"]).stdout(Version::Nix2_26.paths(&[(OUT, None)])))
+}
+
+/// No run that tells GitHub something shows its token: the runner is told to hide it, and that
+/// line is the only one that has it.
+fn keeps_the_token(ended: Ended) -> Ended {
+    let shown = ended.stderr.lines().chain(ended.stdout.lines());
+    let mut shown = shown.filter(|line| !line.starts_with("::add-mask::"));
+    assert!(!shown.any(|line| line.contains(TOKEN)), "{ended}");
+    ended
+}
+
+#[test]
+fn a_pull_request_hears_of_its_image_in_one_comment_and_one_check_run() {
+    let github = github();
+    let scenario = Scenario::app();
+    let ended = keeps_the_token(proposed(&scenario, &[], &github).ended().succeeded());
+    let comments = github.comments(7);
+    assert_eq!(comments.len(), 1, "{ended}");
+    assert!(
+        comments[0].body.contains("\n## Image "),
+        "{}",
+        comments[0].body
+    );
+    assert!(
+        comments[0]
+            .body
+            .contains("/acme/api/actions/runs/100/attempts/1)")
+    );
+    let checks = github.checks();
+    assert_eq!(checks.len(), 1);
+    assert_eq!(checks[0].head_sha, HEAD);
+    assert_eq!(checks[0].body["name"], "nixpy-ci (CI / image)");
+    assert_eq!(checks[0].body["conclusion"], "success");
+    assert!(github.requests().len() <= 8, "{:#?}", github.requests());
+    ended.says("commented on pull request #7: https://github.com/acme/api/pull/7#issuecomment-");
+}
+
+#[test]
+fn a_run_that_is_repeated_changes_what_is_there() {
+    let github = github();
+    let scenario = Scenario::app();
+    proposed(&scenario, &[], &github).ended().succeeded();
+    let again = proposed(&scenario, &[], &github).env("GITHUB_RUN_ATTEMPT", "2");
+    again
+        .ended()
+        .succeeded()
+        .says("updated the comment on pull request #7");
+    assert_eq!((github.comments(7).len(), github.checks().len()), (1, 1));
+    let stale = proposed(&scenario, &[], &github).ended().succeeded();
+    stale
+        .says("run 100, attempt 2, has commented on pull request #7 since")
+        .says("run 100, attempt 2, has left a check run since");
+}
+
+#[test]
+fn telling_github_takes_less_than_two_seconds() {
+    let github = github();
+    let scenario = Scenario::app();
+    let untold = ["--comment=never", "--check=never"];
+    proposed(&scenario, &untold, &github).ended().succeeded();
+    assert_eq!(github.requests().len(), 0);
+    let begun = Instant::now();
+    proposed(&scenario, &untold, &github).ended().succeeded();
+    let without = begun.elapsed();
+    let begun = Instant::now();
+    proposed(&scenario, &[], &github).ended().succeeded();
+    let more = begun.elapsed().saturating_sub(without);
+    assert!(
+        more < Duration::from_secs(2),
+        "{more:?} more than {without:?}"
+    );
+}
+
+#[test]
+fn a_failure_is_annotated_at_its_line_by_the_check_run_alone() {
+    let github = github();
+    let scenario = failing();
+    let ended = keeps_the_token(proposed(&scenario, &[], &github).ended().with_code(1));
+    let checks = github.checks();
+    assert_eq!(checks.len(), 1, "{ended}");
+    assert_eq!(checks[0].body["conclusion"], "failure");
+    let annotation = &checks[0].annotations[0];
+    assert_eq!(annotation["path"], "app/main.py", "{annotation}");
+    assert_eq!(annotation["start_line"], 3);
+    assert_eq!(annotation["annotation_level"], "failure");
+    assert!(github.comments(7)[0].body.contains("Build failed"));
+    ended.never_says("::error file=");
+}
+
+#[test]
+fn without_the_permission_there_are_workflow_commands_and_a_line_to_add() {
+    let github = github();
+    github.fail(not_permitted("check-runs"));
+    let scenario = failing();
+    let ended = proposed(&scenario, &[], &github).ended().with_code(1);
+    assert_eq!(
+        ended.stderr.matches("add `checks: write`").count(),
+        1,
+        "{ended}"
+    );
+    ended
+        .says("::notice::cannot")
+        .says("::error file=app/main.py,line=3");
+    assert_eq!(github.comments(7).len(), 1);
+}
+
+#[test]
+fn without_the_permission_to_comment_the_run_is_green() {
+    let github = github();
+    github.fail(not_permitted("/comments"));
+    let scenario = Scenario::app();
+    let ended = proposed(&scenario, &[], &github).ended().succeeded();
+    ended
+        .says("::notice::cannot")
+        .says("`pull-requests: write`");
+    assert_eq!(github.checks().len(), 1);
+}
+
+#[test]
+fn trouble_at_github_is_a_warning() {
+    let github = github();
+    github.fail(too_many_requests(3600).always());
+    let scenario = Scenario::app();
+    let ended = proposed(&scenario, &[], &github).ended().succeeded();
+    ended
+        .says("::warning::cannot")
+        .says("GitHub wants no more requests for 3600 s");
+}
+
+#[test]
+fn trouble_that_passes_is_not_told() {
+    let github = github();
+    github.fail(Fault::status(502).times(2));
+    github.fail(Fault::lose_answer().on(Method::POST, "/check-runs"));
+    github.fail(Fault::lose_answer().on(Method::POST, "/comments"));
+    let scenario = Scenario::app();
+    proposed(&scenario, &[], &github)
+        .ended()
+        .succeeded()
+        .never_says("::warning");
+    assert_eq!((github.comments(7).len(), github.checks().len()), (1, 1));
+}
+
+#[test]
+fn for_a_fork_nothing_is_tried_and_the_report_is_left() {
+    let github = github();
+    let scenario = Scenario::app();
+    let payload = proposed_from("mallory/api");
+    let run = job(
+        &scenario,
+        &["--report=report.json"],
+        &github,
+        "pull_request",
+        &payload,
+    );
+    let ended = run
+        .env("GITHUB_REF", "refs/pull/7/merge")
+        .ended()
+        .succeeded();
+    ended.says("a fork's job may not comment");
+    assert_eq!(github.requests().len(), 0);
+    assert!(scenario.read("report.json").contains("\"version\": 1"));
+}
+
+#[test]
+fn a_push_to_the_default_branch_has_a_check_run_and_no_comment() {
+    let github = github();
+    pushed(&Scenario::app(), &github, "main")
+        .ended()
+        .succeeded();
+    assert_eq!((github.comments(7).len(), github.checks().len()), (0, 1));
+    assert_eq!(github.count(Method::GET, "/pulls"), 0);
+}
+
+#[test]
+fn a_push_to_a_branch_tells_its_pull_request_if_there_is_one() {
+    let github = github();
+    pushed(&Scenario::app(), &github, "feature")
+        .ended()
+        .succeeded();
+    assert_eq!((github.comments(7).len(), github.checks().len()), (1, 1));
+    pushed(&Scenario::app(), &github, "lonely")
+        .ended()
+        .succeeded();
+    assert_eq!(github.comments(7).len(), 1);
+    // A fork's branch of the same name is another.
+    github.add_pull(pull("mallory/api", HEAD));
+    let before = github.comments(7);
+    let scenario = Scenario::app();
+    let again = pushed(&scenario, &github, "feature").env("GITHUB_RUN_ID", "101");
+    again.ended().succeeded();
+    assert_eq!(github.comments(7), before);
+}
+
+#[test]
+fn a_merge_queue_has_a_check_run_at_its_own_commit_and_no_comment() {
+    let github = github();
+    github.add_commit(NEXT, None, "of the queue");
+    let queue = format!("refs/heads/gh-readonly-queue/main/pr-7-{HEAD}");
+    let payload = json!({
+        "action": "checks_requested",
+        "merge_group": { "head_sha": NEXT, "head_ref": queue, "base_ref": "refs/heads/main" },
+        "repository": { "full_name": "acme/api", "default_branch": "main" },
+    });
+    let scenario = Scenario::app();
+    let run = job(&scenario, &[], &github, "merge_group", &payload).env("GITHUB_REF", &queue);
+    run.env("GITHUB_SHA", NEXT).ended().succeeded();
+    assert_eq!(github.comments(7).len(), 0);
+    assert_eq!(github.checks()[0].head_sha, NEXT);
+}
+
+#[test]
+fn a_pull_request_that_has_moved_on_is_not_told_of_the_commit_before() {
+    let github = github();
+    github.add_pull(pull("acme/api", NEXT));
+    let scenario = Scenario::app();
+    let ended = proposed(&scenario, &[], &github).ended().succeeded();
+    ended.says("pull request #7 has another commit on top by now");
+    assert_eq!(github.comments(7), []);
+    // What is said of a commit stays true of it.
+    assert_eq!(github.checks()[0].head_sha, HEAD);
+}
+
+#[test]
+fn without_a_token_or_outside_of_github_nobody_is_asked() {
+    let github = github();
+    let scenario = Scenario::app();
+    let without = proposed(&scenario, &[], &github).env("GITHUB_TOKEN", "");
+    without
+        .ended()
+        .succeeded()
+        .says("neither github-token nor GITHUB_TOKEN");
+    let at_home = scenario.run([]).env("GITHUB_TOKEN", TOKEN);
+    at_home
+        .env("GITHUB_API_URL", github.api_url())
+        .ended()
+        .succeeded()
+        .never_says("GitHub");
+    assert_eq!(github.requests().len(), 0);
+}
+
+#[test]
+fn an_evaluation_error_reaches_the_pull_request_too() {
+    let github = github();
+    let scenario = Scenario::where_nix_says("attribute 'nothing' missing");
+    let ended = proposed(&scenario, &[], &github).ended();
+    assert_ne!(ended.code, 0);
+    assert!(
+        github.comments(7)[0]
+            .body
+            .contains("attribute 'nothing' missing"),
+        "{ended}"
+    );
+    assert_eq!(github.checks()[0].body["conclusion"], "failure");
+}
