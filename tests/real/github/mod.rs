@@ -4,8 +4,8 @@
 
 mod client;
 mod double;
-mod releasing;
 mod posting;
+mod releasing;
 mod reports;
 mod runs;
 #[path = "../../fast/scenario/mod.rs"]
