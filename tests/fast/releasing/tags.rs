@@ -56,6 +56,36 @@ fn a_version_keeps_the_index_that_it_has_over_the_same_images() {
 }
 
 #[test]
+fn a_repository_that_comes_later_gets_the_index_that_is_released() {
+    let registry = Registry::start();
+    let scenario = published(&registry, &["api", "web"]);
+    release(&scenario, &registry, &["v1.2.3"]).succeeded();
+    let commit = format!("sha-{COMMIT}");
+    let mut index = registry.manifest("web", &commit).unwrap();
+    index["annotations"] = json!({ "org.opencontainers.image.version": "next" });
+    registry.put_manifest("web", &commit, &index);
+    let first = at(&registry, "web");
+    let arguments = [
+        "release",
+        "v1.2.3",
+        "--commit",
+        COMMIT,
+        "-r",
+        &first,
+        "-r",
+        &at(&registry, "api"),
+    ];
+    scenario.nixpy(arguments).without_nix().ended().succeeded();
+    for tag in ["1.2.3", "latest"] {
+        assert_eq!(
+            registry.tag("web", tag),
+            registry.tag("api", "1.2.3"),
+            "{tag}"
+        );
+    }
+}
+
+#[test]
 fn a_pre_release_gets_its_own_tag_alone() {
     for (version, tag) in [("v2.0.0-rc.1", "2.0.0-rc.1"), ("2.0.0rc1", "2.0.0rc1")] {
         let registry = Registry::start();

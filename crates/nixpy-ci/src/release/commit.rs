@@ -77,6 +77,7 @@ async fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     for secret in crate::settings::table::secret_variables() {
         git.env_remove(secret);
     }
+    git.env_remove("GITHUB_TOKEN");
     let output = git
         .stdin(Stdio::null())
         .stderr(Stdio::null())

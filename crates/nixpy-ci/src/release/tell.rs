@@ -161,8 +161,16 @@ impl Told<'_> {
         };
         let mut lines = vec![format!("  release {name}  {what}")];
         let files = plan.files.iter();
-        let new = files.filter(|file| file.step != FileStep::Already);
-        lines.extend(new.map(|file| format!("  {}  {would}attached", file.name)));
+        lines.extend(files.filter_map(|file| match file.step {
+            FileStep::Already => None,
+            FileStep::Left => Some(format!(
+                "  {}  left out: this release cannot be changed any more",
+                file.name
+            )),
+            FileStep::Attach | FileStep::Replace { .. } => {
+                Some(format!("  {}  {would}attached", file.name))
+            }
+        }));
         for floating in &plan.floating {
             let what = match &floating.step {
                 RefStep::Already => "there already".to_owned(),

@@ -89,6 +89,8 @@ pub struct ReleasedImage {
     pub reference: String,
     /// As it is stored.
     pub stored: Stored,
+    /// Whether it has the version's own tag.
+    pub is_released: bool,
     /// Of which commit it says it is.
     pub revision: Option<String>,
     /// Sorted as in the index; of what is no index there are none.
@@ -138,7 +140,28 @@ pub fn open(targets: &[Target]) -> Result<Vec<Registry>, ReleaseProblem> {
 /// # Errors
 /// One cannot be read.
 pub async fn look(registries: &[Registry], wanted: &Wanted) -> Result<Vec<Seen>, RemoteError> {
-    try_join_all(registries.iter().map(|registry| seen(registry, wanted))).await
+    let mut seen = try_join_all(registries.iter().map(|registry| seen(registry, wanted))).await?;
+    agree(&mut seen);
+    Ok(seen)
+}
+
+/// Where all repositories have the same images under indexes that differ in what they say of
+/// themselves, one of these is for all: the one that is released somewhere already.
+fn agree(seen: &mut [Seen]) {
+    let images = || seen.iter().filter_map(|place| place.image.as_ref());
+    let one = images().find(|image| image.is_released);
+    let Some(one) = one.or_else(|| images().next()).cloned() else {
+        return;
+    };
+    let Some(entries) = entries(&one.stored).filter(|entries| !entries.is_empty()) else {
+        return;
+    };
+    for image in seen.iter_mut().filter_map(|place| place.image.as_mut()) {
+        if self::entries(&image.stored).as_ref() == Some(&entries) {
+            image.stored = one.stored.clone();
+            image.revision.clone_from(&one.revision);
+        }
+    }
 }
 
 async fn seen(registry: &Registry, wanted: &Wanted) -> Result<Seen, RemoteError> {
@@ -192,13 +215,12 @@ impl ReleasedImage {
     /// itself changes with the branch that a commit is pushed to. A version keeps the one
     /// that it has.
     fn is_released_as(&mut self, reference: String, stored: &Stored) {
-        let same = entries(stored).is_some_and(|entries| {
-            !entries.is_empty() && Some(entries) == self::entries(&self.stored)
-        });
-        if same && stored.descriptor.digest != self.stored.descriptor.digest {
+        let ours = entries(&self.stored).filter(|entries| !entries.is_empty());
+        if ours.is_some() && ours == entries(stored) {
             self.revision = annotation(&stored.bytes, REVISION);
             self.stored = stored.clone();
             self.reference = reference;
+            self.is_released = true;
         }
     }
 }
@@ -247,6 +269,7 @@ async fn read(
     lacks.extend(lacking(registry, &platforms).await?);
     Ok(ReleasedImage {
         reference,
+        is_released: false,
         revision: annotation(&stored.bytes, REVISION),
         stored,
         platforms,

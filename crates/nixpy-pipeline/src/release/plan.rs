@@ -181,11 +181,10 @@ fn steps(wanted: &Wanted, place: &Seen, digest: Digest) -> Result<Vec<TagStep>, 
             Some(pointed) if pointed.digest == digest => Step::Already,
             Some(pointed) => {
                 return Err(ReleaseProblem::Taken {
-                    repository: place.repository.clone(),
-                    tag,
+                    reference: format!("{}:{tag}", place.repository),
                     has: pointed.digest,
                     wanted: digest,
-                    version: version.clone(),
+                    version: Box::new(version.clone()),
                 });
             }
         };

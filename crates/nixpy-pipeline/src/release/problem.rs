@@ -2,7 +2,7 @@
 
 use nixpy_oci::destination::DestinationError;
 use nixpy_oci::digest::Digest;
-use nixpy_oci::name::{Repository, Tag};
+use nixpy_oci::name::Repository;
 use nixpy_oci::platform::Platform;
 
 use super::version::Version;
@@ -94,20 +94,18 @@ pub enum ReleaseProblem {
     },
     /// The version's own tag is another image's.
     #[error(
-        "{repository}:{tag} is {has} already, and not {wanted}: a version that is released stays what it is, \
+        "{reference} is {has} already, and not {wanted}: a version that is released stays what it is, \
          so release {version} under another number"
     )]
     Taken {
-        /// Where.
-        repository: Repository,
-        /// Which.
-        tag: Tag,
+        /// The tag.
+        reference: String,
         /// Under the tag.
         has: Digest,
         /// To be released.
         wanted: Digest,
         /// As which.
-        version: Version,
+        version: Box<Version>,
     },
 }
 

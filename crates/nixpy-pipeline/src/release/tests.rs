@@ -30,6 +30,7 @@ fn image(name: &str) -> ReleasedImage {
             descriptor,
             bytes: name.into(),
         },
+        is_released: false,
         revision: None,
         platforms: vec![ReleasedPlatform {
             platform: Platform::linux("amd64"),

@@ -99,8 +99,9 @@ impl World {
             .env("GITHUB_SHA", sha)
             .env("GITHUB_TOKEN", TOKEN);
         let ended = run(&mut command);
-        let said = format!("{}{}", ended.stdout, ended.stderr);
-        assert!(!said.contains(TOKEN), "{said}");
+        // The runner is told of it, so that it hides it.
+        let mut said = ended.stdout.lines().chain(ended.stderr.lines());
+        assert!(!said.any(|line| line.contains(TOKEN) && !line.starts_with("::add-mask::")));
         ended
     }
 

@@ -27,18 +27,23 @@ fn a_tag_of_another_commit_is_not_the_images() {
 }
 
 #[test]
-fn a_release_that_cannot_be_changed_has_to_be_of_this_image() {
+fn a_release_that_somebody_has_made_for_good_gets_its_text_and_no_files() {
     let world = World::new();
     world.github.set_ref("tags/v1.2.3", FIRST);
     world.github.makes_releases_immutable();
-    let release = json!({ "tag_name": "v1.2.3", "name": "v1.2.3", "body": "", "draft": false });
+    let release =
+        json!({ "tag_name": "v1.2.3", "name": "v1.2.3", "body": "By hand", "draft": false });
     world.github.add_release(release);
-    refused(
-        &world,
-        "v1.2.3",
-        FIRST,
-        &["it is immutable", "has no digests.txt"],
+    let ended = world.release("v1.2.3", FIRST, &[]).succeeded();
+    assert!(ended.stdout.contains("digests.txt  left out"), "{ended}");
+    let body = world.body("v1.2.3");
+    assert!(
+        body.starts_with("By hand\n\n<!-- nixpy-ci release"),
+        "{body}"
     );
+    world.reset();
+    world.release("v1.2.3", FIRST, &[]).succeeded();
+    assert_eq!(world.written(), [""; 0]);
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Planned {
         };
         for file in &self.plan.files {
             match file.step {
-                FileStep::Already => continue,
+                FileStep::Already | FileStep::Left => continue,
                 FileStep::Attach => {}
                 FileStep::Replace { id } => self.client.delete_asset(id).await?,
             }

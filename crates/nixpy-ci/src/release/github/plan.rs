@@ -63,6 +63,8 @@ pub enum FileStep {
     Already,
     /// It is not.
     Attach,
+    /// It is not, and cannot be: somebody else has made a release that is immutable.
+    Left,
     /// Another is there under its name, or a part of it.
     Replace {
         /// The other.
@@ -145,12 +147,19 @@ impl ReleaseStep {
     }
 }
 
+impl FileStep {
+    /// Whether the file is written.
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::Attach | Self::Replace { .. })
+    }
+}
+
 impl GithubPlan {
     /// Whether there is nothing to do.
     pub fn is_done(&self) -> bool {
         let floating = |one: &RefPlan| matches!(one.step, RefStep::Already | RefStep::Held { .. });
         !self.step.is_change()
-            && self.files.iter().all(|file| file.step == FileStep::Already)
+            && !self.files.iter().any(|file| file.step.is_change())
             && self.floating.iter().all(floating)
     }
 }
@@ -252,6 +261,7 @@ fn files(images: &Images, there: Option<&Release>, is_public: bool) -> Vec<FileP
     let planned = files.map(|(name, media_type, content)| {
         let mut assets = there.into_iter().flat_map(|release| &release.assets);
         let step = match assets.find(|asset| asset.name == name) {
+            None if there.is_some_and(|release| release.immutable == Some(true)) => FileStep::Left,
             None => FileStep::Attach,
             // What was told to everybody stays told, also when the release before it is
             // another by now; the digests say whether it is the same image.
@@ -286,14 +296,10 @@ fn frozen(release: &Release, files: &[FilePlan]) -> Option<GithubProblem> {
         return None;
     }
     let mut files = files.iter();
-    let what = files.find_map(|file| match file.step {
-        FileStep::Already => None,
-        FileStep::Attach => Some(format!("has no {}", file.name)),
-        FileStep::Replace { .. } => Some(format!("its {} is another", file.name)),
-    })?;
+    let other = files.find(|file| matches!(file.step, FileStep::Replace { .. }))?;
     Some(GithubProblem::Immutable {
         tag: release.tag_name.clone(),
-        what,
+        what: format!("its {} is another", other.name),
     })
 }
 

@@ -186,13 +186,25 @@ fn a_release_that_cannot_be_changed_and_is_another_says_so() {
         })
         .to_string()
     };
-    let lacking = frozen(&|release| release.assets.clear());
-    assert!(
-        lacking.contains("immutable), and has no digests.txt"),
-        "{lacking}"
-    );
     let other = frozen(&|release| release.assets[0] = asset("digests.txt", "another"));
     assert!(other.contains("its digests.txt is another"), "{other}");
+}
+
+#[test]
+fn a_release_that_somebody_else_has_made_for_good_gets_what_it_can() {
+    let mut there = made(&planned(&Facts::default()), false);
+    there.immutable = Some(true);
+    there.assets.clear();
+    let facts = |release: &Release| Facts {
+        release: Some(release.clone()),
+        ..Facts::default()
+    };
+    let plan = planned(&facts(&there));
+    assert!(plan.is_done(), "{plan:?}");
+    there.body = Some("by hand".to_owned());
+    let plan = planned(&facts(&there));
+    assert_eq!(plan.step, ReleaseStep::Update);
+    assert!(plan.files.iter().all(|file| file.step == FileStep::Left));
 }
 
 #[test]
