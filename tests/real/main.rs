@@ -29,6 +29,7 @@ mod layouts;
 mod machines;
 mod metadata;
 mod payloads;
+mod page;
 mod pushes;
 mod refusals;
 mod releasing;

@@ -15,7 +15,6 @@ use nixpy_pipeline::report::Report;
 use nixpy_pipeline::result::RunResult;
 
 use self::markdown::summary;
-#[allow(unused_imports)]
 pub use self::markdown::{LONGEST_COMMENT, body};
 pub use self::words::{over_budget, unjudged as budget_lines};
 use crate::print;

@@ -73,27 +73,30 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// `emulated by qemu, in 2 min 3 s`. A machine's name is written as the caller writes text
+/// `emulated by qemu, ready after 2 min 3 s`: of the build, which all platforms share. A machine's name is written as the caller writes text
 /// of others.
 pub fn built(image: &PlatformReport, report: &Report, foreign: fn(&str) -> String) -> String {
     let how = match &image.machine {
         Some(machine) => format!("on {}", foreign(machine)),
         None => image.strategy.to_string(),
     };
-    match build_of(image, report) {
-        Some(span) => format!("{how}, in {}", duration(span.end - span.begin)),
+    match ready_after(image, report) {
+        Some(ready) => format!("{how}, ready after {}", duration(ready)),
         None => how,
     }
 }
 
-/// The build of the image itself, if this run has built it.
-fn build_of<'a>(image: &PlatformReport, report: &'a Report) -> Option<&'a Span> {
+/// From the beginning of the build to the end of the image's own, if this run has built it.
+fn ready_after(image: &PlatformReport, report: &Report) -> Option<f64> {
+    let stage = |span: &&Span| span.kind == SpanKind::Stage && span.name == "build";
+    let begun = report.timeline.iter().find(stage)?.begin;
     let name = image.derivation.name().trim_end_matches(".drv");
-    report.timeline.iter().find(|span| {
+    let own = report.timeline.iter().find(|span| {
         span.kind == SpanKind::Build
             && span.system.as_ref() == Some(&image.system)
             && span.name == name
-    })
+    });
+    own.map(|span| span.end - begun)
 }
 
 /// `3 of 42 layers, 1.2 MB`: what this run had to send.

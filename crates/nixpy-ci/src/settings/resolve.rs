@@ -148,13 +148,12 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let mut seen = BTreeSet::new();
     systems.retain(|system| seen.insert(system.clone()));
     let naming = reader.naming(around);
-    let base = naming.base;
     let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
     if raw.get("reuse-from").is_none() {
-        reuse.extend(base.clone());
+        reuse.extend(naming.base.clone());
         reuse.extend("latest".parse());
     }
-    let baselines = baselines(&naming.tags, &reuse, base.as_ref());
+    let baselines = baselines(naming.base.as_ref(), &naming.tags, &reuse);
     let budgets = reader.many("budget", parse);
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
@@ -232,7 +231,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
 
 /// What an image is held against: a pull request's against that of the branch that it is to
 /// be merged into, any other's against the one that it will replace.
-fn baselines(tags: &[Tag], reuse: &[Tag], base: Option<&Tag>) -> Vec<Tag> {
+fn baselines(base: Option<&Tag>, tags: &[Tag], reuse: &[Tag]) -> Vec<Tag> {
     let [first, second] = match base {
         Some(_) => [reuse, tags],
         None => [tags, reuse],

@@ -77,10 +77,15 @@ pub(super) fn moved(
     let (mut python, mut libraries) = (Vec::new(), Vec::new());
     for key in names {
         let [was, is] = [before.get(&key), after.get(&key)];
-        if was == is {
+        let (has_prefix, package) = key;
+        // A program around a package of Python has its name, and moves with it.
+        let twin = (true, package);
+        let is_told = !has_prefix
+            && [before.get(&twin), after.get(&twin)] == [was, is]
+            && (was.is_some() || is.is_some());
+        if was == is || is_told {
             continue;
         }
-        let (has_prefix, package) = key;
         let moved = Moved {
             name: package.to_owned(),
             before: was.map(listed),

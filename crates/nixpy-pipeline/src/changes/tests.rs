@@ -63,6 +63,8 @@ fn packages_come_go_and_change_their_version() {
             ("python3-3.12.4", 100),
             ("python3.12-fastapi-0.110.0", 10),
             ("python3.12-requests-2.0", 5),
+            ("python3.12-shop-1.0", 1),
+            ("shop-1.0", 1),
             ("openssl-3.0.13", 7),
             ("openssl-3.0.13-bin", 1),
             ("zlib-1.3", 2),
@@ -74,6 +76,8 @@ fn packages_come_go_and_change_their_version() {
             ("python3-3.12.5", 100),
             ("python3.12-fastapi-0.111.0", 12),
             ("python3.12-httpx-0.27", 5),
+            ("python3.12-shop-1.1", 1),
+            ("shop-1.1", 1),
             ("openssl-3.0.14", 7),
             ("openssl-3.0.14-bin", 1),
             ("zlib-1.3", 2),
@@ -82,7 +86,12 @@ fn packages_come_go_and_change_their_version() {
     let changes = compared(&before, &after, None);
     assert_eq!(
         told(&changes.python),
-        ["fastapi 0.110.0 0.111.0", "httpx - 0.27", "requests 2.0 -",]
+        [
+            "fastapi 0.110.0 0.111.0",
+            "httpx - 0.27",
+            "requests 2.0 -",
+            "shop 1.0 1.1",
+        ]
     );
     assert_eq!(
         told(&changes.libraries),

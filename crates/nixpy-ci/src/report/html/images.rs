@@ -7,7 +7,7 @@ use nixpy_pipeline::budget::Kept;
 use nixpy_pipeline::report::{PlatformReport, Report};
 
 use super::treemap::{Area, squarified};
-use super::{at, fitting, plain, without_hash};
+use super::{at, fitting, plain, short, without_hash};
 use crate::render::{size, smoke};
 use crate::report::words;
 
@@ -88,7 +88,7 @@ fn boxes(image: &PlatformReport) -> Vec<Vec<Box<'_>>> {
     });
     let mut layers: Vec<Vec<Box<'_>>> = layers.collect();
     for layer in &mut layers {
-        layer.sort_by(|a, b| b.bytes.cmp(&a.bytes));
+        layer.sort_by_key(|one| std::cmp::Reverse(one.bytes));
     }
     layers.sort_by_key(|layer| std::cmp::Reverse(sum(layer)));
     layers
@@ -136,11 +136,11 @@ fn drawn(one: &Box<'_>, area: Area) -> Markup {
         How::Mounted => ("kept", "on-kept", "taken over from another repository"),
     };
     // Large areas have large letters, as far as the name fits.
-    let letters = one.name.chars().count() as f64;
+    let shown = short(&one.name);
+    let letters = shown.chars().count() as f64;
     let font = (area.width - 12.0) / (letters * 0.56);
     let font = font.min(area.height / 3.2).clamp(11.0, 24.0);
-    let name =
-        fitting(&one.name, area.width - 10.0, font * 0.56).filter(|_| area.height > font + 6.0);
+    let name = fitting(shown, area.width - 10.0, font * 0.56).filter(|_| area.height > font + 6.0);
     let bytes = size(one.bytes);
     let has_size = area.height > font + 26.0 && area.width > bytes.len() as f64 * 6.6 + 10.0;
     html! {

@@ -153,6 +153,23 @@ fn without_hash(name: &str) -> &str {
     }
 }
 
+/// A name as it is shown where there is little room: that a package is one of Python is
+/// seen without being said before each.
+fn short(name: &str) -> &str {
+    let is_python = |python: &str| {
+        let version = python.strip_prefix("python3.");
+        version.is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()))
+    };
+    match name.split_once('-') {
+        Some((python, rest))
+            if is_python(python) && rest.starts_with(|c: char| c.is_ascii_alphabetic()) =>
+        {
+            rest
+        }
+        _ => name,
+    }
+}
+
 /// A number of the picture: a tenth of a unit is not seen.
 fn at(number: f64) -> String {
     let text = format!("{number:.1}");

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use nixpy_pipeline::report::Report;
 use nixpy_pipeline::timeline::{Span, SpanKind};
 
-use super::{at, fitting, plain};
+use super::{at, fitting, plain, short};
 use crate::report::words;
 
 const WIDTH: f64 = 1130.0;
@@ -29,7 +29,7 @@ pub(super) fn longest(report: &Report) -> Option<String> {
         SpanKind::Publish => format!("publishing {}", longest.name),
         SpanKind::Smoke => format!("trying out {}", longest.name),
         SpanKind::Fetch => format!("fetching {}", longest.name),
-        _ => longest.name.clone(),
+        _ => short(&longest.name).to_owned(),
     };
     Some(plain(&format!(
         "{} of it: {what}",
@@ -88,7 +88,7 @@ pub(super) fn section(report: &Report) -> Markup {
                     }
                 }
             }
-            (legend(&stages))
+            (legend(&stages, !fetches.is_empty()))
             (table(&others))
         }
     }
@@ -176,7 +176,7 @@ impl Chart {
         html! {
             g {
                 title { (name) ", " (kind_word(span.kind)) ", " (told) }
-                text.top[is_longest] x="0" y=(at(y + 16.0)) { (fitting(&name, LEFT - 10.0, LETTER).unwrap_or_default()) }
+                text.top[is_longest] x="0" y=(at(y + 16.0)) { (fitting(short(&name), LEFT - 10.0, LETTER).unwrap_or_default()) }
                 rect class=(class(span)) x=(at(x)) y=(at(y + 4.0)) width=(at(width)) height=(at(ROW - 8.0)) rx="3" {}
                 (beside(x, x + width, y, &told, is_longest))
             }
@@ -207,13 +207,13 @@ fn named(span: &Span) -> String {
     }
 }
 
-fn legend(stages: &[&Span]) -> Markup {
+fn legend(stages: &[&Span], any_fetched: bool) -> Markup {
     html! {
         ul.legend {
             @for stage in stages {
                 li { i class=(class(stage)) {} (stage_word(&stage.name)) " " (words::duration(length(stage))) }
             }
-            li { i.fetch {} "taken from a cache" }
+            @if any_fetched { li { i.fetch {} "taken from a cache" } }
         }
     }
 }

@@ -78,7 +78,7 @@ fn the_story_of_a_usual_run_is_told() {
         "## Image published\n",
         "- `ghcr.io/acme/base-api:main`",
         "| `linux/arm64/v8` | `sha256:",
-        "| 118.2 MB | +2.3 MB (+2.0 %) | natively, in 1.1 s | ",
+        "| 118.2 MB | +2.3 MB (+2.0 %) | natively, ready after 1 min 50 s | ",
         " in 4 of 13 layers |",
         "8 derivations built, 132 paths taken from caches.",
         "### Size budget\n",
