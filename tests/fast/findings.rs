@@ -128,6 +128,18 @@ fn an_evaluation_that_fails_is_an_annotation_of_the_flakes_line() {
 }
 
 #[test]
+fn a_plan_that_fails_is_told_at_its_line_too() {
+    let scenario = not_evaluating(Scenario::app());
+    for arguments in [vec!["plan"], vec!["run", "--dry-run"]] {
+        let run = scenario.nixpy(arguments);
+        let ended = run.env("GITHUB_ACTIONS", "true").ended().with_code(1);
+        ended
+            .says("::error file=flake.nix,line=1,col=11,title=")
+            .prints_nothing();
+    }
+}
+
+#[test]
 fn an_evaluation_that_fails_leaves_a_summary() {
     let scenario = not_evaluating(Scenario::app());
     scenario.run(["--summary=summary.md"]).ended().with_code(1);

@@ -122,7 +122,7 @@ pub async fn plan_telling(
             let nix = &opened.nix;
             if let Some(runners) = &resolved.matrix {
                 let matrix = preview_matrix(nix, &resolved.inputs, &machine, runners).await;
-                return print_matrix(matrix, tell, renderer.as_ref());
+                return print_matrix(matrix, tell, &resolved, renderer.as_ref());
             }
             let preview = preview_layers(nix, &resolved.inputs, &machine).await;
             print_preview(preview, &resolved, renderer.as_ref())
@@ -213,7 +213,7 @@ fn print_preview(
         Ok(preview) if resolved.output.json => print(&report::json(&preview)),
         Ok(preview) => print(&crate::preview::text(&preview)),
         Err(e) => {
-            renderer.error(&told(&e));
+            renderer.unplanned(&run::unplanned(&resolved.inputs, &e));
             return Code::from(&e);
         }
     }
@@ -224,6 +224,7 @@ fn print_preview(
 fn print_matrix(
     matrix: Result<Matrix, RunError>,
     tell: &dyn Fn(&str),
+    resolved: &Resolved,
     renderer: &dyn Renderer,
 ) -> Code {
     match matrix {
@@ -233,7 +234,7 @@ fn print_matrix(
             Code::Success
         }
         Err(e) => {
-            renderer.error(&told(&e));
+            renderer.unplanned(&run::unplanned(&resolved.inputs, &e));
             Code::from(&e)
         }
     }

@@ -4,6 +4,7 @@
 //! `fuzz/` calls them with random input, the tests below with everything that has been
 //! worth keeping of it (`fuzz/corpus`). They are compiled for these two alone.
 
+pub use crate::findings::fuzzing::builder_log;
 pub use crate::image::fuzzing::{conf, nix2container};
 use nixpy_oci::manifest::Annotations;
 
@@ -98,6 +99,11 @@ mod tests {
     #[test]
     fn what_descriptions_of_nix2container_must_keep_to_holds_of_all_that_were_found() {
         corpus::replay("nix2container", super::nix2container);
+    }
+
+    #[test]
+    fn what_logs_of_builders_must_keep_to_holds_of_all_that_were_found() {
+        corpus::replay("builder_log", super::builder_log);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What several versions of Nix have said, as nixpy-nix's tests have it.
+//! What several versions of Nix have said, as nixpy-nix's tests have it, and what builders
+//! print, as nixpy-pipeline's have it.
 
 use std::fs;
 use std::path::Path;
@@ -23,5 +24,13 @@ pub fn copy() {
             let name = format!("{}-{name}", version.file_name().to_str().unwrap());
             crate::write(target, &name, &fs::read(&file).unwrap());
         }
+    }
+    crate::write("builder_log", "nothing", b"unpacking\nbuilding\n");
+    let printed = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../crates/nixpy-pipeline/src/findings/recorded");
+    for file in fs::read_dir(printed).unwrap() {
+        let file = file.unwrap().path();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        crate::write("builder_log", name, &fs::read(&file).unwrap());
     }
 }

@@ -54,6 +54,15 @@ impl Spot {
             column: column.filter(|column| *column > 0),
         }
     }
+
+    /// Somewhere in a file.
+    pub(super) fn somewhere(path: &str) -> Self {
+        Self {
+            path: cut(path, LONGEST_PATH).to_owned(),
+            line: None,
+            column: None,
+        }
+    }
 }
 
 /// The beginning of a text, at a character's end.

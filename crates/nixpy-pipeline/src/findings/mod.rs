@@ -9,6 +9,8 @@ mod backend;
 mod clue;
 mod collector;
 pub mod evaluation;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod lint;
 mod log;
 mod mismatch;

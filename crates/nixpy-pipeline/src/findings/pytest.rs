@@ -109,11 +109,7 @@ impl Pytest {
             self.told.swap_remove(known);
             return None;
         }
-        let spot = Spot {
-            path: file.to_owned(),
-            line: None,
-            column: None,
-        };
+        let spot = Spot::somewhere(file);
         Some(Clue {
             level: Level::Error,
             title: match failed {
