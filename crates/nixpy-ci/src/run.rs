@@ -122,7 +122,7 @@ pub async fn plan_telling(
             let nix = &opened.nix;
             if let Some(runners) = &resolved.matrix {
                 let matrix = preview_matrix(nix, &resolved.inputs, &machine, runners).await;
-                return print_matrix(matrix, &resolved, tell, renderer.as_ref());
+                return print_matrix(matrix, tell, &resolved, renderer.as_ref());
             }
             let preview = preview_layers(nix, &resolved.inputs, &machine).await;
             print_preview(preview, &resolved, renderer.as_ref())
@@ -223,8 +223,8 @@ fn print_preview(
 /// On one line, as a variable of a workflow takes it.
 fn print_matrix(
     matrix: Result<Matrix, RunError>,
-    resolved: &Resolved,
     tell: &dyn Fn(&str),
+    resolved: &Resolved,
     renderer: &dyn Renderer,
 ) -> Code {
     match matrix {

@@ -85,7 +85,7 @@ async fn a_check_run_has_all_its_annotations_fifty_at_a_time() {
     assert_eq!(github.requests().len(), 3);
     assert_eq!(
         client.check_runs(HEAD, "image").await.unwrap(),
-        [made.clone()]
+        std::slice::from_ref(&made)
     );
     assert_eq!(client.check_runs(HEAD, "other").await.unwrap(), []);
     let updated = client.update_check_run(made.id, &check(0)).await.unwrap();

@@ -9,7 +9,7 @@ mod releasing;
 mod reports;
 mod runs;
 #[path = "../../fast/scenario/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod scenario;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `token` | a secret that cannot be printed |
 //! | `client`, `again`, `pages` | one request; the same again, and when; one list |
-//! | `error` | what did not work; the cure |
+//! | `refusal`, `error` | an attempt that failed; what did not work, and the cure |
 //! | `pulls`, `comments`, `checks` | a pull request, what is written below it, and at its commits |
 //! | `releases`, `git` | what is published under a tag, and what tags point to |
 //!
@@ -20,6 +20,7 @@ mod error;
 mod git;
 mod pages;
 mod pulls;
+mod refusal;
 mod releases;
 mod token;
 
