@@ -16,6 +16,7 @@ mod collecting;
 mod credentials;
 mod destinations;
 mod doctor;
+mod ends;
 mod failing_builds;
 mod filling;
 mod findings;

@@ -279,7 +279,9 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
             match load::load(loader, &loadable, &name).await {
                 Ok(()) => report.loaded = Some(format!("{} {name}", loader.program())),
                 Err(e) => {
-                    renderer.error(&told(&e));
+                    let why = told(&e);
+                    renderer.error(&why);
+                    report.fails(&why);
                     code = Code::Machine;
                 }
             }

@@ -97,6 +97,15 @@ impl Report {
         Self::to(&plan.flake, &plan.destinations)
     }
 
+    /// Something that was wanted did not come about, whatever else did.
+    pub fn fails(&mut self, why: &str) {
+        self.outcome = Outcome::Failure;
+        self.error = Some(match self.error.take() {
+            Some(other) => format!("{other}\n{why}"),
+            None => why.to_owned(),
+        });
+    }
+
     /// Of what a flake has become and where it goes, before anything has come of it.
     pub(crate) fn to(flake: &str, destinations: &[String]) -> Self {
         Self {
