@@ -13,6 +13,7 @@ mod bad_inputs;
 mod builders;
 mod caches_read;
 mod collecting;
+mod compared;
 mod credentials;
 mod destinations;
 mod doctor;

@@ -173,26 +173,33 @@ pub fn over_budget(report: &Report) -> Vec<String> {
     .collect()
 }
 
-/// Budgets of growth that nothing could be held against.
-pub fn unjudged(report: &Report) -> Vec<String> {
+/// Budgets of growth that nothing could be held against, and the images that they are for.
+pub fn unjudged(report: &Report) -> Vec<(&PlatformReport, String)> {
     let is_growth = |budget: &&Budget| matches!(budget, Budget::Growth(_));
     let budgets: Vec<&Budget> = report.budgets.iter().filter(is_growth).collect();
-    let known = |image: &&PlatformReport| {
+    let unknown = |image: &&PlatformReport| {
         let mut changes = report.changes.iter();
         !changes.any(|changes| changes.platform == image.platform)
     };
-    let images = report.platforms.iter().filter(known);
+    let images = report.platforms.iter().filter(unknown);
     images
         .flat_map(|image| {
             budgets.iter().map(move |budget| {
-                format!(
-                    "note: {} is to be {}, and there is no image before that it could be held against",
-                    image.platform,
-                    self::budget(**budget)
-                )
+                let (platform, budget) = (&image.platform, self::budget(**budget));
+                let why = unheld(image, str::to_owned);
+                (image, format!("{platform} is to be {budget}: {why}"))
             })
         })
         .collect()
+}
+
+/// Why an image's growth is not known. What a registry has said is written as the caller
+/// writes text of others.
+pub fn unheld(image: &PlatformReport, foreign: fn(&str) -> String) -> String {
+    match &image.before_unknown {
+        Some(why) => format!("not judged, {}", foreign(why)),
+        None => "there is no image before that it could be held against".to_owned(),
+    }
 }
 
 #[cfg(test)]
