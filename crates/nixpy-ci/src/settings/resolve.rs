@@ -49,7 +49,7 @@ pub struct Resolved {
 }
 
 /// What is told, and how.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Output {
     /// The report on standard output.
     pub json: bool,
@@ -66,9 +66,10 @@ pub struct Output {
 }
 
 /// How to show what goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
     /// By what standard error is.
+    #[default]
     Auto,
     /// Bars that move.
     Bars,
