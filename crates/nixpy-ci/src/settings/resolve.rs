@@ -159,7 +159,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
-    let image = reader.image(naming.labels);
+    let image = reader.image(naming.labels, naming.told);
     let smoke = reader.smoke();
     let builders = reader.builders(around);
     let mut caches = reader.caches(around);
