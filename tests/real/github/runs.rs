@@ -228,6 +228,16 @@ fn trouble_at_github_is_a_warning() {
 }
 
 #[test]
+fn a_github_that_keeps_silent_is_not_waited_for_longer_than_twenty_seconds() {
+    let github = github();
+    github.fail(Fault::hang(Duration::from_secs(90)).always());
+    let scenario = Scenario::app();
+    let ended = proposed(&scenario, &[], &github).ended().succeeded();
+    assert!(ended.took < Duration::from_secs(40), "{ended}");
+    ended.says("::warning::cannot");
+}
+
+#[test]
 fn trouble_that_passes_is_not_told() {
     let github = github();
     github.fail(Fault::status(502).times(2));
@@ -337,6 +347,17 @@ fn without_a_token_or_outside_of_github_nobody_is_asked() {
         .succeeded()
         .never_says("GitHub");
     assert_eq!(github.requests().len(), 0);
+}
+
+#[test]
+fn a_setting_that_is_wrong_reaches_the_pull_request_too() {
+    let github = github();
+    let scenario = Scenario::app();
+    let run = proposed(&scenario, &["-r", "base-api"], &github);
+    let ended = keeps_the_token(run.ended().with_code(2));
+    let told = &github.comments(7)[0].body;
+    assert!(told.contains("write HOST/NAME"), "{told}\n{ended}");
+    assert_eq!(github.checks()[0].body["conclusion"], "failure");
 }
 
 #[test]

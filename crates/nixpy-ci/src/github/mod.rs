@@ -12,7 +12,7 @@ mod telling;
 
 use std::time::Duration;
 
-use nixpy_github::api::{ApiError, Client, PATIENCE, Token};
+use nixpy_github::api::{ApiError, Client, Token};
 use nixpy_github::context::Context;
 use nixpy_github::post::{Posted, Run};
 
@@ -22,11 +22,11 @@ pub use telling::tell;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Asks about the repository of the job.
-fn client(context: &Context, token: &Token) -> Result<Client, String> {
+fn client(context: &Context, token: &Token, patience: Duration) -> Result<Client, String> {
     let http = nixpy_oci::registry::http_client(CONNECT).map_err(|_| {
         "GitHub cannot be asked: the root certificates of this machine cannot be used".to_owned()
     })?;
-    let made = Client::new(http, &context.api_url, &context.repository, token, PATIENCE);
+    let made = Client::new(http, &context.api_url, &context.repository, token, patience);
     made.map_err(|e: ApiError| e.to_string())
 }
 

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use nixpy_github::api::{ApiError, PullRequest};
+use nixpy_github::api::{ApiError, PATIENCE, PullRequest};
 use nixpy_github::context::{Context, Event, WorkflowRun};
 use nixpy_github::post::{Key, Marker, Posted, Run, ToPull, post_comment};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ pub async fn post(flags: &ArgMatches, environment: &Environment) -> Code {
     let (Some(context), Some(token)) = (&telling.context, &telling.token) else {
         return Code::Inputs;
     };
-    let posted = match client(context, token) {
+    let posted = match client(context, token, PATIENCE) {
         Ok(client) => ready.post(&client).await.map_err(|e| e.to_string()),
         Err(problem) => Err(problem),
     };

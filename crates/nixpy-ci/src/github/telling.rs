@@ -4,6 +4,8 @@
 //! report file is left for [`super::posting`]. A merge queue's group has no pull request of its
 //! own, and a push to the default branch has none: they get a check run only.
 
+use std::time::Duration;
+
 use nixpy_github::api::{Annotation, AnnotationLevel, ApiError, Client, Conclusion, NewCheckRun};
 use nixpy_github::context::{Context, Event, GitRef};
 use nixpy_github::markdown::clipped;
@@ -16,6 +18,8 @@ use crate::render::{Renderer, line};
 use crate::report::{LONGEST_COMMENT, body};
 use crate::settings::Telling;
 
+/// A run has ended by now, and waits no longer than this for whoever is only told of it.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A marker and what leads to the run have their place in a comment too.
 const ROOM: usize = 1024;
 /// GitHub takes no longer summary of a check run, in bytes.
@@ -44,7 +48,7 @@ pub async fn tell(report: &Report, telling: &Telling, renderer: &dyn Renderer) -
         line("GitHub is not told: there is neither github-token nor GITHUB_TOKEN");
         return false;
     };
-    let client = match client(context, token) {
+    let client = match client(context, token, PATIENCE) {
         Ok(client) => client,
         Err(problem) => {
             renderer.warning(&problem);
