@@ -244,8 +244,10 @@ impl Context {
     /// Whether what is built is only proposed: nobody has decided yet that it becomes part
     /// of a branch.
     pub fn is_proposal(&self) -> bool {
-        // Also reviews and their comments, which are of the same commit.
-        self.event_name.starts_with("pull_request") || self.event_name == "merge_group"
+        matches!(
+            self.event_name.as_str(),
+            "pull_request" | "pull_request_target" | "merge_group"
+        )
     }
 
     fn pull_request(&self) -> Option<PullRequest> {

@@ -113,34 +113,6 @@ fn a_merge_group_is_known_by_its_payload_or_its_branch() {
 }
 
 #[test]
-fn whatever_happens_to_a_pull_request_only_proposes() {
-    for name in [
-        "pull_request",
-        "pull_request_target",
-        "pull_request_review",
-        "pull_request_review_comment",
-        "merge_group",
-    ] {
-        assert!(
-            context(name, "refs/pull/7/merge", &json!({})).is_proposal(),
-            "{name}"
-        );
-    }
-    for name in [
-        "push",
-        "release",
-        "workflow_dispatch",
-        "schedule",
-        "workflow_run",
-    ] {
-        assert!(
-            !context(name, "refs/heads/main", &json!({})).is_proposal(),
-            "{name}"
-        );
-    }
-}
-
-#[test]
 fn a_pull_request_of_another_repository_or_of_none_is_from_a_fork() {
     let event = |head: Value| {
         let base = json!({ "repo": { "full_name": "acme/api" } });
