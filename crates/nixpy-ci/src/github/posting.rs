@@ -165,6 +165,8 @@ impl Ready {
                 attempt: self.attempt,
             },
             head: self.run.head_sha.clone(),
+            // One comment has all that this run left: whoever posts it again has it newer.
+            failed: false,
         };
         let mut posted = Vec::new();
         for pull in pulls.into_iter().filter(is_it).take(MOST_PULLS) {

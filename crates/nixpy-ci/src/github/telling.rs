@@ -77,7 +77,7 @@ pub async fn tell(report: &Report, telling: &Telling, renderer: &dyn Renderer) -
         }
         Ok(Some(CheckPosted::Superseded(Run { id, attempt }))) => {
             line(&format!(
-                "run {id}, attempt {attempt}, has left a check run since: that stays"
+                "the check run that run {id}, attempt {attempt}, has left stays: it is later, or red"
             ));
             false
         }
@@ -203,6 +203,7 @@ impl Told<'_> {
                 attempt: context.run_attempt,
             },
             head: self.head(),
+            failed: self.report.outcome == Outcome::Failure,
         }
     }
 

@@ -15,6 +15,8 @@ use super::table::{Kind, SETTINGS, Setting};
 #[derive(Debug, Default)]
 pub struct RawInputs {
     values: BTreeMap<&'static str, Raw>,
+    /// The file, if it is another than the usual one.
+    pub(super) config: Option<String>,
     /// What in the file is no setting: told together with values that are wrong.
     pub(super) problems: Vec<FileError>,
 }
@@ -73,7 +75,10 @@ pub type Environment = BTreeMap<OsString, OsString>;
 impl RawInputs {
     /// Reads all sources. A configuration file that was not asked for may be missing.
     pub fn collect(flags: &ArgMatches, environment: &Environment) -> Result<Self, FileError> {
-        let mut raw = Self::default();
+        let mut raw = Self {
+            config: named_file(flags),
+            ..Self::default()
+        };
         let from_file = read_file(flags)?.map_or_else(BTreeMap::new, |(path, document)| {
             from_document(&path, &document, &mut raw.problems)
         });
@@ -190,10 +195,17 @@ fn split(kind: Kind, text: &str) -> Vec<String> {
 
 const DEFAULT_FILE: &str = "nixpy-ci.yaml";
 
+/// A command that reads no settings has no such flag.
+fn named_file(flags: &ArgMatches) -> Option<String> {
+    flags
+        .try_get_one::<String>("config")
+        .ok()
+        .flatten()
+        .cloned()
+}
+
 fn read_file(flags: &ArgMatches) -> Result<Option<(PathBuf, Value)>, FileError> {
-    // A command that reads no settings has no such flag.
-    let named = flags.try_get_one::<String>("config").ok().flatten();
-    let named = named.map(PathBuf::from);
+    let named = named_file(flags).map(PathBuf::from);
     let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     let fail = |problem: String| FileError {
         file: file.clone(),
