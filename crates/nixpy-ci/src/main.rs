@@ -1,6 +1,7 @@
 //! The front of nixpy-ci: command line, environment, terminal, exit code. What
 //! is done stands in `nixpy-pipeline`.
 
+mod audience;
 mod cache;
 mod cli;
 mod doctor;

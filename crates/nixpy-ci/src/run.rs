@@ -14,6 +14,7 @@ use nixpy_pipeline::preview::{Preview, preview, preview_layers, preview_matrix};
 use nixpy_pipeline::report::{Report, told};
 use nixpy_pipeline::run::{self, Finished, RunError};
 
+use crate::audience::Audience;
 use crate::cache::{Opened, Wanted};
 use crate::exit::Code;
 use crate::render::{Renderer, beside, line, renderer};
@@ -25,9 +26,12 @@ use crate::{github, load, print, report, setup};
 
 /// Does it, and tells how it ended.
 pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
+    let audience = Audience::of(flags, environment);
+    audience.forget();
+    audience.forget_result();
     let mut resolved = match settings(flags, environment).await {
         Ok(resolved) => resolved,
-        Err(problems) => return wrong(&problems, environment),
+        Err(problems) => return audience.hears(Code::Inputs, &problems).await,
     };
     if resolved.setup {
         let request = setup::Request {
@@ -41,18 +45,14 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
             dry_run: resolved.dry_run,
             right_away: true,
         };
-        match setup::setup(request, environment).await {
-            Code::Success => {}
-            code => return code,
+        if let Err(stopped) = setup::make_ready(request, environment).await {
+            return audience.hears(stopped.code(), &stopped.told()).await;
         }
     }
     let renderer = renderer(resolved.output.progress, environment);
     let nix = match nix(&resolved) {
         Ok(nix) => nix,
-        Err(e) => {
-            renderer.error(&told(&e));
-            return Code::from(&e);
-        }
+        Err(e) => return audience.hears(Code::from(&e), &[told(&e)]).await,
     };
     let machine = machine_environment(environment);
     let opened = read_caches(nix, &mut resolved, &machine).await;
@@ -64,12 +64,7 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     if let Some(loader) = resolved.inputs.load
         && let Err(e) = load::find(loader, environment)
     {
-        renderer.error(&told(&e));
-        return Code::Machine;
-    }
-    // What is there after a failure must not be taken for this run's.
-    if let Some(stale) = &resolved.output.result {
-        let _ = std::fs::remove_file(stale);
+        return audience.hears(Code::Machine, &[told(&e)]).await;
     }
     let moved = MovedTags::default();
     let inputs = &resolved.inputs;

@@ -192,9 +192,7 @@ pub async fn run(
 /// What can be told of a run that came to no plan: the error, and where it is in the project.
 pub fn unplanned(inputs: &Inputs, error: &RunError) -> Report {
     let destinations: Vec<String> = inputs.targets.iter().map(Target::name).collect();
-    let mut report = Report::to(inputs.flake.as_str(), &destinations);
-    report.outcome = Outcome::Failure;
-    report.error = Some(in_words(error));
+    let mut report = Report::failed(inputs.flake.as_str(), &destinations, &in_words(error));
     if let RunError::Nix(error) = error {
         let project = Project::of(&inputs.flake);
         let finding = evaluation::of_error(error, project.as_ref());

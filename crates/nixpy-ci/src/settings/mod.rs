@@ -4,6 +4,7 @@
 mod action_yml;
 mod builders;
 mod caches;
+mod hearing;
 mod image;
 mod joining;
 mod naming;
@@ -18,6 +19,7 @@ mod target;
 mod telling;
 
 pub use caches::{ToServe, to_serve};
+pub use hearing::{Hearers, hearers};
 pub use image::days;
 pub use joining::{ToJoin, to_join};
 pub use releasing::{ToRelease, to_release};

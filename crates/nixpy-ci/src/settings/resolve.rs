@@ -49,7 +49,7 @@ pub struct Resolved {
 }
 
 /// What is told, and how.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Output {
     /// The report on standard output.
     pub json: bool,
@@ -66,9 +66,10 @@ pub struct Output {
 }
 
 /// How to show what goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
     /// By what standard error is.
+    #[default]
     Auto,
     /// Bars that move.
     Bars,
@@ -158,7 +159,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
-    let image = reader.image(naming.labels);
+    let image = reader.image(naming.labels, naming.told);
     let smoke = reader.smoke();
     let builders = reader.builders(around);
     let mut caches = reader.caches(around);

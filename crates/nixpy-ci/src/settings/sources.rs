@@ -75,11 +75,24 @@ pub type Environment = BTreeMap<OsString, OsString>;
 impl RawInputs {
     /// Reads all sources. A configuration file that was not asked for may be missing.
     pub fn collect(flags: &ArgMatches, environment: &Environment) -> Result<Self, FileError> {
+        Ok(Self::with_file(flags, environment, read_file(flags)?))
+    }
+
+    /// The same from the sources that can be read.
+    pub fn as_far_as_known(flags: &ArgMatches, environment: &Environment) -> Self {
+        Self::with_file(flags, environment, read_file(flags).ok().flatten())
+    }
+
+    fn with_file(
+        flags: &ArgMatches,
+        environment: &Environment,
+        file: Option<(PathBuf, Value)>,
+    ) -> Self {
         let mut raw = Self {
             config: named_file(flags),
             ..Self::default()
         };
-        let from_file = read_file(flags)?.map_or_else(BTreeMap::new, |(path, document)| {
+        let from_file = file.map_or_else(BTreeMap::new, |(path, document)| {
             from_document(&path, &document, &mut raw.problems)
         });
         for setting in SETTINGS {
@@ -92,7 +105,7 @@ impl RawInputs {
             }
         }
         raw.problems.extend(misspelt(environment));
-        Ok(raw)
+        raw
     }
 
     /// Says a setting in the place of whoever has said it, for a command that decides it.
