@@ -235,7 +235,9 @@ impl Failed {
         let is_remote = |problem: &ReleaseProblem| {
             matches!(
                 problem,
-                ReleaseProblem::NotThere { .. } | ReleaseProblem::NotWhole { .. }
+                ReleaseProblem::NotThere { .. }
+                    | ReleaseProblem::NotEverywhere { .. }
+                    | ReleaseProblem::NotWhole { .. }
             )
         };
         let code = match problems {
