@@ -3,7 +3,7 @@
 use nixpy_oci::image::How;
 use nixpy_pipeline::report::{Outcome, PlatformReport};
 use nixpy_testkit::registry::{Fault, Method, Registry};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::joining::service;
 use crate::naming::{job, pull_request};
@@ -185,6 +185,39 @@ fn without_github_it_has_to_be_asked_for() {
     assert!(!scenario.home().join(".local/state/nixpy-ci").exists());
     let run = scenario.run(["-r", &target, "--json"]);
     assert!(!run.ended().succeeded().report().rehearsed);
+}
+
+/// A payload whose commits are in another repository.
+fn of_a_fork() -> Value {
+    let repo = |name: &str| json!({ "repo": { "full_name": name } });
+    json!({
+        "issue": { "number": 7, "pull_request": { "url": "x" } },
+        "pull_request": { "number": 7, "head": repo("mallory/api"), "base": repo("acme/api") },
+        "workflow_run": { "event": "push", "head_repository": { "full_name": "mallory/api" } },
+    })
+}
+
+#[test]
+fn a_strangers_build_is_pushed_by_no_event_unless_somebody_says_so() {
+    for event in [
+        "issue_comment",
+        "workflow_run",
+        "pull_request_target",
+        "pull_request_review",
+        "pull_request_review_comment",
+    ] {
+        let (registry, scenario) = (Registry::start(), Scenario::app());
+        let target = at(&registry);
+        // Jobs of the first three run as if they were for the default branch.
+        let on = (event, "refs/heads/main");
+        let run = scenario.run(["-r", &target, "--json"]);
+        let ended = job(&scenario, run, on, of_a_fork()).ended();
+        assert!(ended.succeeded().report().rehearsed, "{event}");
+        was_only_read(&registry);
+        let run = scenario.run(["-r", &target, "--json", "--push=always"]);
+        let ended = job(&scenario, run, on, of_a_fork()).ended();
+        assert!(!ended.succeeded().report().rehearsed, "{event}");
+    }
 }
 
 #[test]

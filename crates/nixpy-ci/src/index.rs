@@ -36,6 +36,7 @@ pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
         }
         None => Code::from(&report),
     };
+    report::tell_budgets(&report, renderer.as_ref());
     if !report::tell(&report, &to_join.output, renderer.as_ref()) {
         code = Code::Machine;
     }

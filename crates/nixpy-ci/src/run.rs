@@ -261,12 +261,7 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
             report.destinations.join(", ")
         ));
     }
-    report::budget_lines(&report)
-        .iter()
-        .for_each(|text| line(text));
-    report::over_budget(&report)
-        .iter()
-        .for_each(|text| renderer.error(text));
+    report::tell_budgets(&report, renderer);
     let is_tried = !report.over_budget.is_empty()
         || report.platforms.iter().any(|image| image.smoke.is_some());
     if is_tried && report.references.is_empty() && !report.rehearsed {
@@ -279,7 +274,9 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
             match load::load(loader, &loadable, &name).await {
                 Ok(()) => report.loaded = Some(format!("{} {name}", loader.program())),
                 Err(e) => {
-                    renderer.error(&told(&e));
+                    let why = told(&e);
+                    renderer.error(&why);
+                    report.fails(&why);
                     code = Code::Machine;
                 }
             }

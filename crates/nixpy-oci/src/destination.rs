@@ -66,6 +66,14 @@ impl Destination {
         }
     }
 
+    /// Why nothing is known of what it has, if it could not be read and that is no error.
+    pub fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Layout(_) | Self::Registry(_) => None,
+            Self::Rehearsal(rehearsal) => rehearsal.trouble(),
+        }
+    }
+
     /// The manifest or index that a tag points to, if there is one.
     ///
     /// # Errors

@@ -316,6 +316,7 @@ async fn put(
         .collect();
     report.rehearsed = called.rehearse || joined.rehearsed;
     if report.rehearsed {
+        report.changed = report.is_new();
         report.index = Some(index(&manifests, &called.annotations).0);
         return Ok(());
     }
@@ -325,7 +326,10 @@ async fn put(
         return Err(RunError::NotThere(lacking));
     }
     if let Some(first) = called.tags.first() {
-        report.changed = differ(&places, first, &manifests).await?;
+        report.changed = match differ(&places, first, &manifests).await? {
+            Some(differ) => differ,
+            None => report.is_new(),
+        };
     }
     let places: Vec<&Destination> = places.iter().collect();
     let references = &mut report.references;
@@ -338,12 +342,13 @@ async fn put(
     Ok(())
 }
 
-/// Whether a tag points to other images than these anywhere, or to none.
+/// Whether a tag points to other images than these anywhere, or to none; nothing if it does
+/// not point to any anywhere.
 async fn differ(
     places: &[Destination],
     tag: &Tag,
     manifests: &[Descriptor],
-) -> Result<bool, DestinationError> {
+) -> Result<Option<bool>, DestinationError> {
     let digests = |manifests: &[Descriptor]| -> BTreeSet<Digest> {
         manifests.iter().map(|manifest| manifest.digest).collect()
     };
@@ -351,7 +356,8 @@ async fn differ(
     let asked = places.iter().map(|place| Prior::read(place, tag, &[]));
     let priors = try_join_all(asked).await?;
     let is_same = |prior: &Prior| prior.tagged.as_deref().map(digests) == Some(ours.clone());
-    Ok(!priors.iter().all(is_same))
+    let is_there = priors.iter().any(|prior| prior.tagged.is_some());
+    Ok(is_there.then(|| !priors.iter().all(is_same)))
 }
 
 /// Which images a repository lacks, asked for all of them at once.

@@ -46,8 +46,8 @@ pub struct Report {
     /// What people should know of what is told here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// Whether some platform's image is another than under the first tag before, or was not
-    /// there.
+    /// Whether some platform's image is another than under the first tag before; where
+    /// nothing has that tag yet, than the one that it was held against; or was not there.
     #[serde(default)]
     pub changed: bool,
     /// Published images, sorted by system.
@@ -95,6 +95,26 @@ impl Report {
     /// Of a run that has only been planned.
     pub fn of(plan: &Plan) -> Self {
         Self::to(&plan.flake, &plan.destinations)
+    }
+
+    /// Whether some platform's image is another than the one that it was held against, or
+    /// there was none.
+    pub(crate) fn is_new(&self) -> bool {
+        let is_same = |image: &PlatformReport| {
+            let mut changes = self.changes.iter();
+            let changes = changes.find(|changes| changes.platform == image.platform);
+            changes.is_some_and(|changes| changes.are_none(image.digest))
+        };
+        !self.platforms.iter().all(is_same)
+    }
+
+    /// Something that was wanted did not come about, whatever else did.
+    pub fn fails(&mut self, why: &str) {
+        self.outcome = Outcome::Failure;
+        self.error = Some(match self.error.take() {
+            Some(other) => format!("{other}\n{why}"),
+            None => why.to_owned(),
+        });
     }
 
     /// Of what a flake has become and where it goes, before anything has come of it.
@@ -193,6 +213,9 @@ pub struct PlatformReport {
     /// It is nowhere, and what is said to be sent only would be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rehearsed: bool,
+    /// Why nobody knows what image was there before, if the repository could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_unknown: Option<String>,
     /// What its smoke test has shown, if one was wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smoke: Option<Tested>,

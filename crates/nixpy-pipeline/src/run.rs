@@ -382,12 +382,9 @@ impl Work<'_> {
                 platform.smoke = Some(Tested::of(Verdict::Unchanged, wanted));
             }
         }
-        self.report.notes = places.unknown();
-        self.report.changed = match self.inputs.by_digest {
-            true => places.lack(&pushed),
-            false => places.differ(&pushed),
-        };
         self.report.platforms = platforms;
+        // Until they are seen to be the same.
+        self.report.changed = true;
         for platform in &mut self.report.platforms {
             platform.machine = self.machines.get(&platform.output).cloned();
             platform.rehearsed = self.inputs.rehearse;
@@ -404,7 +401,7 @@ impl Work<'_> {
     /// Holds the images against those before, and against what they may be.
     async fn compare(&mut self, pushed: &[Pushed], places: &mut Places) -> Result<(), RunError> {
         let budgets = &self.inputs.budgets;
-        for image in pushed {
+        for (image, platform) in pushed.iter().zip(&mut self.report.platforms) {
             let baseline = places
                 .baseline(&image.platform, &self.inputs.baselines)
                 .await;
@@ -414,6 +411,9 @@ impl Work<'_> {
                 Err(_) if budgets.is_empty() => None,
                 Err(error) => return Err(error.into()),
             };
+            if baseline.is_none() {
+                platform.before_unknown = places.baseline_unknown();
+            }
             if let Some(before) = baseline {
                 let (was, is) = (before.seen(), changes::Seen::pushed(image));
                 let lock = self.lock.as_ref();
@@ -421,6 +421,12 @@ impl Work<'_> {
                 self.report.changes.push(changes);
             }
         }
+        self.report.notes = places.unknown();
+        self.report.changed = match places.is_first_of_its_name() {
+            true => self.report.is_new(),
+            false if self.inputs.by_digest => places.lack(pushed),
+            false => places.differ(pushed),
+        };
         let images = pushed
             .iter()
             .map(|image| (&image.platform, image.compressed_size()));
@@ -533,6 +539,7 @@ fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformRe
         layers: pushed.layers.clone(),
         contents: largest(changes::Seen::pushed(pushed).contents()),
         rehearsed: false,
+        before_unknown: None,
         smoke: None,
     })
     .collect()

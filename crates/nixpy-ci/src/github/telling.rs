@@ -150,8 +150,9 @@ impl Told<'_> {
         let create = !self.telling.by_digest || self.report.outcome == Outcome::Failure;
         match self.context.event() {
             Event::PullRequest(pull) if self.context.event_name.starts_with("pull_request") => {
-                let is_proposed = self.context.is_proposal();
-                Ok(is_proposed.then_some(ToPull {
+                // A review changes nothing of what was built.
+                let is_review = self.context.event_name.starts_with("pull_request_review");
+                Ok((!is_review).then_some(ToPull {
                     number: pull.number,
                     pull: None,
                     create,

@@ -16,9 +16,9 @@ use nixpy_pipeline::result::RunResult;
 
 use self::markdown::summary;
 pub use self::markdown::{LONGEST_COMMENT, body};
-pub use self::words::{over_budget, unjudged as budget_lines};
+use self::words::{over_budget, unjudged};
 use crate::print;
-use crate::render::{Renderer, line};
+use crate::render::{Renderer, line, printable};
 use crate::settings::Output;
 
 /// Writes and prints it as the settings say; `false` if it could not be written.
@@ -50,6 +50,20 @@ pub fn write(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool 
         }
     }
     written
+}
+
+/// Says which budgets are not kept, and which nobody could judge.
+pub fn tell_budgets(report: &Report, renderer: &dyn Renderer) {
+    for (image, text) in unjudged(report) {
+        match image.before_unknown {
+            // A gate that was open for all, and not because there was nothing to stop.
+            Some(_) => renderer.warning(&printable(&text)),
+            None => line(&format!("note: {text}")),
+        }
+    }
+    over_budget(report)
+        .iter()
+        .for_each(|text| renderer.error(text));
 }
 
 /// Leaves the result of a run by digest in its file, whole or not at all.

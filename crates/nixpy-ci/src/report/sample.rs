@@ -32,6 +32,8 @@ pub fn hostile() -> Report {
     let mut report = serde_json::to_value(usual()).expect("a report is JSON");
     report["outcome"] = "failure".into();
     report["error"] = HOSTILE.join("\n").into();
+    report["notes"] = serde_json::json!(["a note"]);
+    report["platforms"][0]["beforeUnknown"] = "a reason".into();
     report["loaded"] = "docker @octocat".into();
     report["failures"] = serde_json::json!([{
         "derivation": "/nix/store/r5s4lx45nccwlks7ab5i534frw29w21b-broken.drv",
@@ -44,7 +46,9 @@ pub fn hostile() -> Report {
 }
 
 fn spoil(value: &mut Value, key: &str, next: &mut dyn Iterator<Item = &&str>) {
-    const FREE: [&str; 14] = [
+    const FREE: [&str; 16] = [
+        "notes",
+        "beforeUnknown",
         "name",
         "baseline",
         "before",

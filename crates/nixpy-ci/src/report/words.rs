@@ -17,12 +17,32 @@ pub fn headline(report: &Report) -> &'static str {
             "Smoke test failed, no tag was moved"
         }
         Outcome::Failure if !report.over_budget.is_empty() => "Over budget, no tag was moved",
-        Outcome::Failure if !report.references.is_empty() => {
+        Outcome::Failure if !report.failures.is_empty() => "Build failed, nothing was published",
+        Outcome::Failure if !is_in_place(report) && !report.references.is_empty() => {
+            "Not all tags were moved"
+        }
+        Outcome::Failure if !is_in_place(report) => "Not published",
+        Outcome::Failure if is_short_of_a_cache(report) => {
             "Image published, but a required cache lacks something"
         }
-        Outcome::Failure if report.failures.is_empty() => "Not published",
-        Outcome::Failure => "Build failed, nothing was published",
+        Outcome::Failure if report.rehearsed => "Image built, but not all that was wanted is done",
+        Outcome::Failure => "Image published, but not all that was wanted is done",
     }
+}
+
+/// What a cache that is not required lacks is no failure, and no error names it.
+fn is_short_of_a_cache(report: &Report) -> bool {
+    let error = report.error.as_deref().unwrap_or_default();
+    let mut short = report.caches.iter().filter(|filled| filled.is_short());
+    short.any(|filled| error.contains(&filled.cache))
+}
+
+/// Whether everything points to the image that was to, or would: the index is told when the
+/// last tag has moved, and by digest there are no tags.
+fn is_in_place(report: &Report) -> bool {
+    let by_digest = |reference: &String| reference.contains('@');
+    let mut references = report.references.iter();
+    report.index.is_some() || (!report.references.is_empty() && references.all(by_digest))
 }
 
 /// `+1.2 MB (+2.7 %)`.
@@ -153,26 +173,33 @@ pub fn over_budget(report: &Report) -> Vec<String> {
     .collect()
 }
 
-/// Budgets of growth that nothing could be held against.
-pub fn unjudged(report: &Report) -> Vec<String> {
+/// Budgets of growth that nothing could be held against, and the images that they are for.
+pub fn unjudged(report: &Report) -> Vec<(&PlatformReport, String)> {
     let is_growth = |budget: &&Budget| matches!(budget, Budget::Growth(_));
     let budgets: Vec<&Budget> = report.budgets.iter().filter(is_growth).collect();
-    let known = |image: &&PlatformReport| {
+    let unknown = |image: &&PlatformReport| {
         let mut changes = report.changes.iter();
         !changes.any(|changes| changes.platform == image.platform)
     };
-    let images = report.platforms.iter().filter(known);
+    let images = report.platforms.iter().filter(unknown);
     images
         .flat_map(|image| {
             budgets.iter().map(move |budget| {
-                format!(
-                    "note: {} is to be {}, and there is no image before that it could be held against",
-                    image.platform,
-                    self::budget(**budget)
-                )
+                let (platform, budget) = (&image.platform, self::budget(**budget));
+                let why = unheld(image, str::to_owned);
+                (image, format!("{platform} is to be {budget}: {why}"))
             })
         })
         .collect()
+}
+
+/// Why an image's growth is not known. What a registry has said is written as the caller
+/// writes text of others.
+pub fn unheld(image: &PlatformReport, foreign: fn(&str) -> String) -> String {
+    match &image.before_unknown {
+        Some(why) => format!("not judged, {}", foreign(why)),
+        None => "there is no image before that it could be held against".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ impl Surroundings<'_> {
     /// Whether this runs for somebody who may not push to the repository whose secrets it
     /// may have: a pull request from another one. GitHub describes what it runs for in a
     /// file, and what is not described there is not trusted either; GitLab in variables.
-    fn is_from_fork(&self) -> bool {
+    pub(super) fn is_from_fork(&self) -> bool {
         self.from_fork_of_github || self.is_from_fork_of_gitlab()
     }
 

@@ -138,7 +138,7 @@ impl Reader<'_> {
         };
         let never = match self.one("push", word).flatten() {
             Some(never) => never,
-            None => around.context().is_some_and(Context::is_proposal),
+            None => around.is_only_proposed(),
         };
         let is_registry = |target: &Target| matches!(target, Target::Registry { .. });
         never && targets.iter().any(is_registry)
@@ -161,6 +161,12 @@ impl Surroundings<'_> {
     /// What the job is run for; `None` outside of GitHub.
     pub fn context(&self) -> Option<&Context> {
         self.context.as_ref()
+    }
+
+    /// Whether nobody has decided yet that what is built becomes part of a branch, or it is
+    /// somebody's who may not decide that.
+    pub(super) fn is_only_proposed(&self) -> bool {
+        self.is_from_fork() || self.context().is_some_and(Context::is_proposal)
     }
 
     /// What rules for tags are asked about. Outside of GitHub, what GitLab's variables tell;

@@ -222,6 +222,11 @@ impl Places {
         try_join_all(images.iter().map(|image| publisher.publish(image))).await
     }
 
+    /// Whether the first tag points to nothing anywhere: then it tells of no image before.
+    pub fn is_first_of_its_name(&self) -> bool {
+        self.first.iter().all(Option::is_none)
+    }
+
     /// Whether the first tag pointed to other images anywhere, or to none. What an index
     /// says beside them does not count: it is of another commit.
     pub fn differ(&self, images: &[Pushed]) -> bool {
@@ -324,20 +329,22 @@ impl Places {
 
     /// Registries that a rehearsal could not read, and why.
     pub fn unknown(&self) -> Vec<String> {
-        let rehearsals = self
-            .destinations()
-            .into_iter()
-            .filter_map(|place| match place {
-                Destination::Rehearsal(rehearsal) => Some(rehearsal),
-                _ => None,
-            });
-        let told = rehearsals.filter_map(|rehearsal| {
-            let (name, why) = (rehearsal.repository(), rehearsal.trouble()?);
+        let places = self.destinations().into_iter();
+        let told = places.filter_map(|place| {
+            let why = place.trouble()?;
             Some(format!(
-                "what {name} has is not known, so all layers count as new: {why}"
+                "what {place} has is not known, so all layers count as new: {why}"
             ))
         });
         told.collect()
+    }
+
+    /// Why [`Places::baseline`] has found nothing, if that is because a rehearsal could not
+    /// read there. On one line.
+    pub fn baseline_unknown(&self) -> Option<String> {
+        let place = &self.sites.first()?.destination;
+        let why = format!("{place} could not be read: {}", place.trouble()?);
+        Some(why.replace(char::is_control, " "))
     }
 
     fn destinations(&self) -> Vec<&Destination> {

@@ -191,10 +191,7 @@ fn budgets(image: &PlatformReport, report: &Report) -> Markup {
             match budget.kept(image.compressed_size, changes) {
                 Kept::Within(_) => (false, format!("{wanted}, kept")),
                 Kept::Over(is) => (true, format!("{wanted}, but it is {}", size(is))),
-                Kept::Unknown => (
-                    false,
-                    format!("{wanted}, with nothing before to compare with"),
-                ),
+                Kept::Unknown => (false, format!("{wanted}: {}", words::unheld(image, plain))),
             }
         })
         .collect();

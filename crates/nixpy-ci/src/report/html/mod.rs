@@ -44,6 +44,7 @@ pub fn page(report: &Report) -> String {
                 main {
                     (header(report, &title))
                     (figures(report))
+                    (troubles::notes(report))
                     (troubles::failures(report))
                     (timeline::section(report))
                     (images::sections(report))

@@ -71,6 +71,15 @@ pub(super) fn findings(report: &Report) -> Markup {
     }
 }
 
+/// What people should know of what is told.
+pub(super) fn notes(report: &Report) -> Markup {
+    html! {
+        @for note in report.notes.iter().take(20) {
+            p.soft { "Note: " (plain(note)) }
+        }
+    }
+}
+
 fn level(level: Level) -> &'static str {
     match level {
         Level::Error => "Error",

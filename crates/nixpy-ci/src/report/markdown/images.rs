@@ -87,9 +87,7 @@ pub(super) fn budgets(report: &Report) -> Option<Section> {
                     let is = i64::try_from(is).unwrap_or(i64::MAX);
                     format!("**{}, over the budget** of {wanted}", amount(*budget, is))
                 }
-                Kept::Unknown => {
-                    format!("{wanted}: there is no image before that it could be held against")
-                }
+                Kept::Unknown => format!("{wanted}: {}", words::unheld(image, code)),
             };
             lines.push(format!("- {}: {told}", code(&image.platform.to_string())));
         }

@@ -47,6 +47,7 @@ fn sections(report: &Report) -> Vec<Section> {
     sections.extend(troubles::findings(report));
     sections.extend(images::budgets(report));
     sections.extend(images::table(report));
+    sections.extend(troubles::notes(report));
     sections.extend(images::smoke(report));
     sections.extend(changed::sections(report));
     sections.extend(images::pull_and_run(report));

@@ -89,6 +89,15 @@ pub(super) fn findings(report: &Report) -> Option<Section> {
     })
 }
 
+/// What people should know of what is told.
+pub(super) fn notes(report: &Report) -> Option<Section> {
+    let notes = report.notes.iter();
+    let lines: Vec<String> = notes
+        .map(|note| format!("- note: {}", code(note)))
+        .collect();
+    (!lines.is_empty()).then(|| section(3, vec![Part::List(lines)]))
+}
+
 fn found(finding: &Finding) -> String {
     let level = match finding.level {
         Level::Error => "**error**",
