@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use nixpy_github::context::{Context, is_from_fork};
-use nixpy_github::tags::{self, Facts, Given, RuleError, Rules};
+use nixpy_github::tags::{self, Facts, Given, NoTag, RuleError, Rules};
 use nixpy_oci::name::Tag;
 use nixpy_pipeline::inputs::{Annotations, Target};
 use serde_json::Value;
@@ -30,10 +30,13 @@ pub(super) struct Naming {
 }
 
 impl Reader<'_> {
-    pub(super) fn naming(&mut self, around: &Surroundings<'_>) -> Naming {
+    /// Where no tag is to be moved, rules that give none are worth a note.
+    pub(super) fn naming(&mut self, around: &Surroundings<'_>, moves_tags: bool) -> Naming {
         let facts = around.facts();
         let rules = self.rules(around);
-        let given = rules.as_ref().map(|rules| self.given_by(rules, &facts));
+        let given = rules
+            .as_ref()
+            .map(|rules| self.given_by(rules, &facts, moves_tags));
         let (tags, notes) = given.unwrap_or_default();
         let version = tags.first().map_or("", |tag| tag.as_ref());
         let annotations = self.annotations(around, &facts, version);
@@ -70,9 +73,18 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn given_by(&mut self, rules: &Rules, facts: &Facts) -> (Vec<Tag>, Vec<String>) {
+    fn given_by(
+        &mut self,
+        rules: &Rules,
+        facts: &Facts,
+        moves_tags: bool,
+    ) -> (Vec<Tag>, Vec<String>) {
         let found = match rules.tags(facts) {
             Ok(found) => found,
+            Err(e @ NoTag::None { .. }) if !moves_tags => {
+                let note = format!("none is needed where no tag moves, but {e}");
+                return (Vec::new(), vec![note]);
+            }
             Err(e) => {
                 self.wrong_rules([e.to_string()]);
                 return Default::default();
