@@ -75,9 +75,7 @@ pub async fn build(
         for failure in &built.failures {
             failure_lines(failure).iter().for_each(|text| line(text));
         }
-        report::over_budget(built)
-            .iter()
-            .for_each(|text| renderer.error(text));
+        report::tell_budgets(built, renderer);
         // No check run: none would take its place when the version is released after all.
         renderer.findings(built);
         report::write(built, &resolved.output, renderer);
