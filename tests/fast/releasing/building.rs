@@ -1,7 +1,7 @@
 //! The image of a commit that has none yet.
 
 use nixpy_testkit::registry::{Method, Registry};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{COMMIT, OTHER, at, json, published, written};
 use crate::joining::{metadata, new_machine, service};
@@ -99,4 +99,19 @@ fn a_build_that_fails_releases_nothing() {
     assert_ne!(ended.code, 0, "{ended}");
     assert!(registry.tags("api").is_empty());
     assert_eq!(registry.count(Method::PUT, "/manifests/"), 0);
+}
+
+#[test]
+fn an_image_that_is_over_its_budget_is_told_as_that_and_leaves_a_summary_and_a_report() {
+    let registry = Registry::start();
+    let settings = "budget: [1kB]\nsummary: summary.md\nreport: report.json\n";
+    let scenario = service().file("nixpy-ci.yaml", settings);
+    let ended = release(&scenario, &registry, COMMIT).with_code(1);
+    let ended = ended.prints_nothing().says("over its budget of 1.0 kB");
+    ended.says("the image is over its budget, and so nothing is released");
+    assert!(registry.tags("api").is_empty());
+    let summary = scenario.read("summary.md");
+    assert!(summary.starts_with("## Over budget"), "{summary}");
+    let report: Value = serde_json::from_str(&scenario.read("report.json")).unwrap();
+    assert_eq!(report["outcome"], "failure");
 }
