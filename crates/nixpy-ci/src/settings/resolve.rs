@@ -147,7 +147,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     systems.extend(system_from_flake.filter(|_| raw.get("system").is_none()));
     let mut seen = BTreeSet::new();
     systems.retain(|system| seen.insert(system.clone()));
-    let naming = reader.naming(around);
+    let mut naming = reader.naming(around);
     let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
     if raw.get("reuse-from").is_none() {
         reuse.extend(naming.base.clone());
@@ -184,6 +184,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let (setup, dry_run) = (reader.switch("setup"), reader.switch("dry-run"));
     let output = reader.output();
     let telling = reader.telling(around);
+    naming.notes.append(&mut reader.notes);
     let path = |name: &str| raw.get(name).map(|raw| PathBuf::from(raw.first()));
     match flake {
         Some(flake) if reader.problems.is_empty() => Ok(Resolved {
@@ -249,6 +250,8 @@ fn baselines(base: Option<&Tag>, tags: &[Tag], reuse: &[Tag]) -> Vec<Tag> {
 /// Reads settings and gathers what is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) raw: &'a RawInputs,
+    /// What people should know of how it was read.
+    pub(super) notes: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -265,6 +268,7 @@ impl<'a> Reader<'a> {
         });
         Self {
             raw,
+            notes: raw.unheard.clone(),
             problems: of_the_file.collect(),
         }
     }

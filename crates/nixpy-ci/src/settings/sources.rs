@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use serde_json::Value;
 
+use super::forks::is_unheard;
 use super::table::{Kind, SETTINGS, Setting};
 
 /// What was set, by name of the setting.
@@ -17,6 +18,8 @@ pub struct RawInputs {
     values: BTreeMap<&'static str, Raw>,
     /// What in the file is no setting: told together with values that are wrong.
     pub(super) problems: Vec<FileError>,
+    /// Who has said something that was not heard, and why.
+    pub(super) unheard: Vec<String>,
 }
 
 /// The values of one setting and where they come from.
@@ -74,9 +77,16 @@ impl RawInputs {
     /// Reads all sources. A configuration file that was not asked for may be missing.
     pub fn collect(flags: &ArgMatches, environment: &Environment) -> Result<Self, FileError> {
         let mut raw = Self::default();
-        let from_file = read_file(flags)?.map_or_else(BTreeMap::new, |(path, document)| {
+        let mut from_file = read_file(flags)?.map_or_else(BTreeMap::new, |(path, document)| {
             from_document(&path, &document, &mut raw.problems)
         });
+        for (_, unheard) in from_file.extract_if(.., |name, raw| is_unheard(name, raw, environment))
+        {
+            raw.unheard.push(format!(
+                "{} was not heard: that is not for a fork to say, but for a flag, a variable or an input",
+                unheard.origin
+            ));
+        }
         for setting in SETTINGS {
             let found = from_flags(setting, flags)
                 .or_else(|| from_environment(setting, environment))
