@@ -9,6 +9,7 @@ use nixpy_pipeline::report::told;
 use nixpy_pipeline::result::{LARGEST, RunResult};
 
 use crate::exit::Code;
+use crate::redact::Secrets;
 use crate::render::renderer;
 use crate::run::{MovedTags, wrong};
 use crate::settings::{Environment, RawInputs, Surroundings, ToJoin, to_join};
@@ -28,6 +29,7 @@ pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
     })
     .await;
     moved.is_told();
+    let report = Secrets::of(flags, environment).out_of(report);
     renderer.close();
     let mut code = match &error {
         Some(error) => {

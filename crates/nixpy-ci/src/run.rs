@@ -16,8 +16,9 @@ use nixpy_pipeline::run::{self, Finished, RunError};
 
 use crate::cache::{Opened, Wanted};
 use crate::exit::Code;
+use crate::redact::Secrets;
 use crate::render::{Renderer, beside, line, renderer};
-use crate::settings::table::secret_variables;
+use crate::settings::table::withheld_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
 use crate::setup::machine_environment;
 use crate::smoke::Starter;
@@ -78,6 +79,7 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         moved.note(&event);
         renderer.event(&event);
     };
+    let secrets = Secrets::of(flags, environment);
     let running = run::run(nix, inputs, &machine, &gate, &on_event);
     let ended = beside(renderer.as_ref(), running).await;
     moved.is_told();
@@ -86,9 +88,12 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         line(&format!("warning: {trouble}; the run went on without it"));
     }
     match ended {
-        Ok(finished) => tell(finished, &resolved, renderer.as_ref()).await,
+        Ok(mut finished) => {
+            finished.report = secrets.out_of(finished.report);
+            tell(finished, &resolved, renderer.as_ref()).await
+        }
         Err(e) => {
-            let report = run::unplanned(inputs, &e);
+            let report = secrets.out_of(run::unplanned(inputs, &e));
             match github::tell(&report, &resolved.telling, renderer.as_ref()).await {
                 true => renderer.error(&told(&e)),
                 false => renderer.unplanned(&report),
@@ -138,7 +143,7 @@ pub(crate) fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
     let nix = Nix::find(resolved.nix.as_deref())?;
     Ok(nix
         .with_options(resolved.nix_options.clone())
-        .without_variables(secret_variables()))
+        .without_variables(withheld_variables()))
 }
 
 /// Has Nix read the caches as long as what comes back is there.
