@@ -258,7 +258,7 @@ fn wrong_words(raw: &Raw) -> Vec<String> {
 }
 
 /// A variable that is empty is none.
-fn text<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
     let value = environment.get(OsStr::new(name))?.to_str()?;
     (!value.is_empty()).then_some(value)
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use serde_json::Value;
 
+use super::forks::is_unheard;
 use super::table::{Kind, SETTINGS, Setting};
 
 /// What was set, by name of the setting.
@@ -19,6 +20,8 @@ pub struct RawInputs {
     pub(super) config: Option<String>,
     /// What in the file is no setting: told together with values that are wrong.
     pub(super) problems: Vec<FileError>,
+    /// Who has said something that was not heard, and why.
+    pub(super) unheard: Vec<String>,
 }
 
 /// The values of one setting and where they come from.
@@ -92,9 +95,16 @@ impl RawInputs {
             config: named_file(flags),
             ..Self::default()
         };
-        let from_file = file.map_or_else(BTreeMap::new, |(path, document)| {
+        let mut from_file = file.map_or_else(BTreeMap::new, |(path, document)| {
             from_document(&path, &document, &mut raw.problems)
         });
+        for (_, unheard) in from_file.extract_if(.., |name, raw| is_unheard(name, raw, environment))
+        {
+            raw.unheard.push(format!(
+                "{} was not heard: that is not for a fork to say, but for a flag, a variable or an input",
+                unheard.origin
+            ));
+        }
         for setting in SETTINGS {
             let found = from_flags(setting, flags)
                 .or_else(|| from_environment(setting, environment))
