@@ -19,8 +19,8 @@
         inherit description;
         path = ./templates + "/${kind}";
         welcomeText = ''
-          There are now a flake.nix, a nixpy-ci.yaml and .github/workflows/image.yaml beside your pyproject.toml
-          or requirements.txt. `nixpy-ci init` writes the same, and fills in what it finds in the project.
+          There are now a flake.nix, a nixpy-ci.yaml, and image.yaml and release.yaml in .github/workflows, beside your
+          pyproject.toml or requirements.txt. `nixpy-ci init` writes the same, and fills in what it finds in the project.
           Next: `git add` them, `nix flake lock`, `nixpy-ci doctor`, `nixpy-ci run`.
         '';
       };

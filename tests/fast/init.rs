@@ -8,7 +8,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 const MAIN: &str = "from fastapi import FastAPI\n\napp = FastAPI()\n";
-const WRITTEN: [&str; 3] = ["flake.nix", "nixpy-ci.yaml", ".github/workflows/image.yaml"];
+const WRITTEN: [&str; 4] = [
+    "flake.nix",
+    "nixpy-ci.yaml",
+    ".github/workflows/image.yaml",
+    ".github/workflows/release.yaml",
+];
 
 /// A folder with these files.
 fn project(files: &[(&str, &str)]) -> TempDir {
@@ -71,7 +76,7 @@ fn everything(folder: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn three_files_are_written_and_a_second_run_changes_nothing() {
+fn four_files_are_written_and_a_second_run_changes_nothing() {
     let dir = fastapi();
     let told = succeeded(init(dir.path(), &[]));
     for word in [
@@ -100,7 +105,7 @@ fn three_files_are_written_and_a_second_run_changes_nothing() {
     let told = succeeded(init(dir.path(), &[]));
     assert_eq!(
         told.matches("is there already, just so").count(),
-        3,
+        4,
         "{told}"
     );
     assert_eq!(everything(dir.path()), before);
@@ -177,7 +182,7 @@ fn json_says_the_same_to_programs() {
         .iter()
         .map(|file| file["is"].as_str().unwrap())
         .collect();
-    assert_eq!(became, ["written", "kept", "written"]);
+    assert_eq!(became, ["written", "kept", "written", "written"]);
 }
 
 #[test]
@@ -259,6 +264,19 @@ fn a_project_below_the_top_of_a_repository_has_its_workflow_there() {
     ] {
         assert!(workflow.contains(line), "{line}: {workflow}");
     }
+    let release =
+        fs::read_to_string(dir.path().join(".github/workflows/release-api.yaml")).unwrap();
+    for line in [
+        "name: release of api",
+        "command: release",
+        "flake: ./services/api",
+        "repository: ghcr.io/acme/mono/api",
+        "smoke-http: /openapi.json",
+        // Another service's release has the same tag.
+        "no-github: true",
+    ] {
+        assert!(release.contains(line), "{line}: {release}");
+    }
     assert!(dir.path().join("services/api/flake.nix").exists());
     assert!(!dir.path().join("services/api/.github").exists());
 }
@@ -284,4 +302,26 @@ fn words_of_a_project_are_words_and_neither_nix_nor_commands_of_a_terminal() {
         flake.contains(r#"description = "\"; \${builtins.abort \"y\"} @@name@@ \\";"#),
         "{flake}"
     );
+}
+
+#[test]
+fn a_versions_tag_starts_releases_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut folders = vec![root.join("examples/workflows")];
+    for kind in ["uv", "pdm", "poetry", "requirements"] {
+        folders.push(root.join(format!("templates/{kind}/.github/workflows")));
+    }
+    for folder in folders {
+        let started: Vec<_> = everything(&folder)
+            .into_iter()
+            .filter(|(_, text)| text.contains("\n    tags: ["))
+            .collect();
+        let names: Vec<_> = started.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["release.yaml"], "{}", folder.display());
+        assert!(
+            started[0].1.contains("\n          command: release\n"),
+            "{}",
+            started[0].1
+        );
+    }
 }

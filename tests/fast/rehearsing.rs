@@ -1,10 +1,11 @@
 //! A run that keeps nothing: what a pull request would publish, read, made and measured.
 
 use nixpy_oci::image::How;
-use nixpy_pipeline::report::Outcome;
+use nixpy_pipeline::report::{Outcome, PlatformReport};
 use nixpy_testkit::registry::{Fault, Method, Registry};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::joining::service;
 use crate::naming::{job, pull_request};
 use crate::scenario::{Run, Scenario};
 
@@ -62,6 +63,55 @@ fn a_pull_request_is_measured_against_its_base_and_sends_nothing() {
         assert_eq!(count(How::Sent), 1, "{:?}", platform.layers);
         assert!(count(How::Described) > 0 && platform.sent_size > 0);
     }
+}
+
+#[test]
+fn a_pull_request_of_a_project_that_tags_versions_alone_is_measured_too() {
+    let (registry, scenario, target) = published();
+    let words = [
+        "-r",
+        &target,
+        "--json",
+        "-t",
+        "type=semver,pattern={{version}}",
+    ];
+    let ended = in_pull_request(&scenario, &words).ended().succeeded();
+    let ended =
+        ended.says("none is needed where no tag moves, but no rule gives a tag for pull_request");
+    let report = ended.report();
+    assert!(report.rehearsed && report.index.is_some());
+    let unchanged = |platform: &PlatformReport| {
+        let mut layers = platform.layers.iter();
+        layers.any(|layer| layer.how == How::Described)
+    };
+    assert!(
+        report.platforms.iter().all(unchanged),
+        "measured against main"
+    );
+
+    was_only_read(&registry);
+}
+
+#[test]
+fn neither_a_leg_nor_a_rehearsed_join_needs_a_tag() {
+    let registry = Registry::start();
+    let (scenario, target) = (service(), at(&registry));
+    let rule = ["-t", "type=semver,pattern={{version}}"];
+    let leg = ["-r", &target, "--by-digest", "--result", "result.json"];
+    let leg: Vec<&str> = leg.into_iter().chain(rule).collect();
+    let ended = in_pull_request(&scenario, &leg).ended().succeeded();
+    ended.says("none is needed where no tag moves");
+    let join = ["index", "result.json", rule[0], rule[1]];
+    let in_pull = job(&scenario, scenario.nixpy(join), PULL, pull_request());
+    in_pull.without_nix().ended().succeeded();
+    was_only_read(&registry);
+    // Of a branch the leg needs none, and the index does.
+    let pushed = |run| job(&scenario, run, ("push", "refs/heads/main"), json!({}));
+    pushed(scenario.run(leg)).ended().succeeded();
+    let ended = pushed(scenario.nixpy(join)).without_nix().ended();
+    ended
+        .with_code(2)
+        .says("no rule gives a tag for push of refs/heads/main");
 }
 
 #[test]
@@ -135,6 +185,39 @@ fn without_github_it_has_to_be_asked_for() {
     assert!(!scenario.home().join(".local/state/nixpy-ci").exists());
     let run = scenario.run(["-r", &target, "--json"]);
     assert!(!run.ended().succeeded().report().rehearsed);
+}
+
+/// A payload whose commits are in another repository.
+fn of_a_fork() -> Value {
+    let repo = |name: &str| json!({ "repo": { "full_name": name } });
+    json!({
+        "issue": { "number": 7, "pull_request": { "url": "x" } },
+        "pull_request": { "number": 7, "head": repo("mallory/api"), "base": repo("acme/api") },
+        "workflow_run": { "event": "push", "head_repository": { "full_name": "mallory/api" } },
+    })
+}
+
+#[test]
+fn a_strangers_build_is_pushed_by_no_event_unless_somebody_says_so() {
+    for event in [
+        "issue_comment",
+        "workflow_run",
+        "pull_request_target",
+        "pull_request_review",
+        "pull_request_review_comment",
+    ] {
+        let (registry, scenario) = (Registry::start(), Scenario::app());
+        let target = at(&registry);
+        // Jobs of the first three run as if they were for the default branch.
+        let on = (event, "refs/heads/main");
+        let run = scenario.run(["-r", &target, "--json"]);
+        let ended = job(&scenario, run, on, of_a_fork()).ended();
+        assert!(ended.succeeded().report().rehearsed, "{event}");
+        was_only_read(&registry);
+        let run = scenario.run(["-r", &target, "--json", "--push=always"]);
+        let ended = job(&scenario, run, on, of_a_fork()).ended();
+        assert!(!ended.succeeded().report().rehearsed, "{event}");
+    }
 }
 
 #[test]

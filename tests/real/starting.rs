@@ -295,13 +295,10 @@ fn a_flake_template_is_a_flake_for_the_project_it_is_put_into() {
         let mut begin = program("nix");
         begin.args(["flake", "init", "-t", &template]);
         run(begin.current_dir(project.dir.path())).succeeded();
-        assert!(
-            project
-                .dir
-                .path()
-                .join(".github/workflows/image.yaml")
-                .exists()
-        );
+        for workflow in ["image", "release"] {
+            let place = format!(".github/workflows/{workflow}.yaml");
+            assert!(project.dir.path().join(place).exists());
+        }
         for system in SYSTEMS {
             let entry = &project.image(system)["config"]["Entrypoint"][0];
             let wanted = if kind == "requirements" {
@@ -534,7 +531,7 @@ fn zizmor_finds_nothing_in_the_workflows_that_are_written() {
     ]);
     judge.args([
         root.join("templates/uv"),
-        below.dir.path().join(".github/workflows/image-api.yaml"),
+        below.dir.path().join(".github/workflows"),
     ]);
     let judged = run(&mut judge);
     assert_eq!(judged.code, 0, "{judged}");

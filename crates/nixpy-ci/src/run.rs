@@ -17,8 +17,9 @@ use nixpy_pipeline::run::{self, Finished, RunError};
 use crate::audience::Audience;
 use crate::cache::{Opened, Wanted};
 use crate::exit::Code;
+use crate::redact::Secrets;
 use crate::render::{Renderer, beside, line, renderer};
-use crate::settings::table::secret_variables;
+use crate::settings::table::withheld_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
 use crate::setup::machine_environment;
 use crate::smoke::Starter;
@@ -73,6 +74,7 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         moved.note(&event);
         renderer.event(&event);
     };
+    let secrets = Secrets::of(flags, environment);
     let running = run::run(nix, inputs, &machine, &gate, &on_event);
     let ended = beside(renderer.as_ref(), running).await;
     moved.is_told();
@@ -81,9 +83,12 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         line(&format!("warning: {trouble}; the run went on without it"));
     }
     match ended {
-        Ok(finished) => tell(finished, &resolved, renderer.as_ref()).await,
+        Ok(mut finished) => {
+            finished.report = secrets.out_of(finished.report);
+            tell(finished, &resolved, renderer.as_ref()).await
+        }
         Err(e) => {
-            let report = run::unplanned(inputs, &e);
+            let report = secrets.out_of(run::unplanned(inputs, &e));
             match github::tell(&report, &resolved.telling, renderer.as_ref()).await {
                 true => renderer.error(&told(&e)),
                 false => renderer.unplanned(&report),
@@ -133,7 +138,7 @@ pub(crate) fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
     let nix = Nix::find(resolved.nix.as_deref())?;
     Ok(nix
         .with_options(resolved.nix_options.clone())
-        .without_variables(secret_variables()))
+        .without_variables(withheld_variables()))
 }
 
 /// Has Nix read the caches as long as what comes back is there.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{COMMIT, OTHER, at, next, published, release, release_of, written};
 use crate::joining::service;
+use crate::naming::job;
 use crate::scenario::Ended;
 
 /// Nothing was changed.
@@ -143,4 +144,34 @@ fn everything_that_is_wrong_with_the_settings_is_told() {
     ended
         .with_code(2)
         .with_the_error(&["which commit", "--commit", "--from"]);
+}
+
+#[test]
+fn what_is_only_proposed_is_not_released() {
+    let registry = Registry::start();
+    let scenario = published(&registry, &["api"]);
+    let target = at(&registry, "api");
+    let fork = json!({ "head_repository": { "full_name": "mallory/api" }, "event": "push" });
+    for (event, payload) in [
+        ("pull_request_review", json!({})),
+        ("merge_group", json!({})),
+        ("workflow_run", json!({ "workflow_run": fork })),
+        (
+            "issue_comment",
+            json!({ "issue": { "pull_request": { "url": "x" } } }),
+        ),
+    ] {
+        let words = [
+            "release",
+            "v1.2.3",
+            "--commit",
+            COMMIT,
+            "-r",
+            &target,
+            "--no-github",
+        ];
+        let run = scenario.nixpy(words).without_nix();
+        let ended = job(&scenario, run, (event, "refs/heads/main"), payload).ended();
+        refused(&registry, ended, 2, &["what was decided on"]);
+    }
 }

@@ -144,6 +144,23 @@ fn what_changed_since_the_release_before_is_read_from_the_manifests() {
 }
 
 #[test]
+fn wheels_whose_names_do_not_tell_are_pythons_where_the_commits_lock_says_so() {
+    let lock = "[[package]]\nname = 'base-api'\nversion = '0.2.0'\n";
+    for (head, is_python) in [(OTHER, true), (COMMIT, false)] {
+        let registry = Registry::start();
+        let mut scenario = published(&registry, &["api"]).file("uv.lock", lock);
+        release(&scenario, &registry, &["v1.0.0"]).succeeded();
+        next(&mut scenario, &registry, "0.2.0");
+        let scenario = scenario.program("git", &git(head, &[]));
+        let ended = release_of(OTHER, &scenario, &registry, &["v1.1.0", "--json"]).succeeded();
+        let told = json(&ended);
+        let python = told["changes"][0]["python"].as_array().unwrap();
+        let named = python.iter().any(|one| one["name"] == "base-api");
+        assert_eq!(named, is_python, "{told}");
+    }
+}
+
+#[test]
 fn with_several_repositories_the_versions_tag_is_in_all_before_one_moves() {
     let registry = Registry::start();
     let scenario = published(&registry, &["api", "web"]);
@@ -260,4 +277,37 @@ fn what_a_runs_report_has_as_well_is_called_as_it_is_there() {
         summary.starts_with("## `v1.2.3`\n") && summary.contains(&digest),
         "{summary}"
     );
+}
+
+/// A git whose checkout is of such a commit, and has these tags.
+fn git(head: &str, tags: &[(&str, &str)]) -> String {
+    let tags = tags.iter();
+    let tags: String = tags
+        .map(|(tag, commit)| format!("*'refs/tags/{tag}^'*) echo {commit} ;;\n"))
+        .collect();
+    format!("#!/bin/sh\ncase \"$*\" in\n{tags}*'HEAD^'*) echo {head} ;;\n*) exit 1 ;;\nesac\n")
+}
+
+#[test]
+fn a_version_without_its_v_is_the_tag_that_has_one() {
+    let registry = Registry::start();
+    let scenario = published(&registry, &["api"]);
+    let scenario = scenario.program("git", &git(OTHER, &[("v1.2.3", COMMIT)]));
+    let target = at(&registry, "api");
+    let arguments = ["release", "1.2.3", "-r", &target, "--json"];
+    let ended = scenario.nixpy(arguments).without_nix().ended().succeeded();
+    assert_eq!(json(&ended)["gitTag"], "v1.2.3");
+    ended.says(&format!("commit {COMMIT}: the tag v1.2.3 here"));
+}
+
+#[test]
+fn without_the_tag_it_is_said_that_the_checkout_is_released() {
+    let registry = Registry::start();
+    let scenario = published(&registry, &["api"]).program("git", &git(COMMIT, &[]));
+    let target = at(&registry, "api");
+    let arguments = ["release", "v1.2.3", "-r", &target, "--no-github"];
+    let ended = scenario.nixpy(arguments).without_nix().ended().succeeded();
+    ended.says(&format!(
+        "commit {COMMIT}: what is checked out: there is no tag v1.2.3 here"
+    ));
 }

@@ -11,6 +11,7 @@ fn marker(run: u64, attempt: u32, head: &str) -> Marker {
         key: Key::of("CI", "image", ""),
         run: Run { id: run, attempt },
         head: head.to_owned(),
+        failed: false,
     }
 }
 
@@ -76,6 +77,35 @@ async fn an_older_run_or_attempt_does_not_speak_over_a_later_one() {
         assert_eq!(posted, Posted::Superseded(Run { id: 5, attempt: 2 }));
     }
     assert_eq!(texts(&github), ["later"]);
+}
+
+/// A job that is like another in all that they are known by.
+#[tokio::test]
+async fn what_has_failed_is_not_hidden_by_a_job_of_the_same_run_that_has_not() {
+    let github = github();
+    let failed = Marker {
+        failed: true,
+        ..marker(5, 1, HEAD)
+    };
+    post(&github, &marker(5, 1, HEAD), "green").await;
+    post(&github, &failed, "red").await;
+    let green = post(&github, &marker(5, 1, HEAD), "green").await;
+    assert_eq!(green, Posted::Superseded(Run { id: 5, attempt: 1 }));
+    assert_eq!(texts(&github), ["red"]);
+
+    let client = client(&github);
+    let mut red = check(0);
+    red.conclusion = Conclusion::Failure;
+    post_check(&client, &failed, red).await.unwrap();
+    let green = post_check(&client, &marker(5, 1, HEAD), check(0)).await;
+    let green = green.unwrap();
+    assert_eq!(green, CheckPosted::Superseded(Run { id: 5, attempt: 1 }));
+    assert_eq!(github.checks()[0].body["conclusion"], "failure");
+    // Run again it may have become green.
+    post_check(&client, &marker(5, 2, HEAD), check(0))
+        .await
+        .unwrap();
+    assert_eq!(github.checks()[0].body["conclusion"], "success");
 }
 
 #[tokio::test]

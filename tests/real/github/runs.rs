@@ -136,6 +136,30 @@ fn a_pull_request_hears_of_its_image_in_one_comment_and_one_check_run() {
 }
 
 #[test]
+fn legs_of_a_matrix_that_differ_in_what_they_build_have_check_runs_of_their_own() {
+    let github = github();
+    let scenario = Scenario::app()
+        .file("api.yaml", "systems: [x86_64-linux]\n")
+        .file("web.yaml", "systems: [x86_64-linux]\n");
+    for config in ["api.yaml", "web.yaml"] {
+        let leg = proposed(&scenario, &["--config", config], &github);
+        leg.ended().succeeded();
+    }
+    for system in ["x86_64-linux", "aarch64-linux"] {
+        let leg = proposed(&scenario, &[], &github).env("NIXPY_SYSTEM", system);
+        leg.ended().succeeded();
+    }
+    let checks = github.checks().into_iter();
+    let names: Vec<_> = checks.map(|check| check.body["name"].clone()).collect();
+    assert_eq!(
+        names,
+        ["api.yaml", "web.yaml", "x86_64-linux", "aarch64-linux"]
+            .map(|part| format!("nixpy-ci (CI / image, {part})"))
+    );
+    assert_eq!(github.comments(7).len(), 4);
+}
+
+#[test]
 fn a_run_that_is_repeated_changes_what_is_there() {
     let github = github();
     let scenario = Scenario::app();
@@ -148,7 +172,7 @@ fn a_run_that_is_repeated_changes_what_is_there() {
     assert_eq!((github.comments(7).len(), github.checks().len()), (1, 1));
     let stale = proposed(&scenario, &[], &github).ended().succeeded();
     stale
-        .says("run 100, attempt 2, has commented on pull request #7 since")
+        .says("the comment of run 100, attempt 2, on pull request #7 stays")
         .says("run 100, attempt 2, has left a check run since");
 }
 

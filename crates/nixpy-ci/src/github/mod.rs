@@ -39,7 +39,7 @@ fn comment_line(number: u64, posted: &Posted) -> Option<String> {
             format!("the comment on pull request #{number} says this already: {url}")
         }
         Posted::Superseded(Run { id, attempt }) => format!(
-            "run {id}, attempt {attempt}, has commented on pull request #{number} since: that stays"
+            "the comment of run {id}, attempt {attempt}, on pull request #{number} stays: it is later, or red"
         ),
         Posted::Moved => format!(
             "pull request #{number} has another commit on top by now: it is not told of this one"

@@ -81,7 +81,7 @@ pub async fn tell(report: &Report, telling: &Telling, renderer: &dyn Renderer) -
         }
         Ok(Some(CheckPosted::Superseded(Run { id, attempt }))) => {
             line(&format!(
-                "run {id}, attempt {attempt}, has left a check run since: that stays"
+                "the check run that run {id}, attempt {attempt}, has left stays: it is later, or red"
             ));
             false
         }
@@ -154,8 +154,9 @@ impl Told<'_> {
         let create = !self.telling.by_digest || self.report.outcome == Outcome::Failure;
         match self.context.event() {
             Event::PullRequest(pull) if self.context.event_name.starts_with("pull_request") => {
-                let is_proposed = self.context.is_proposal();
-                Ok(is_proposed.then_some(ToPull {
+                // A review changes nothing of what was built.
+                let is_review = self.context.event_name.starts_with("pull_request_review");
+                Ok((!is_review).then_some(ToPull {
                     number: pull.number,
                     pull: None,
                     create,
@@ -207,6 +208,7 @@ impl Told<'_> {
                 attempt: context.run_attempt,
             },
             head: self.head(),
+            failed: self.report.outcome == Outcome::Failure,
         }
     }
 

@@ -8,12 +8,12 @@ use super::detect::Kind;
 pub fn command() -> Command {
     let kinds = Kind::ALL.map(Kind::name);
     Command::new("init")
-        .about("Write a flake, settings and a workflow for the Python project that is here")
+        .about("Write a flake, settings and workflows for the Python project that is here")
         .long_about(
             "Looks at the project's files (uv, Poetry, PDM, or a list of requirements), says what it is and what \
              its image will start, and writes flake.nix (a development shell, the package and its image, for \
-             x86_64-linux and aarch64-linux), nixpy-ci.yaml and .github/workflows/image.yaml. What exists stays as it \
-             is, unless you say otherwise.",
+             x86_64-linux and aarch64-linux), nixpy-ci.yaml, and .github/workflows/image.yaml and release.yaml. What exists \
+             stays as it is, unless you say otherwise.",
         )
         .arg(Arg::new("dir").value_name("DIR").help("The project's folder [default: .]"))
         .arg(

@@ -1,4 +1,4 @@
-//! `nixpy-ci init`: a flake, settings and a workflow for a Python project that has none. What is
+//! `nixpy-ci init`: a flake, settings and workflows for a Python project that has none. What is
 //! there stays as it is, unless the user says otherwise; what is written is written whole.
 
 mod command;

@@ -1,5 +1,5 @@
 //! The files that `init` writes: one skeleton of a flake, filled with the parts that fit the kind of
-//! project, the settings and the workflow. The flake templates of this repository are the same, for a
+//! project, the settings and the workflows. The flake templates of this repository are the same, for a
 //! project that has not been looked at; a test compares.
 
 use super::detect::{Kind, Project};
@@ -28,6 +28,25 @@ pub struct Repository {
     pub up: String,
     /// Where the project is, from there: empty, or `services/api`.
     pub down: String,
+}
+
+impl Repository {
+    /// The last part of the project's place, if it is not the top.
+    fn below(&self) -> Option<&str> {
+        let last = self.down.rsplit('/').next();
+        last.filter(|name| !name.is_empty())
+    }
+
+    /// The text of a workflow, called after the project as well, if there may be others.
+    fn named(&self, text: &str, what: &str) -> String {
+        let Some(name) = self.below() else {
+            return text.to_owned();
+        };
+        text.replace(
+            &format!("name: {what}\non:"),
+            &format!("name: {what} of {name}\non:"),
+        )
+    }
 }
 
 impl Default for Repository {
@@ -150,11 +169,13 @@ fn template(kind: Kind) -> Vec<File> {
 }
 
 fn all(facts: &Facts, repository: &Repository) -> Vec<File> {
-    // Several projects of one repository have a workflow each.
-    let workflow = match repository.down.rsplit('/').next() {
-        Some(last) if !last.is_empty() => format!("image-{last}.yaml"),
-        _ => "image.yaml".to_owned(),
+    // Several projects of one repository have workflows each.
+    let workflow = |what: &str| match repository.below() {
+        Some(name) => format!("{what}-{name}.yaml"),
+        None => format!("{what}.yaml"),
     };
+    let [image, release] = ["image", "release"].map(workflow);
+    let place = |workflow: &str| format!("{}.github/workflows/{workflow}", repository.up);
     vec![
         File {
             path: "flake.nix".to_owned(),
@@ -165,8 +186,12 @@ fn all(facts: &Facts, repository: &Repository) -> Vec<File> {
             text: settings(facts, repository),
         },
         File {
-            path: format!("{}.github/workflows/{workflow}", repository.up),
-            text: workflow_of(facts, repository),
+            path: place(&image),
+            text: image_workflow(facts, repository, &release),
+        },
+        File {
+            path: place(&release),
+            text: release_workflow(facts, repository),
         },
     ]
 }
@@ -298,18 +323,49 @@ fn settings(facts: &Facts, repository: &Repository) -> String {
     filled(text, &[("repository", &image), ("smoke", &smoke)])
 }
 
-fn workflow_of(facts: &Facts, repository: &Repository) -> String {
+fn image_workflow(facts: &Facts, repository: &Repository, release: &str) -> String {
     let text = filled(
         include_str!("templates/image.yaml"),
-        &[("branch", &repository.branch), ("action", ACTION)],
+        &[
+            ("branch", &repository.branch),
+            ("action", ACTION),
+            ("release", release),
+        ],
     );
-    let below = match repository.down.as_str() {
-        "" => return text,
-        below => below,
+    let with = match beside_another(facts, repository) {
+        with if with.is_empty() => with,
+        with => format!("        with:\n{with}"),
     };
-    // The settings beside a flake that is not at the top are not read there.
-    let name = below.rsplit('/').next().unwrap_or(below);
-    let mut with = format!("        with:\n          flake: ./{below}\n");
+    repository.named(&text, "image") + &with
+}
+
+fn release_workflow(facts: &Facts, repository: &Repository) -> String {
+    // One version of a repository has one release on GitHub, which tells of one image.
+    let is_alone = repository.below().is_none();
+    let (told, contents) = match is_alone {
+        true => (
+            ", and GitHub a release that tells of it",
+            "write # makes the release",
+        ),
+        false => ("", "read"),
+    };
+    let text = filled(
+        include_str!("templates/release.yaml"),
+        &[("told", told), ("contents", contents), ("action", ACTION)],
+    );
+    let mut with = beside_another(facts, repository);
+    if !is_alone {
+        with.push_str("          no-github: true\n");
+    }
+    repository.named(&text, "release") + &with
+}
+
+/// Inputs of the action: the settings beside a flake that is not at the top are not read there.
+fn beside_another(facts: &Facts, repository: &Repository) -> String {
+    if repository.below().is_none() {
+        return String::new();
+    }
+    let mut with = format!("          flake: ./{}\n", repository.down);
     if let Some(image) = &repository.image {
         with.push_str(&format!("          repository: {image}\n"));
     }
@@ -323,7 +379,7 @@ fn workflow_of(facts: &Facts, repository: &Repository) -> String {
         }
         Smoke::Nothing => {}
     }
-    text.replace("name: image\non:", &format!("name: image of {name}\non:")) + &with
+    with
 }
 
 /// Each place is filled, in this order, wherever it stands.

@@ -3,11 +3,12 @@
 
 use nixpy_nix::Revision;
 use nixpy_pipeline::join::{Called, Named, Wishes, join, publish_joined};
-use nixpy_pipeline::report::{Outcome, told};
+use nixpy_pipeline::report::{Outcome, Report, told};
 use nixpy_pipeline::run;
 
 use crate::exit::Code;
-use crate::render::{Renderer, failure_lines, line};
+use crate::render::{Renderer, beside, failure_lines, line};
+use crate::report;
 use crate::run::{MovedTags, nix, read_caches};
 use crate::settings::{Environment, Resolved};
 use crate::setup::{self, machine_environment};
@@ -53,7 +54,8 @@ pub async fn build(
         moved.note(&event);
         renderer.event(&event);
     };
-    let ended = run::run(&opened.nix, inputs, &machine, &gate, &on_event).await;
+    let running = run::run(&opened.nix, inputs, &machine, &gate, &on_event);
+    let ended = beside(renderer, running).await;
     for trouble in opened.troubles() {
         line(&format!("warning: {trouble}; the run went on without it"));
     }
@@ -61,22 +63,29 @@ pub async fn build(
         Ok(finished) => finished,
         Err(e) => {
             moved.is_told();
-            return Err(fail(&told(&e), Code::from(&e)));
+            let unplanned = run::unplanned(inputs, &e);
+            renderer.unplanned(&unplanned);
+            report::write(&unplanned, &resolved.output, renderer);
+            return Err(Code::from(&e));
         }
     };
     let Some(result) = finished.result else {
         moved.is_told();
-        for failure in &finished.report.failures {
+        let built = &finished.report;
+        for failure in &built.failures {
             failure_lines(failure).iter().for_each(|text| line(text));
         }
-        let (text, code) = match &finished.error {
-            Some(error) => (told(error), Code::from(error)),
-            None => (
-                "the image could not be built, and so nothing is released".to_owned(),
-                Code::from(&finished.report),
+        report::tell_budgets(built, renderer);
+        // No check run: none would take its place when the version is released after all.
+        renderer.findings(built);
+        report::write(built, &resolved.output, renderer);
+        return Err(match &finished.error {
+            Some(error) => fail(&told(error), Code::from(error)),
+            None => fail(
+                &format!("{}, and so nothing is released", why(built)),
+                Code::from(built),
             ),
-        };
-        return Err(fail(&text, code));
+        });
     };
     if result.source.revision.as_ref() != Some(commit) {
         moved.is_told();
@@ -108,5 +117,16 @@ pub async fn build(
         Some(error) => Err(fail(&told(&error), Code::from(&error))),
         None if report.outcome == Outcome::Failure => Err(Code::from(&report)),
         None => Ok(()),
+    }
+}
+
+/// Of a run that failed without an error.
+fn why(built: &Report) -> &'static str {
+    if !built.failures.is_empty() {
+        "the image could not be built"
+    } else if !built.over_budget.is_empty() {
+        "the image is over its budget"
+    } else {
+        "the image has failed its smoke test"
     }
 }

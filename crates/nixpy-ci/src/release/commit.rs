@@ -17,6 +17,14 @@ pub struct Home {
     pub api_url: String,
 }
 
+/// The commit that is released, and how it was found.
+pub struct Found {
+    /// Which.
+    pub commit: Revision,
+    /// For people.
+    pub by: String,
+}
+
 /// A checkout, as far as there is one.
 pub struct Checkout {
     folder: PathBuf,
@@ -30,23 +38,50 @@ impl Checkout {
         }
     }
 
+    /// The version's tag as git has it here: as it was written, else with a `v` more or less,
+    /// by which others call the same version.
+    pub async fn tag(&self, written: &str) -> String {
+        let other = match written.strip_prefix('v') {
+            Some(bare) => bare.to_owned(),
+            None => format!("v{written}"),
+        };
+        let there = async |tag: &str| self.revision(&format!("refs/tags/{tag}")).await.is_some();
+        match !there(written).await && there(&other).await {
+            true => other,
+            false => written.to_owned(),
+        }
+    }
+
     /// The commit that is released: the one that was named, the version's tag, the job's, and
     /// last the one that is checked out.
-    pub async fn commit(&self, wanted: &ToRelease) -> Option<Revision> {
+    pub async fn commit(&self, wanted: &ToRelease) -> Option<Found> {
+        let found = |commit, by| Some(Found { commit, by });
         if let Some(commit) = &wanted.commit {
-            return Some(commit.clone());
+            return found(commit.clone(), "named by --commit".to_owned());
         }
         if let Some(commit) = self.revision(&format!("refs/tags/{}", wanted.tag)).await {
-            return Some(commit);
+            return found(commit, format!("the tag {} here", wanted.tag));
         }
         match &wanted.context {
-            Some(context) => match self.revision(&context.sha).await {
+            Some(context) => {
                 // The tag of a job may be an object of its own.
-                Some(commit) => Some(commit),
-                None => context.sha.parse().ok(),
-            },
-            None => self.revision("HEAD").await,
+                let commit = match self.revision(&context.sha).await {
+                    Some(commit) => commit,
+                    None => context.sha.parse().ok()?,
+                };
+                found(commit, "what the job runs for".to_owned())
+            }
+            None => {
+                let commit = self.head().await?;
+                let by = format!("what is checked out: there is no tag {} here", wanted.tag);
+                found(commit, by)
+            }
         }
+    }
+
+    /// What is checked out.
+    pub async fn head(&self) -> Option<Revision> {
+        self.revision("HEAD").await
     }
 
     async fn revision(&self, name: &str) -> Option<Revision> {
@@ -74,7 +109,7 @@ async fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut git = Command::new("git");
     git.arg("-C").arg(folder).args(arguments);
     // Nothing that is asked here needs a secret.
-    for secret in crate::settings::table::secret_variables() {
+    for secret in crate::settings::table::withheld_variables() {
         git.env_remove(secret);
     }
     git.env_remove("GITHUB_TOKEN");

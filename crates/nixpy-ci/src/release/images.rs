@@ -7,6 +7,7 @@ use nixpy_oci::name::{Repository, Tag};
 use nixpy_oci::platform::Platform;
 use nixpy_oci::registry::{Registry, RemoteError};
 use nixpy_pipeline::changes::{self, Changes};
+use nixpy_pipeline::lockfile::LockFile;
 use nixpy_pipeline::platform::system_of;
 use nixpy_pipeline::release::{
     ReleasePlan, ReleasedPlatform, Seen, Version, Wanted, images_of, previous,
@@ -55,7 +56,8 @@ pub struct One {
 }
 
 impl Images {
-    /// Of what was decided; the version before is read where the first image is.
+    /// Of what was decided; the version before is read where the first image is. The commit's
+    /// lock file, where it is at hand, tells Python's packages from others.
     ///
     /// # Errors
     /// The registry cannot be read.
@@ -64,6 +66,7 @@ impl Images {
         seen: &[Seen],
         plan: &ReleasePlan,
         wanted: &Wanted,
+        lock: Option<&LockFile>,
     ) -> Result<Self, RemoteError> {
         let image = seen.first().and_then(|place| place.image.as_ref());
         let platforms = image.map_or(&[][..], |image| &image.platforms);
@@ -102,14 +105,19 @@ impl Images {
             && let Some(before) = images_of(registry, &tag).await?
         {
             let baseline = format!("{}:{tag}", registry.repository());
-            images.changes = changed(&baseline, &before, platforms);
+            images.changes = changed(&baseline, &before, platforms, lock);
             images.previous = Some(version);
         }
         Ok(images)
     }
 }
 
-fn changed(baseline: &str, before: &[ReleasedPlatform], now: &[ReleasedPlatform]) -> Vec<Changes> {
+fn changed(
+    baseline: &str,
+    before: &[ReleasedPlatform],
+    now: &[ReleasedPlatform],
+    lock: Option<&LockFile>,
+) -> Vec<Changes> {
     let seen = |one: &ReleasedPlatform| one.digest;
     let pairs = now.iter().filter_map(|now| {
         let mut before = before.iter();
@@ -121,7 +129,7 @@ fn changed(baseline: &str, before: &[ReleasedPlatform], now: &[ReleasedPlatform]
             baseline,
             changes::Seen::of(seen(before), &before.manifest),
             changes::Seen::of(seen(now), &now.manifest),
-            None,
+            lock,
         )
     });
     changes.collect()

@@ -18,8 +18,9 @@ mod tell;
 use std::ffi::OsStr;
 
 use clap::ArgMatches;
-use nixpy_nix::Revision;
+use nixpy_nix::{Installable, Revision};
 use nixpy_oci::registry::{Registry, RemoteError};
+use nixpy_pipeline::lockfile::LockFile;
 use nixpy_pipeline::release::{
     ReleasePlan, ReleaseProblem, Seen, Wanted, decide, look, open, point,
 };
@@ -75,13 +76,15 @@ async fn settled<'a>(
     let around = Surroundings::here(environment).map_err(|e| vec![e])?;
     let version = flags.get_one::<String>("released").map(String::as_str);
     let wanted = to_release(version, &raw, &around).await;
-    let wanted = wanted.map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let mut wanted = wanted.map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let checkout = Checkout::here(&around);
+    wanted.tag = checkout.tag(&wanted.tag).await;
     // An image that is built for a release says of itself that it is that version, whatever
     // rules there are for other runs.
     raw.decide("tag", wanted.version.to_string());
     Ok(Asked {
         wanted,
-        checkout: Checkout::here(&around),
+        checkout,
         raw,
         around,
     })
@@ -92,9 +95,13 @@ async fn released(
     environment: &Environment,
     renderer: &dyn Renderer,
 ) -> Result<(), Failed> {
+    let found = asked.checkout.commit(&asked.wanted).await;
+    if let Some(found) = &found {
+        line(&format!("commit {}: {}", found.commit, found.by));
+    }
     let wanted = Wanted {
         version: asked.wanted.version.clone(),
-        commit: asked.checkout.commit(&asked.wanted).await,
+        commit: found.map(|found| found.commit),
         image: asked.wanted.image.clone(),
         platforms: asked.wanted.platforms.clone(),
     };
@@ -122,7 +129,8 @@ async fn released(
         decided = decide(&wanted, &seen);
     }
     let plan = decided.map_err(|problems| Failed::of(&problems))?;
-    let images = Images::of(&registries, &seen, &plan, &wanted).await?;
+    let lock = lock(asked, wanted.commit.as_ref()).await;
+    let images = Images::of(&registries, &seen, &plan, &wanted, lock.as_ref()).await?;
     let mut github = match home {
         Some(client) => {
             let planned = github::plan(client, &asked.wanted, &images, &seen).await?;
@@ -146,6 +154,16 @@ async fn released(
         problems: vec![problem],
         code: Code::Machine,
     })
+}
+
+/// The lock file of the released commit, if that is what is checked out.
+async fn lock(asked: &Asked<'_>, commit: Option<&Revision>) -> Option<LockFile> {
+    if asked.checkout.head().await.as_ref() != Some(commit?) {
+        return None;
+    }
+    let flake = asked.raw.get("flake").map_or(".", |raw| raw.first());
+    let flake = Installable::parse(flake, &asked.around.cwd).ok()?.flake;
+    LockFile::of_project(&flake).0
 }
 
 /// In the order in which nothing is seen that is not whole.
@@ -235,7 +253,9 @@ impl Failed {
         let is_remote = |problem: &ReleaseProblem| {
             matches!(
                 problem,
-                ReleaseProblem::NotThere { .. } | ReleaseProblem::NotWhole { .. }
+                ReleaseProblem::NotThere { .. }
+                    | ReleaseProblem::NotEverywhere { .. }
+                    | ReleaseProblem::NotWhole { .. }
             )
         };
         let code = match problems {

@@ -72,7 +72,9 @@ pub async fn to_join(
     }
     let targets = registries(&mut reader, going_to, around).await;
     let rehearse = reader.rehearses(&targets, around);
-    let (naming, output) = (reader.naming(around), reader.output());
+    let rehearsed = results.iter().any(|one| one.result.rehearsed);
+    let naming = reader.naming(around, !rehearse && !rehearsed);
+    let output = reader.output();
     let telling = reader.telling(around);
     reader.ended(ToJoin {
         wishes,

@@ -4,6 +4,7 @@
 mod action_yml;
 mod builders;
 mod caches;
+mod forks;
 mod hearing;
 mod image;
 mod joining;

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use nixpy_github::context::{Context, is_from_fork};
-use nixpy_github::tags::{self, Facts, Given, RuleError, Rules};
+use nixpy_github::tags::{self, Facts, Given, NoTag, RuleError, Rules};
 use nixpy_oci::name::Tag;
 use nixpy_pipeline::inputs::{Annotations, Target};
 use serde_json::Value;
@@ -30,10 +30,13 @@ pub(super) struct Naming {
 }
 
 impl Reader<'_> {
-    pub(super) fn naming(&mut self, around: &Surroundings<'_>) -> Naming {
+    /// Where no tag is to be moved, rules that give none are worth a note.
+    pub(super) fn naming(&mut self, around: &Surroundings<'_>, moves_tags: bool) -> Naming {
         let facts = around.facts();
         let rules = self.rules(around);
-        let given = rules.as_ref().map(|rules| self.given_by(rules, &facts));
+        let given = rules
+            .as_ref()
+            .map(|rules| self.given_by(rules, &facts, moves_tags));
         let (tags, notes) = given.unwrap_or_default();
         let version = tags.first().map_or("", |tag| tag.as_ref());
         let annotations = self.annotations(around, &facts, version);
@@ -70,9 +73,18 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn given_by(&mut self, rules: &Rules, facts: &Facts) -> (Vec<Tag>, Vec<String>) {
+    fn given_by(
+        &mut self,
+        rules: &Rules,
+        facts: &Facts,
+        moves_tags: bool,
+    ) -> (Vec<Tag>, Vec<String>) {
         let found = match rules.tags(facts) {
             Ok(found) => found,
+            Err(e @ NoTag::None { .. }) if !moves_tags => {
+                let note = format!("none is needed where no tag moves, but {e}");
+                return (Vec::new(), vec![note]);
+            }
             Err(e) => {
                 self.wrong_rules([e.to_string()]);
                 return Default::default();
@@ -129,7 +141,7 @@ impl Reader<'_> {
         };
         let never = match self.one("push", word).flatten() {
             Some(never) => never,
-            None => around.context().is_some_and(Context::is_proposal),
+            None => around.is_only_proposed(),
         };
         let is_registry = |target: &Target| matches!(target, Target::Registry { .. });
         never && targets.iter().any(is_registry)
@@ -151,6 +163,12 @@ impl Surroundings<'_> {
     /// What the job is run for; `None` outside of GitHub.
     pub fn context(&self) -> Option<&Context> {
         self.context.as_ref()
+    }
+
+    /// Whether nobody has decided yet that what is built becomes part of a branch, or it is
+    /// somebody's who may not decide that.
+    pub(super) fn is_only_proposed(&self) -> bool {
+        self.is_from_fork() || self.context().is_some_and(Context::is_proposal)
     }
 
     /// What rules for tags are asked about. Outside of GitHub, what GitLab's variables tell;
@@ -240,7 +258,7 @@ fn wrong_words(raw: &Raw) -> Vec<String> {
 }
 
 /// A variable that is empty is none.
-fn text<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
     let value = environment.get(OsStr::new(name))?.to_str()?;
     (!value.is_empty()).then_some(value)
 }

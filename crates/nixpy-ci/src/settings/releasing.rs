@@ -99,6 +99,11 @@ pub async fn to_release(
     }
     let targets = registries(&mut reader, named, around).await;
     let (dry_run, output) = (reader.switch("dry-run"), reader.output());
+    if around.is_only_proposed() && !dry_run {
+        let problem = "a release is made of what was decided on: this job runs for a pull request, a merge queue, or somebody \
+                       who may not push here. Run it for the version's tag, or add --dry-run";
+        reader.fail("release", problem);
+    }
     let to_release = version.zip(tag).map(|(version, tag)| ToRelease {
         version,
         tag,

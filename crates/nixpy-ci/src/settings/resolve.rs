@@ -148,7 +148,10 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     systems.extend(system_from_flake.filter(|_| raw.get("system").is_none()));
     let mut seen = BTreeSet::new();
     systems.retain(|system| seen.insert(system.clone()));
-    let naming = reader.naming(around);
+    let targets = targets(&mut reader, around).await;
+    let by_digest = reader.by_digest(&targets, around);
+    let rehearse = reader.rehearses(&targets, around);
+    let mut naming = reader.naming(around, !by_digest && !rehearse);
     let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
     if raw.get("reuse-from").is_none() {
         reuse.extend(naming.base.clone());
@@ -163,10 +166,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let smoke = reader.smoke();
     let builders = reader.builders(around);
     let mut caches = reader.caches(around);
-    let targets = targets(&mut reader, around).await;
     caches.registries = accesses(&mut reader, &caches, &targets, around).await;
-    let by_digest = reader.by_digest(&targets, around);
-    let rehearse = reader.rehearses(&targets, around);
     let runners = reader.runners();
     let matrix = reader.switch("matrix").then_some(runners);
     let max_layers = reader.number("max-layers", 2..=127).unwrap_or(100);
@@ -185,6 +185,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let (setup, dry_run) = (reader.switch("setup"), reader.switch("dry-run"));
     let output = reader.output();
     let telling = reader.telling(around);
+    naming.notes.append(&mut reader.notes);
     let path = |name: &str| raw.get(name).map(|raw| PathBuf::from(raw.first()));
     match flake {
         Some(flake) if reader.problems.is_empty() => Ok(Resolved {
@@ -250,6 +251,8 @@ fn baselines(base: Option<&Tag>, tags: &[Tag], reuse: &[Tag]) -> Vec<Tag> {
 /// Reads settings and gathers what is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) raw: &'a RawInputs,
+    /// What people should know of how it was read.
+    pub(super) notes: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -266,6 +269,7 @@ impl<'a> Reader<'a> {
         });
         Self {
             raw,
+            notes: raw.unheard.clone(),
             problems: of_the_file.collect(),
         }
     }

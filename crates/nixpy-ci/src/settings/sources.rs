@@ -9,14 +9,19 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use serde_json::Value;
 
+use super::forks::is_unheard;
 use super::table::{Kind, SETTINGS, Setting};
 
 /// What was set, by name of the setting.
 #[derive(Debug, Default)]
 pub struct RawInputs {
     values: BTreeMap<&'static str, Raw>,
+    /// The file, if it is another than the usual one.
+    pub(super) config: Option<String>,
     /// What in the file is no setting: told together with values that are wrong.
     pub(super) problems: Vec<FileError>,
+    /// Who has said something that was not heard, and why.
+    pub(super) unheard: Vec<String>,
 }
 
 /// The values of one setting and where they come from.
@@ -86,10 +91,20 @@ impl RawInputs {
         environment: &Environment,
         file: Option<(PathBuf, Value)>,
     ) -> Self {
-        let mut raw = Self::default();
-        let from_file = file.map_or_else(BTreeMap::new, |(path, document)| {
+        let mut raw = Self {
+            config: named_file(flags),
+            ..Self::default()
+        };
+        let mut from_file = file.map_or_else(BTreeMap::new, |(path, document)| {
             from_document(&path, &document, &mut raw.problems)
         });
+        for (_, unheard) in from_file.extract_if(.., |name, raw| is_unheard(name, raw, environment))
+        {
+            raw.unheard.push(format!(
+                "{} was not heard: that is not for a fork to say, but for a flag, a variable or an input",
+                unheard.origin
+            ));
+        }
         for setting in SETTINGS {
             let found = from_flags(setting, flags)
                 .or_else(|| from_environment(setting, environment))
@@ -203,10 +218,17 @@ fn split(kind: Kind, text: &str) -> Vec<String> {
 
 const DEFAULT_FILE: &str = "nixpy-ci.yaml";
 
+/// A command that reads no settings has no such flag.
+fn named_file(flags: &ArgMatches) -> Option<String> {
+    flags
+        .try_get_one::<String>("config")
+        .ok()
+        .flatten()
+        .cloned()
+}
+
 fn read_file(flags: &ArgMatches) -> Result<Option<(PathBuf, Value)>, FileError> {
-    // A command that reads no settings has no such flag.
-    let named = flags.try_get_one::<String>("config").ok().flatten();
-    let named = named.map(PathBuf::from);
+    let named = named_file(flags).map(PathBuf::from);
     let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     let fail = |problem: String| FileError {
         file: file.clone(),

@@ -4,7 +4,11 @@ use nixpy_github::api::Token;
 use nixpy_github::context::Context;
 
 use super::resolve::{Problem, Reader, Surroundings};
-use super::sources::RawInputs;
+use super::sources::{RawInputs, Source};
+
+/// What tells the images of one job from one another. A tag does not: it may be another with
+/// every commit, and then no run would find what the one before it has left.
+const PARTS: [&str; 5] = ["flake", "attribute", "repository", "layout", "system"];
 
 /// What is told on GitHub.
 #[derive(Clone, Debug, Default)]
@@ -52,19 +56,24 @@ impl Reader<'_> {
             token
         });
         let by_digest = self.switch("by-digest");
-        let mut parts = Vec::new();
-        for (name, counts) in [("flake", true), ("attribute", true), ("system", by_digest)] {
-            let values = self.raw.get(name).filter(|_| counts);
-            parts.extend(values.into_iter().flat_map(|raw| raw.values.clone()));
-        }
-        parts.retain(|part| part != ".");
         Telling {
             context: around.context().cloned(),
             token,
             comment,
             check,
-            part: parts.join(" "),
+            part: self.part(),
             by_digest,
         }
+    }
+
+    /// What the workflow says of this image in particular. The usual file says the same to
+    /// all jobs, so only that it is another counts.
+    fn part(&self) -> String {
+        let raw = self.raw;
+        let said = PARTS.iter().filter_map(|name| raw.get(name));
+        let said = said.filter(|raw| raw.source < Source::File);
+        let said = said.flat_map(|raw| &raw.values).filter(|part| *part != ".");
+        let parts: Vec<&str> = said.chain(&raw.config).map(String::as_str).collect();
+        parts.join(" ")
     }
 }

@@ -242,12 +242,15 @@ impl Context {
     }
 
     /// Whether what is built is only proposed: nobody has decided yet that it becomes part
-    /// of a branch.
+    /// of a branch. Events of reviews are of the pull request too, and a job that follows a run
+    /// for a proposal is for the same.
     pub fn is_proposal(&self) -> bool {
-        matches!(
-            self.event_name.as_str(),
-            "pull_request" | "pull_request_target" | "merge_group"
-        )
+        let proposes = |event: &str| event.starts_with("pull_request") || event == "merge_group";
+        let followed = || self.text("/workflow_run/event");
+        match self.event_name.as_str() {
+            "workflow_run" => followed().is_none_or(|event| proposes(&event)),
+            event => proposes(event),
+        }
     }
 
     fn pull_request(&self) -> Option<PullRequest> {

@@ -153,6 +153,28 @@ fn what_follows_a_run_of_a_fork_is_from_it_too() {
 }
 
 #[test]
+fn whatever_an_event_of_a_pull_request_is_called_it_proposes() {
+    let is_proposal = |name: &str, payload: Value| context(name, "", &payload).is_proposal();
+    for name in [
+        "pull_request",
+        "pull_request_target",
+        "pull_request_review",
+        "pull_request_review_comment",
+        "merge_group",
+    ] {
+        assert!(is_proposal(name, json!({})), "{name}");
+        let after = json!({ "workflow_run": { "event": name } });
+        assert!(is_proposal("workflow_run", after), "after {name}");
+    }
+    assert!(is_proposal("workflow_run", json!({})), "nobody knows");
+    for name in ["push", "schedule", "workflow_dispatch", "release"] {
+        assert!(!is_proposal(name, json!({})), "{name}");
+        let after = json!({ "workflow_run": { "event": name } });
+        assert!(!is_proposal("workflow_run", after), "after {name}");
+    }
+}
+
+#[test]
 fn a_comment_on_a_pull_request_is_by_anybody_and_one_on_an_issue_is_about_no_commit() {
     let on_pull_request = json!({ "issue": { "pull_request": { "url": "x" } } });
     assert!(is_from_fork("issue_comment", &on_pull_request));

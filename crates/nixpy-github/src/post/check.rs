@@ -8,7 +8,7 @@ use crate::api::{ApiError, CheckRun, Client, NewCheckRun};
 pub enum CheckPosted {
     /// It is there, at this address.
     Posted(Option<String>),
-    /// A later run has left one since.
+    /// A later run has left one since, or another job of this run one that is red.
     Superseded(Run),
 }
 
@@ -28,11 +28,11 @@ pub async fn post_check(
     new.external_id = marker.external_id();
     let there = client.check_runs(&marker.head, &new.name).await?;
     let ours = there.into_iter().filter_map(|run: CheckRun| {
-        let (key, by) = Marker::read_external_id(run.external_id.as_deref()?)?;
-        (key == marker.key).then_some((by, run))
+        let found = Marker::read_external_id(run.external_id.as_deref()?, &marker.head)?;
+        (found.key == marker.key).then(|| (found.rank(), run))
     });
-    let posted = match ours.max_by_key(|(by, run)| (*by, run.id)) {
-        Some((by, _)) if by > marker.run => return Ok(CheckPosted::Superseded(by)),
+    let posted = match ours.max_by_key(|(rank, run)| (*rank, run.id)) {
+        Some((rank, _)) if rank > marker.rank() => return Ok(CheckPosted::Superseded(rank.0)),
         Some((_, before)) if before.output.annotations_count == 0 => {
             client.update_check_run(before.id, &new).await?
         }

@@ -28,7 +28,8 @@ pub enum Posted {
     Updated(String),
     /// It has said this already.
     Unchanged(String),
-    /// A later run has said something since, which stays.
+    /// A later run has said something since, or another job of this run that something failed:
+    /// that stays.
     Superseded(Run),
     /// The pull request has another commit on top by now.
     Moved,
@@ -60,9 +61,9 @@ pub async fn post_comment(
     }
     let body = marker.on(body, LONGEST);
     let there = ours(client, to.number, marker, None).await?;
-    let latest = there.iter().map(|(run, _)| *run).max();
-    if let Some(latest) = latest.filter(|latest| *latest > marker.run) {
-        return Ok(Posted::Superseded(latest));
+    let latest = there.iter().map(|(found, _)| found.rank()).max();
+    if let Some((run, _)) = latest.filter(|latest| *latest > marker.rank()) {
+        return Ok(Posted::Superseded(run));
     }
     let mut there = there.into_iter();
     if let Some((_, oldest)) = there.next() {
@@ -93,19 +94,19 @@ async fn alone(
 ) -> Result<Posted, ApiError> {
     let author = made.user.as_ref().map(|user| user.login.as_str());
     let there = ours(client, number, marker, author).await?;
-    let Some((run, oldest)) = there.first() else {
+    let Some((found, oldest)) = there.first() else {
         return Ok(Posted::Created(made.html_url));
     };
     let posted = if oldest.id == made.id {
         Posted::Created(made.html_url)
-    } else if *run > marker.run {
-        Posted::Superseded(*run)
+    } else if found.rank() > marker.rank() {
+        Posted::Superseded(found.run)
     } else {
         Posted::Updated(client.update_comment(oldest.id, body).await?.html_url)
     };
     // Later runs take theirs away themselves.
-    for (run, doubled) in &there[1..] {
-        if *run <= marker.run {
+    for (found, doubled) in &there[1..] {
+        if found.rank() <= marker.rank() {
             client.delete_comment(doubled.id).await?;
         }
     }
@@ -118,13 +119,13 @@ async fn ours(
     number: u64,
     marker: &Marker,
     author: Option<&str>,
-) -> Result<Vec<(Run, Comment)>, ApiError> {
+) -> Result<Vec<(Marker, Comment)>, ApiError> {
     let comments = client.comments(number).await?;
     let marked = comments.into_iter().filter_map(|comment| {
         let found = Marker::read(comment.body.as_deref()?)?;
-        (found.key == marker.key).then_some((found.run, comment))
+        (found.key == marker.key).then_some((found, comment))
     });
-    let mut marked: Vec<(Run, Comment)> = marked.collect();
+    let mut marked: Vec<(Marker, Comment)> = marked.collect();
     let is_by = |comment: &Comment, login: &str| {
         comment
             .user

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! <!-- nixpy-ci 6f1e… run=1234.1 head=9f86… -->
+//! <!-- nixpy-ci 6f1e… run=1234.1 head=9f86… failed -->
 //! ```
 //!
 //! It counts at the very beginning only, in comments of the token's own identity: anybody can
@@ -74,19 +75,30 @@ pub struct Marker {
     pub run: Run,
     /// The commit that it is about.
     pub head: String,
+    /// Whether it says that something went wrong.
+    pub failed: bool,
 }
 
+const FAILED: &str = "failed";
+
 impl Marker {
+    /// Which of two is to be seen: the later run's, and of the same run what failed. Jobs that
+    /// nothing tells apart may share a place, and a green one does not hide a red one there.
+    pub(super) fn rank(&self) -> (Run, bool) {
+        (self.run, self.failed)
+    }
+
     /// At the beginning of what follows, which is cut where GitHub would refuse it.
     pub fn on(&self, body: &str, most: usize) -> String {
-        let Self { key, run, head } = self;
+        let Self { key, run, head, .. } = self;
         // A hash and nothing else, whatever it was made of.
         let head: String = head
             .chars()
             .filter(char::is_ascii_hexdigit)
             .take(64)
             .collect();
-        let marker = format!("{BEGIN}{key} run={run} head={head}{END}");
+        let failed = self.failed_word();
+        let marker = format!("{BEGIN}{key} run={run} head={head}{failed}{END}");
         let left = most.saturating_sub(marker.chars().count());
         marker + &body.chars().take(left).collect::<String>()
     }
@@ -104,18 +116,31 @@ impl Marker {
             key: Key(words.next()?.to_owned()),
             run: Run::parse(words.next()?.strip_prefix("run=")?)?,
             head: words.next()?.strip_prefix("head=")?.to_owned(),
+            failed: words.next() == Some(FAILED),
         })
+    }
+
+    fn failed_word(&self) -> String {
+        match self.failed {
+            true => format!(" {FAILED}"),
+            false => String::new(),
+        }
     }
 
     /// For the `external_id` of a check run.
     pub(super) fn external_id(&self) -> String {
-        format!("nixpy-ci {} {}", self.key, self.run)
+        format!("nixpy-ci {} {}{}", self.key, self.run, self.failed_word())
     }
 
-    /// The key and the run of an `external_id`.
-    pub(super) fn read_external_id(text: &str) -> Option<(Key, Run)> {
-        let (key, run) = text.strip_prefix("nixpy-ci ")?.split_once(' ')?;
-        Some((Key(key.to_owned()), Run::parse(run)?))
+    /// Of an `external_id`, at a commit.
+    pub(super) fn read_external_id(text: &str, head: &str) -> Option<Self> {
+        let mut words = text.strip_prefix("nixpy-ci ")?.split(' ');
+        Some(Self {
+            key: Key(words.next()?.to_owned()),
+            run: Run::parse(words.next()?)?,
+            head: head.to_owned(),
+            failed: words.next() == Some(FAILED),
+        })
     }
 }
 
@@ -129,6 +154,7 @@ mod tests {
             key: Key::of("CI -->", "build", ""),
             run: Run { id: 12, attempt: 3 },
             head: "abc123".to_owned(),
+            failed: false,
         }
     }
 
@@ -138,6 +164,15 @@ mod tests {
         assert_eq!(Marker::read(&body), Some(marker()));
         assert_eq!(Marker::read(&body.replace('\n', "\r\n")), Some(marker()));
         assert!(body.ends_with("-->\ntext"));
+        let failed = Marker {
+            failed: true,
+            ..marker()
+        };
+        assert_eq!(Marker::read(&failed.on("text", 1000)), Some(failed.clone()));
+        for marker in [marker(), failed] {
+            let id = marker.external_id();
+            assert_eq!(Marker::read_external_id(&id, "abc123"), Some(marker));
+        }
     }
 
     #[test]

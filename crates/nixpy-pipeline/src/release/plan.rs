@@ -91,10 +91,7 @@ pub fn decide(wanted: &Wanted, seen: &[Seen]) -> Result<ReleasePlan, Vec<Release
                 problems.extend(wrong(wanted, image));
                 images.push((place, image));
             }
-            None => problems.push(ReleaseProblem::NotThere {
-                repository: place.repository.clone(),
-                looked_for: place.looked_for.clone(),
-            }),
+            None => problems.push(not_there(place, seen)),
         }
     }
     if let Some(((_, first), others)) = images.split_first() {
@@ -125,6 +122,24 @@ pub fn decide(wanted: &Wanted, seen: &[Seen]) -> Result<ReleasePlan, Vec<Release
             places,
         }),
         _ => Err(problems),
+    }
+}
+
+/// A build is the cure only where no repository has an image of the commit.
+fn not_there(place: &Seen, seen: &[Seen]) -> ReleaseProblem {
+    let repository = place.repository.clone();
+    let looked_for = place.looked_for.clone();
+    let there = seen.iter().find_map(|place| place.image.as_ref());
+    match (there, looked_for.first()) {
+        (Some(image), Some(to)) => ReleaseProblem::NotEverywhere {
+            repository,
+            to: to.clone(),
+            there: image.reference.clone(),
+        },
+        _ => ReleaseProblem::NotThere {
+            repository,
+            looked_for,
+        },
     }
 }
 

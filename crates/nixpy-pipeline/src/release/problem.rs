@@ -27,7 +27,7 @@ pub enum ReleaseProblem {
     /// It cannot be used at all.
     #[error(transparent)]
     Destination(#[from] DestinationError),
-    /// There is no image; the one problem that a build can solve.
+    /// There is no image anywhere; the one problem that a build can solve.
     #[error(
         "{repository} has no image of this commit, or does not show it to this user: looked for {}",
         looked_for.join(", ")
@@ -37,6 +37,19 @@ pub enum ReleaseProblem {
         repository: Repository,
         /// Under these references.
         looked_for: Vec<String>,
+    },
+    /// Another repository has one: a build would be another image beside it.
+    #[error(
+        "{repository} has no image of this commit, and {there} is one: a release is one image, so copy it there \
+         (`skopeo copy --all docker://{there} docker://{to}`), or leave that repository out"
+    )]
+    NotEverywhere {
+        /// Where there is none.
+        repository: Repository,
+        /// What it would be called there.
+        to: String,
+        /// The image that is there.
+        there: String,
     },
     /// What is there is of one platform, or no image at all.
     #[error(

@@ -186,7 +186,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         "acme/api:sha-1f518446f2de55ec5d6c0a8d6cad1d8918d3284d has no image for linux/riscv64",
         "acme/web:sha-1f518446f2de55ec5d6c0a8d6cad1d8918d3284d has no image for linux/arm64",
         "a release is one image",
-        "has no image of this commit",
+        "has no image of this commit, and ghcr.io/acme/api:sha-1f518446f2de55ec5d6c0a8d6cad1d8918d3284d is one",
         "under another number",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
