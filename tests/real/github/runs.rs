@@ -173,7 +173,7 @@ fn a_run_that_is_repeated_changes_what_is_there() {
     let stale = proposed(&scenario, &[], &github).ended().succeeded();
     stale
         .says("the comment of run 100, attempt 2, on pull request #7 stays")
-        .says("run 100, attempt 2, has left a check run since");
+        .says("the check run that run 100, attempt 2, has left stays");
 }
 
 #[test]
