@@ -4,12 +4,17 @@
 
 const fs = require('node:fs')
 const { spawnSync } = require('node:child_process')
+const { sumOf } = require('./program.js')
 
 const PATIENCE = 60_000
 
-function post() {
-  const { STATE_program: program, STATE_folder: folder } = process.env
+async function post() {
+  const { STATE_program: program, STATE_folder: folder, STATE_sum: sum } = process.env
   if (!program || !folder || !fs.existsSync(folder)) return
+  if ((await sumOf(program)) !== sum) {
+    console.log(`::warning::${program} is not what the step has started, and is not started again: ${folder} stays`)
+    return
+  }
   const ended = spawnSync(program, ['action-post'], {
     stdio: 'inherit',
     timeout: PATIENCE,
@@ -18,8 +23,4 @@ function post() {
   if (ended.error) console.log(`::warning::what the run has left in ${folder} stays there: ${ended.error.message}`)
 }
 
-try {
-  post()
-} catch (error) {
-  console.log(`::warning::${error.message}`)
-}
+post().catch((error) => console.log(`::warning::${error.message}`))

@@ -7,6 +7,7 @@
 
 const crypto = require('node:crypto')
 const fs = require('node:fs')
+const http = require('node:http')
 const path = require('node:path')
 const { pipeline } = require('node:stream/promises')
 const { Readable, Transform } = require('node:stream')
@@ -14,13 +15,14 @@ const { Readable, Transform } = require('node:stream')
 const LIST = path.join(__dirname, 'checksums.txt')
 const SYSTEMS = { X64: 'x86_64-linux', ARM64: 'aarch64-linux' }
 const ATTEMPTS = 4
-const PATIENCE = 60_000
+// In milliseconds: before the second attempt, without a byte, and for one attempt in all.
+const TIMES = { pause: 1000, silence: 30_000, whole: 600_000 }
 
 /** Something that people can cure: told in one line, without a stack. */
 class Trouble extends Error {}
 
 /** The file to start. It is there, may be executed, and is what it has to be. */
-async function findProgram(env = process.env, list = LIST, firstPause = 1000) {
+async function findProgram(env = process.env, list = LIST, times = TIMES) {
   const given = env.INPUT_BINARY
   if (given) return givenProgram(given, env['INPUT_BINARY-SHA256'])
   const system = systemOf(env)
@@ -41,7 +43,7 @@ async function findProgram(env = process.env, list = LIST, firstPause = 1000) {
     await refuseOther(program, sum, 'remove it, and run this again')
     return program
   }
-  await fetchInto(folder, program, urls(env, version, name), sum, firstPause)
+  await fetchInto(folder, program, urls(env, version, name), sum, times)
   fs.writeFileSync(`${folder}.complete`, '')
   return program
 }
@@ -89,11 +91,11 @@ function urls(env, version, name) {
 }
 
 /** Whole, executable and right, or not there at all. */
-async function fetchInto(folder, program, urls, sum, firstPause) {
+async function fetchInto(folder, program, urls, sum, times) {
   fs.mkdirSync(folder, { recursive: true })
   const part = path.join(folder, `.part-${process.pid}-${crypto.randomUUID()}`)
   try {
-    const found = await fetchFirst(urls, part, firstPause)
+    const found = await fetchFirst(urls, part, times)
     if (found.sum !== sum) throw otherThan(found.url, sum, found.sum, 'nothing of it was kept')
     fs.chmodSync(part, 0o755)
     fs.renameSync(part, program)
@@ -103,14 +105,16 @@ async function fetchInto(folder, program, urls, sum, firstPause) {
 }
 
 /** The next server is asked only where this one is sure that it has no such file. */
-async function fetchFirst(urls, part, firstPause) {
+async function fetchFirst(urls, part, times) {
+  // HTTPS_PROXY and its like; where this Node cannot be told so late, NODE_USE_ENV_PROXY=1 tells it.
+  http.setGlobalProxyFromEnv?.()
   let trouble
   for (const url of urls) {
     for (let attempt = 1; attempt <= ATTEMPTS && !trouble?.isFinal; attempt++) {
       // Twice as long each time.
-      if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, firstPause * 2 ** (attempt - 2)))
+      if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, times.pause * 2 ** (attempt - 2)))
       try {
-        return { url, sum: await fetchOnce(url, part) }
+        return { url, sum: await fetchOnce(url, part, times) }
       } catch (error) {
         trouble = { isFinal: error.isFinal, told: `${url}: ${error.message}${error.cause ? `: ${error.cause.message}` : ''}` }
         if (!error.isFinal) console.log(`the download failed, attempt ${attempt} of ${ATTEMPTS}: ${trouble.told}`)
@@ -122,9 +126,23 @@ async function fetchFirst(urls, part, firstPause) {
   throw new Trouble(`${trouble.told}: download it yourself, and name it with the input \`binary\``)
 }
 
+/** Given up when it is silent, or has no end; slow is no trouble. */
+async function fetchOnce(url, part, times) {
+  const stop = new AbortController()
+  const seconds = (time) => `${time / 1000} s`
+  const silence = setTimeout(() => stop.abort(new Error(`nothing came for ${seconds(times.silence)}`)), times.silence)
+  const whole = setTimeout(() => stop.abort(new Error(`it took more than ${seconds(times.whole)}`)), times.whole)
+  try {
+    return await fetchWatched(url, part, stop.signal, () => silence.refresh())
+  } finally {
+    clearTimeout(silence)
+    clearTimeout(whole)
+  }
+}
+
 /** Hashed while it is written. */
-async function fetchOnce(url, part) {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(PATIENCE) })
+async function fetchWatched(url, part, signal, onBytes) {
+  const answer = await fetch(url, { signal })
   if (!answer.ok) {
     const error = new Error(`the answer is ${answer.status} ${answer.statusText}`)
     // Whatever else was answered may be another thing in a moment.
@@ -134,11 +152,12 @@ async function fetchOnce(url, part) {
   const hash = crypto.createHash('sha256')
   const hashing = new Transform({
     transform(chunk, _encoding, done) {
+      onBytes()
       hash.update(chunk)
       done(null, chunk)
     }
   })
-  await pipeline(Readable.fromWeb(answer.body), hashing, fs.createWriteStream(part))
+  await pipeline(Readable.fromWeb(answer.body), hashing, fs.createWriteStream(part), { signal })
   return hash.digest('hex')
 }
 

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nixpy_testkit::registry::{Auth, Bearer, Fault, Registry};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scenario::{Ended, Run, Scenario};
 
@@ -206,4 +206,116 @@ fn encoded(password: &str) -> String {
 
 fn login(registry: &Registry) -> String {
     json!({ "auths": { registry.host(): { "auth": encoded(PASSWORD) } } }).to_string()
+}
+
+/// How often a name and a password were shown.
+fn logins(registry: &Registry) -> usize {
+    let requests = registry.requests().into_iter();
+    let shown = requests.filter_map(|request| request.headers.get("authorization").cloned());
+    shown
+        .filter(|shown| shown.as_bytes().starts_with(b"Basic"))
+        .count()
+}
+
+/// Nothing but a fork, in a job that has a password.
+fn for_a_fork<'a>(scenario: &'a Scenario, words: &[&'a str]) -> Run<'a> {
+    let repo = |name: &str| json!({ "repo": { "full_name": name } });
+    let sides = json!({ "number": 7, "head": repo("mallory/api"), "base": repo("acme/api") });
+    let payload: Value = json!({ "number": 7, "pull_request": sides });
+    let run = scenario.run(words.iter().copied());
+    let on = ("pull_request_target", "refs/heads/main");
+    crate::naming::job(scenario, run, on, payload)
+        .envs([("NIXPY_USERNAME", USER), ("NIXPY_PASSWORD", PASSWORD)])
+}
+
+#[test]
+fn a_host_that_only_a_forks_file_names_is_shown_no_password() {
+    let theirs = Registry::builder()
+        .auth(Bearer::new(USER, PASSWORD))
+        .start();
+    let repository = format!("{}/base-api", theirs.host());
+    let file = format!("repository: {repository}\npush: always\n");
+    let scenario = Scenario::app().file("nixpy-ci.yaml", &file);
+    let ended = for_a_fork(&scenario, &["--json"]).ended().succeeded();
+    assert!(
+        ended.report().rehearsed,
+        "what it says of `push` counts for nothing"
+    );
+    let ended = ended.says("nixpy-ci.yaml: push was not heard");
+    ended.says("was shown no password");
+    assert_eq!(logins(&theirs), 0);
+    // Named by the workflow, it is.
+    let ended = for_a_fork(&scenario, &["--json", "-r", &repository]).ended();
+    ended.succeeded().never_says("was shown no password");
+    assert!(logins(&theirs) > 0);
+    // A pull request of the repository itself has its own file.
+    let run = scenario.run(["--json"]);
+    let run = run.envs([("NIXPY_USERNAME", USER), ("NIXPY_PASSWORD", PASSWORD)]);
+    assert!(!run.ended().succeeded().report().rehearsed);
+}
+
+#[test]
+fn a_cache_that_only_a_forks_file_names_is_shown_no_password_either() {
+    let theirs = Registry::builder()
+        .auth(Bearer::new(USER, PASSWORD))
+        .start();
+    let key = "theirs-1:0000000000000000000000000000000000000000000=";
+    let file = format!("cache: oci://{}/cache key={key}\n", theirs.host());
+    let scenario = Scenario::app().file("nixpy-ci.yaml", &file);
+    for_a_fork(&scenario, &[]).ended();
+    assert!(!theirs.requests().is_empty());
+    assert_eq!(logins(&theirs), 0);
+}
+
+#[test]
+fn a_forks_file_chooses_no_program_and_no_file_to_write() {
+    let file = "nix: ./theirs\nsummary: .bashrc\nnix-options: { sandbox: false }\n";
+    let scenario = Scenario::app()
+        .file("nixpy-ci.yaml", file)
+        .file("theirs", "#!/bin/sh\nexit 1\n");
+    let ended = for_a_fork(&scenario, &[]).ended().succeeded();
+    assert!(!scenario.has(".bashrc"));
+    let said = ended.nix_calls().concat();
+    assert!(!said.iter().any(|word| word == "sandbox"), "{said:?}");
+}
+
+#[test]
+fn programs_are_given_no_token_of_the_job() {
+    let tell = "#!/bin/sh\nexport -p > \"$HOME/seen\"\nexit 1\n";
+    let scenario = Scenario::app().program("nix", tell);
+    let tokens = [
+        ("GITHUB_TOKEN", PASSWORD),
+        ("ACTIONS_RUNTIME_TOKEN", PASSWORD),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", PASSWORD),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", PASSWORD),
+        ("ACTIONS_RESULTS_URL", PASSWORD),
+        ("NIXPY_PASSWORD", PASSWORD),
+        ("NIXPY_USERNAME", USER),
+    ];
+    scenario.run([]).envs(tokens).ended();
+    let seen = std::fs::read_to_string(scenario.home().join("seen")).unwrap();
+    assert!(seen.contains("HOME=") && !seen.contains(PASSWORD), "{seen}");
+}
+
+#[test]
+fn what_a_build_says_of_a_secret_is_in_no_report() {
+    let lines = [
+        "the password is correct-horse-battery",
+        "from https://me:pass@git.example/x",
+    ];
+    let scenario = crate::telling::failing_with(&lines);
+    let files = ["--report=r.json", "--summary=s.md", "--html=p.html"];
+    let run = scenario
+        .run(files)
+        .envs([("NIXPY_USERNAME", USER), ("NIXPY_PASSWORD", PASSWORD)]);
+    run.ended().with_code(1);
+    for file in ["r.json", "s.md", "p.html"] {
+        let told = scenario.read(file);
+        assert!(told.contains("the password is ***"), "{file}: {told}");
+        assert!(told.contains("https://***@git.example"), "{file}: {told}");
+        assert!(
+            !told.contains(PASSWORD) && !told.contains("me:pass"),
+            "{file}"
+        );
+    }
 }

@@ -62,3 +62,82 @@ fn an_image_that_was_not_loaded_is_a_failure_wherever_it_is_told() {
     let told = "## Image published, but not all that was wanted is done";
     assert_eq!(headline(&scenario), told);
 }
+
+/// A run before this one has left something in every file.
+fn with_stale_files(scenario: Scenario) -> Scenario {
+    let files = ["summary.md", "report.json", "page.html"];
+    let write = |scenario: Scenario, file: &&str| scenario.file(file, "stale");
+    files.iter().fold(scenario, write)
+}
+
+#[test]
+fn what_ends_before_it_has_begun_is_told_in_every_file() {
+    let settings: [(&[&str], i32, &str); 4] = [
+        (&["-r", "base-api"], 2, "write HOST/NAME"),
+        (&["--config=settings.yaml"], 2, "settings.yaml"),
+        (&["--config=broken.yaml"], 2, "broken.yaml"),
+        (&["--load=docker"], 3, "there is no docker"),
+    ];
+    for (words, code, why) in settings {
+        let scenario = with_stale_files(Scenario::app()).file("broken.yaml", "{");
+        let run = scenario.run(FILES.into_iter().chain(["--html=page.html"]));
+        let run = words.iter().fold(run, |run, word| run.argument(word));
+        run.ended().with_code(code).says(why);
+        assert_eq!(headline(&scenario), "## Not published");
+        assert!(scenario.read("summary.md").contains(why), "{why}");
+        let report = left(&scenario);
+        assert_eq!(report.outcome, Outcome::Failure);
+        assert!(report.error.unwrap().contains(why), "{why}");
+        assert!(scenario.read("page.html").contains("Not published"));
+    }
+}
+
+#[test]
+fn a_machine_without_nix_is_told_of_in_the_summary() {
+    let scenario = with_stale_files(Scenario::app());
+    let run = scenario.run(FILES).without_nix();
+    run.ended().with_code(3);
+    assert!(scenario.read("summary.md").contains("nix"));
+    assert_eq!(left(&scenario).outcome, Outcome::Failure);
+}
+
+#[test]
+fn results_that_cannot_be_joined_are_told_in_every_file() {
+    let scenario = with_stale_files(Scenario::app());
+    let words = ["index", "nothing.json", "-r", "reg.example/api"];
+    let run = scenario.nixpy(words.into_iter().chain(FILES));
+    run.ended().with_code(2);
+    let summary = scenario.read("summary.md");
+    assert!(
+        summary.contains("nothing.json: it is not there"),
+        "{summary}"
+    );
+    assert_eq!(left(&scenario).destination, "reg.example/api");
+}
+
+#[test]
+fn a_dry_run_that_cannot_be_leaves_every_file_as_it_was() {
+    let scenario = with_stale_files(Scenario::app());
+    let words = ["--dry-run", "-r", "base-api"];
+    let run = scenario.run(words.into_iter().chain(FILES));
+    run.ended().with_code(2);
+    assert_eq!(scenario.read("summary.md"), "stale");
+    assert_eq!(scenario.read("report.json"), "stale");
+}
+
+#[test]
+fn a_step_of_a_workflow_without_a_flake_has_a_summary_and_a_report() {
+    let scenario = Scenario::app().without("flake.nix");
+    let scenario = scenario.file(".git/HEAD", "ref: refs/heads/main\n");
+    let place = |name: &str| scenario.checkout().join(name);
+    let run = scenario.nixpy(["action"]);
+    let run = run
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", place("summary.md"))
+        .env("GITHUB_OUTPUT", place("outputs"))
+        .env("RUNNER_TEMP", scenario.checkout());
+    run.ended().with_code(2).says("there is no flake.nix");
+    assert!(scenario.read("summary.md").contains("nixpy-ci init"));
+    let outputs = scenario.read("outputs");
+    assert!(outputs.contains("nixpy-ci-report-"), "{outputs}");
+}

@@ -33,6 +33,7 @@ mod planning;
 mod rehearsing;
 mod releasing;
 mod scenario;
+mod set;
 mod settings;
 mod smoke;
 mod stored;

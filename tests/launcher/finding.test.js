@@ -4,16 +4,19 @@
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
+const http = require('node:http')
+const net = require('node:net')
 const path = require('node:path')
+const { spawn } = require('node:child_process')
 const test = require('node:test')
 const { ACTION, Runner, bytes, cut, script, server, status, sum } = require('./world.js')
 const { Trouble, findProgram, readList } = require(path.join(ACTION, 'program.js'))
 
 const PROGRAM = script('echo "$@"')
-const PAUSE = 5
+const TIMES = { pause: 5, silence: 5000, whole: 5000 }
 
-function find(runner, env = {}) {
-  return findProgram({ ...runner.env, ...env }, runner.at('action', 'checksums.txt'), PAUSE)
+function find(runner, env = {}, times = {}) {
+  return findProgram({ ...runner.env, ...env }, runner.at('action', 'checksums.txt'), { ...TIMES, ...times })
 }
 
 test('what is in the tool cache is started, and nothing is asked of anybody', async (t) => {
@@ -72,6 +75,51 @@ test('a download with another hash is refused, and nothing of it is left', async
   await assert.rejects(find(runner, { GITHUB_SERVER_URL: releases.url }), /was refused: its SHA-256 is/)
   assert.deepEqual(runner.tools(), [])
   assert.equal(releases.asked.length, 1, 'it would be no other the second time')
+})
+
+test('a download that is slow is waited for, and one that is silent or has no end is given up', async (t) => {
+  const drops = (response) => {
+    const chunks = [PROGRAM.subarray(0, 4), PROGRAM.subarray(4, 9), PROGRAM.subarray(9)]
+    chunks.forEach((chunk, at) => setTimeout(() => response.write(chunk), 200 * at))
+    setTimeout(() => response.end(), 200 * chunks.length)
+  }
+  const silent = (response) => response.write(PROGRAM.subarray(0, 4))
+  const endless = (response) => {
+    const writing = setInterval(() => response.write('x'), 20)
+    response.on('close', () => clearInterval(writing))
+  }
+  const fetched = async (answer, times) => {
+    const runner = new Runner(t)
+    runner.lists(PROGRAM)
+    const releases = await server(t, answer)
+    return find(runner, { GITHUB_SERVER_URL: releases.url }, times)
+  }
+  assert.deepEqual(fs.readFileSync(await fetched(drops, { silence: 400 })), PROGRAM)
+  await assert.rejects(fetched(silent, { silence: 100 }), /nothing came for 0.1 s/)
+  await assert.rejects(fetched(endless, { silence: 400, whole: 500 }), /it took more than 0.5 s/)
+})
+
+test('a proxy that the runner has is asked', async (t) => {
+  const runner = new Runner(t)
+  runner.lists(PROGRAM)
+  const releases = await server(t, bytes(PROGRAM))
+  const wanted = []
+  const proxy = http.createServer().on('connect', (request, socket) => {
+    wanted.push(request.url)
+    const through = net.connect(new URL(releases.url).port, '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      through.pipe(socket).pipe(through)
+    })
+    for (const end of [through, socket]) end.on('error', () => {})
+  })
+  await new Promise((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  t.after(() => proxy.close())
+  const env = { ...runner.env, GITHUB_SERVER_URL: 'http://releases.example', HTTP_PROXY: `http://127.0.0.1:${proxy.address().port}` }
+  const script = `require(${JSON.stringify(runner.at('action', 'program.js'))}).findProgram()`
+  const asked = spawn(process.execPath, ['-e', script], { env, stdio: 'inherit' })
+  await new Promise((resolve) => asked.on('close', resolve))
+  assert.deepEqual(wanted, ['releases.example:80'])
+  assert.deepEqual(runner.tools(), ['nixpy-ci', 'x64.complete'])
 })
 
 test('a server in trouble is asked again', async (t) => {

@@ -91,3 +91,14 @@ test('post never fails the job', async (t) => {
   assert.match(ended.output, /^::warning::/m)
   assert.ok(fs.existsSync(folder))
 })
+
+test('post starts no other program than the step has', async (t) => {
+  const runner = runnerWith(t, 'exit 0')
+  assert.equal((await runner.run('main.js')).code, 0)
+  const state = runner.state()
+  fs.writeFileSync(state.STATE_program, script('echo owned'))
+  const ended = await runner.run('post.js', state)
+  assert.equal(ended.code, 0)
+  assert.match(ended.output, /^::warning::.* is not what the step has started/m)
+  assert.ok(!ended.output.includes('owned'))
+})

@@ -8,17 +8,21 @@ use nixpy_pipeline::join::{JoinError, Joined, Named, join, publish_joined};
 use nixpy_pipeline::report::told;
 use nixpy_pipeline::result::{LARGEST, RunResult};
 
+use crate::audience::Audience;
 use crate::exit::Code;
+use crate::redact::Secrets;
 use crate::render::renderer;
-use crate::run::{MovedTags, wrong};
+use crate::run::MovedTags;
 use crate::settings::{Environment, RawInputs, Surroundings, ToJoin, to_join};
 use crate::{github, report};
 
 /// Does it, and tells how it ended.
 pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
+    let audience = Audience::of(flags, environment);
+    audience.forget();
     let (to_join, joined) = match decided(flags, environment).await {
         Ok(decided) => decided,
-        Err(problems) => return wrong(&problems, environment),
+        Err(problems) => return audience.hears(Code::Inputs, &problems).await,
     };
     let renderer = renderer(to_join.output.progress, environment);
     let moved = MovedTags::default();
@@ -28,6 +32,7 @@ pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
     })
     .await;
     moved.is_told();
+    let report = Secrets::of(flags, environment).out_of(report);
     renderer.close();
     let mut code = match &error {
         Some(error) => {

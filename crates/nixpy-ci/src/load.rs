@@ -11,7 +11,7 @@ use nixpy_pipeline::publish::Loadable;
 use tokio::process::Command;
 
 use crate::settings::Environment;
-use crate::settings::table::secret_variables;
+use crate::settings::table::withheld_variables;
 
 /// The program did not take the image.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub fn is_here(program: &str, environment: &Environment) -> bool {
 /// docker or podman, without the variables that are secrets; ended when it is dropped.
 pub fn command(loader: Loader) -> Command {
     let mut command = Command::new(loader.program());
-    secret_variables().for_each(|name| {
+    withheld_variables().for_each(|name| {
         command.env_remove(name);
     });
     command.stdin(Stdio::null()).kill_on_drop(true);

@@ -1,6 +1,7 @@
 //! The front of nixpy-ci: command line, environment, terminal, exit code. What
 //! is done stands in `nixpy-pipeline`.
 
+mod audience;
 mod cache;
 mod cli;
 mod doctor;
@@ -11,6 +12,7 @@ mod init;
 mod load;
 mod mask;
 mod preview;
+mod redact;
 mod release;
 mod render;
 mod report;
@@ -42,6 +44,10 @@ fn main() -> ExitCode {
         }
     };
     trace();
+    let is_inside = |name: &str| cli::INSIDE.contains(&name);
+    if !matches.subcommand_name().is_some_and(is_inside) {
+        keep_to_ourselves();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -68,6 +74,14 @@ fn main() -> ExitCode {
     ExitCode::from(code as u8)
 }
 
+/// Other programs of this user, such as a build without a sandbox, do not read the secrets in our
+/// variables and memory. A program that we start is not bound by it.
+fn keep_to_ourselves() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    // Where it is refused there is nothing else to be done.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
 /// `NIXPY_LOG=debug` shows what the libraries do.
 fn trace() {
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("NIXPY_LOG") {
@@ -79,11 +93,6 @@ fn trace() {
 }
 
 async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
-    if let Some((name, flags)) = matches.subcommand()
-        && !cli::INSIDE.contains(&name)
-    {
-        mask::mask(flags, environment);
-    }
     match matches.subcommand() {
         Some(("run", flags)) => run::run(flags, environment).await,
         Some(("init", flags)) => init::init(flags),
@@ -109,7 +118,10 @@ async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
             };
             setup::setup(request, environment).await
         }
-        Some(("action", _)) => github::action::action(environment).await,
+        Some(("action", flags)) => {
+            mask::mask(flags, environment);
+            github::action::action(environment).await
+        }
         Some(("action-post", _)) => github::action::post(environment),
         Some((name, orders)) if cli::INSIDE.contains(&name) => {
             let orders = orders.get_one::<String>("orders");
@@ -158,4 +170,15 @@ fn print(text: &str) {
     // What others have said is in it.
     let text = render::without_commands(text);
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+
+    #[test]
+    fn others_of_this_user_do_not_look_in() {
+        super::keep_to_ourselves();
+        assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));
+    }
 }

@@ -2,8 +2,9 @@
 //! wherever one of them would stand, whoever writes it.
 //!
 //! The runner takes them line by line, out of the log itself, in which they do not appear. So
-//! nothing is told where nobody is known to take them: outside of GitHub, and where the
-//! log goes into a file.
+//! nothing is told where nobody is known to take them: by the action only, whose log is the
+//! runner's. What a step of a workflow writes may go through another program into a file; and
+//! there the runner hides `secrets.*` already.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,12 +19,6 @@ use nixpy_github::runner::command::escaped;
 use crate::settings::table::secret_variables;
 use crate::settings::{Environment, RawInputs};
 
-/// Tokens that the runner gives, of which it knows; others in their place may be anybody's.
-const TOKENS: [&str; 3] = [
-    "GITHUB_TOKEN",
-    "ACTIONS_RUNTIME_TOKEN",
-    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-];
 /// Whatever is shorter would hide words that are no secret.
 const SHORTEST: usize = 4;
 
@@ -35,12 +30,17 @@ pub fn mask(flags: &ArgMatches, environment: &Environment) {
     if !is_github || log_is_a_file() {
         return;
     }
-    let raw = RawInputs::collect(flags, environment).unwrap_or_default();
-    let username = raw.get("username").map(|raw| raw.first().to_owned());
     let mut log = std::io::stderr().lock();
-    for value in masked(environment, username.as_deref()) {
+    for value in known(flags, environment) {
         let _ = writeln!(log, "::add-mask::{}", escaped(&value));
     }
+}
+
+/// Every text that is a secret, or has one in it.
+pub fn known(flags: &ArgMatches, environment: &Environment) -> BTreeSet<String> {
+    let raw = RawInputs::collect(flags, environment).unwrap_or_default();
+    let username = raw.get("username").map(|raw| raw.first().to_owned());
+    masked(environment, username.as_deref())
 }
 
 fn log_is_a_file() -> bool {
@@ -52,8 +52,7 @@ fn log_is_a_file() -> bool {
 
 /// Each line of each secret, and what becomes of it in a header of HTTP.
 fn masked(environment: &Environment, username: Option<&str>) -> BTreeSet<String> {
-    let variables = secret_variables().chain(TOKENS.map(str::to_owned));
-    let values = variables.filter_map(|name| environment.get(OsStr::new(&name))?.to_str());
+    let values = secret_variables().filter_map(|name| environment.get(OsStr::new(&name))?.to_str());
     let actor = environment.get(OsStr::new("GITHUB_ACTOR"));
     let actor = actor.and_then(|actor| actor.to_str());
     let users: BTreeSet<&str> = username

@@ -14,10 +14,12 @@ use nixpy_pipeline::preview::{Preview, preview, preview_layers, preview_matrix};
 use nixpy_pipeline::report::{Report, told};
 use nixpy_pipeline::run::{self, Finished, RunError};
 
+use crate::audience::Audience;
 use crate::cache::{Opened, Wanted};
 use crate::exit::Code;
+use crate::redact::Secrets;
 use crate::render::{Renderer, beside, line, renderer};
-use crate::settings::table::secret_variables;
+use crate::settings::table::withheld_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
 use crate::setup::machine_environment;
 use crate::smoke::Starter;
@@ -25,9 +27,12 @@ use crate::{github, load, print, report, setup};
 
 /// Does it, and tells how it ended.
 pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
+    let audience = Audience::of(flags, environment);
+    audience.forget();
+    audience.forget_result();
     let mut resolved = match settings(flags, environment).await {
         Ok(resolved) => resolved,
-        Err(problems) => return wrong(&problems, environment),
+        Err(problems) => return audience.hears(Code::Inputs, &problems).await,
     };
     if resolved.setup {
         let request = setup::Request {
@@ -41,18 +46,14 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
             dry_run: resolved.dry_run,
             right_away: true,
         };
-        match setup::setup(request, environment).await {
-            Code::Success => {}
-            code => return code,
+        if let Err(stopped) = setup::make_ready(request, environment).await {
+            return audience.hears(stopped.code(), &stopped.told()).await;
         }
     }
     let renderer = renderer(resolved.output.progress, environment);
     let nix = match nix(&resolved) {
         Ok(nix) => nix,
-        Err(e) => {
-            renderer.error(&told(&e));
-            return Code::from(&e);
-        }
+        Err(e) => return audience.hears(Code::from(&e), &[told(&e)]).await,
     };
     let machine = machine_environment(environment);
     let opened = read_caches(nix, &mut resolved, &machine).await;
@@ -64,12 +65,7 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     if let Some(loader) = resolved.inputs.load
         && let Err(e) = load::find(loader, environment)
     {
-        renderer.error(&told(&e));
-        return Code::Machine;
-    }
-    // What is there after a failure must not be taken for this run's.
-    if let Some(stale) = &resolved.output.result {
-        let _ = std::fs::remove_file(stale);
+        return audience.hears(Code::Machine, &[told(&e)]).await;
     }
     let moved = MovedTags::default();
     let inputs = &resolved.inputs;
@@ -78,6 +74,7 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         moved.note(&event);
         renderer.event(&event);
     };
+    let secrets = Secrets::of(flags, environment);
     let running = run::run(nix, inputs, &machine, &gate, &on_event);
     let ended = beside(renderer.as_ref(), running).await;
     moved.is_told();
@@ -86,9 +83,12 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         line(&format!("warning: {trouble}; the run went on without it"));
     }
     match ended {
-        Ok(finished) => tell(finished, &resolved, renderer.as_ref()).await,
+        Ok(mut finished) => {
+            finished.report = secrets.out_of(finished.report);
+            tell(finished, &resolved, renderer.as_ref()).await
+        }
         Err(e) => {
-            let report = run::unplanned(inputs, &e);
+            let report = secrets.out_of(run::unplanned(inputs, &e));
             match github::tell(&report, &resolved.telling, renderer.as_ref()).await {
                 true => renderer.error(&told(&e)),
                 false => renderer.unplanned(&report),
@@ -138,7 +138,7 @@ pub(crate) fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
     let nix = Nix::find(resolved.nix.as_deref())?;
     Ok(nix
         .with_options(resolved.nix_options.clone())
-        .without_variables(secret_variables()))
+        .without_variables(withheld_variables()))
 }
 
 /// Has Nix read the caches as long as what comes back is there.

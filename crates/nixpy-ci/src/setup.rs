@@ -1,8 +1,8 @@
 //! `nixpy-ci setup`: says what it will change, and changes it.
 
 use nixpy_nix::machine::{
-    Environment as MachineEnvironment, Machine, Release, Root, SetupError, SetupEvent, SetupPlan,
-    Site, SystemRunner, Wanted, apply,
+    Environment as MachineEnvironment, Machine, Obstacle, Release, Root, SetupError, SetupEvent,
+    SetupPlan, Site, SystemRunner, Wanted, apply,
 };
 
 use nixpy_pipeline::report::told;
@@ -26,8 +26,54 @@ pub struct Request {
     pub right_away: bool,
 }
 
-/// Probes, says, changes, and looks again.
+/// Why this machine is not ready.
+pub enum Stopped {
+    /// Something stands in the way, and nothing was changed.
+    Impossible(Vec<Obstacle>),
+    /// A step failed.
+    Failed(SetupError),
+}
+
+impl Stopped {
+    /// As the shell sees it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Failed(e) if e.is_transient() => Code::Remote,
+            _ => Code::Machine,
+        }
+    }
+
+    /// In words, with what to do.
+    pub fn told(&self) -> Vec<String> {
+        match self {
+            Self::Impossible(obstacles) => {
+                let each = obstacles.iter();
+                each.map(|Obstacle { what, why, cure }| {
+                    format!("this machine cannot be made ready: {what}: {why}\n{cure}")
+                })
+                .collect()
+            }
+            Self::Failed(e) => vec![told(e)],
+        }
+    }
+}
+
+/// Probes, says, changes, looks again, and says why if that was not to be.
 pub async fn setup(request: Request, environment: &Environment) -> Code {
+    match make_ready(request, environment).await {
+        Ok(()) => Code::Success,
+        Err(stopped) => {
+            // What stands in the way was said with the plan.
+            if let Stopped::Failed(e) = &stopped {
+                line(&format!("error: {}", told(e)));
+            }
+            stopped.code()
+        }
+    }
+}
+
+/// The same for who has others to tell why it was not to be.
+pub async fn make_ready(request: Request, environment: &Environment) -> Result<(), Stopped> {
     let environment = machine_environment(environment);
     let site = Site {
         root: &Root::system(),
@@ -54,22 +100,12 @@ pub async fn setup(request: Request, environment: &Environment) -> Code {
             .for_each(|text| line(&format!("  {text}")));
     }
     if !plan.impossible.is_empty() {
-        return Code::Machine;
+        return Err(Stopped::Impossible(plan.impossible));
     }
     if request.dry_run || plan.is_done() {
-        return Code::Success;
+        return Ok(());
     }
-    match change(&plan, &site).await {
-        Ok(()) => Code::Success,
-        Err(e) => {
-            line(&format!("error: {}", told(&e)));
-            if e.is_transient() {
-                Code::Remote
-            } else {
-                Code::Machine
-            }
-        }
-    }
+    change(&plan, &site).await.map_err(Stopped::Failed)
 }
 
 /// What of the environment decides about this machine's Nix.

@@ -134,6 +134,8 @@ pub struct ImageSettings {
     pub workdir: Option<String>,
     /// `org.opencontainers.image.title` and the like.
     pub labels: BTreeMap<String, String>,
+    /// Labels that nobody has set: what the repository says of itself, below those that are.
+    pub told_labels: BTreeMap<String, String>,
     /// Absolute paths at which docker and podman put a volume of their own.
     pub volumes: Vec<String>,
     /// `SIGTERM`, or a number.

@@ -97,6 +97,13 @@ impl Report {
         Self::to(&plan.flake, &plan.destinations)
     }
 
+    /// Of a run that came to nothing, for this reason.
+    pub fn failed(flake: &str, destinations: &[String], why: &str) -> Self {
+        let mut report = Self::to(flake, destinations);
+        report.fails(why);
+        report
+    }
+
     /// Whether some platform's image is another than the one that it was held against, or
     /// there was none.
     pub(crate) fn is_new(&self) -> bool {

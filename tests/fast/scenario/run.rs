@@ -53,7 +53,13 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// With several.
+    /// With one argument more.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// With several variables.
     pub fn envs<'v>(mut self, variables: impl IntoIterator<Item = (&'v str, &'v str)>) -> Self {
         for (name, value) in variables {
             self = self.env(name, value);

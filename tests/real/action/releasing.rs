@@ -14,10 +14,14 @@ use crate::world::program::{Ended, output_of, program, run};
 const GH: &str = r#"#!/bin/sh -eu
 echo "$*" >>"$GH_NOTES"
 [ -n "$GH_TOKEN" ]
+if [ "$1" = api ]; then cat "$GH_RELEASES/immutable"; exit; fi
 command=$2 release=$GH_RELEASES/$3
 shift 3
 case $command in
-view) [ -d "$release" ] && cat "$release/draft" ;;
+view)
+    if [ -e "$GH_RELEASES/trouble" ]; then cat "$GH_RELEASES/trouble" >&2; exit 1; fi
+    if ! [ -d "$release" ]; then echo 'release not found' >&2; exit 1; fi
+    cat "$release/draft" ;;
 create) mkdir -p "$release"; echo true >"$release/draft" ;;
 upload) for file; do case $file in --*) ;; *) cp "$file" "$release/" ;; esac; done ;;
 edit) [ "$(cat "$release/draft")" = true ]; echo false >"$release/draft" ;;
@@ -38,6 +42,7 @@ impl World {
             fs::create_dir_all(world.path(folder)).unwrap();
         }
         fs::write(world.path("bin/gh"), GH).unwrap();
+        fs::write(world.path("releases/immutable"), "true\n").unwrap();
         fs::set_permissions(world.path("bin/gh"), fs::Permissions::from_mode(0o755)).unwrap();
         output_of(
             "git",
@@ -161,7 +166,8 @@ fn a_release_has_its_hashes_in_the_tagged_commit_and_v1_follows() {
     let added = world.notes().replacen(&before, "", 1);
     assert_eq!(
         added.trim(),
-        "release view v1.0.0 --json isDraft --jq .isDraft",
+        "release view v1.0.0 --json isDraft --jq .isDraft\n\
+         api repos/acme/nixpy-action/releases/tags/v1.0.0 --jq .immutable",
         "a second run writes nothing"
     );
     assert_eq!(world.commit_of("v1.0.0"), released);
@@ -207,4 +213,22 @@ fn other_programs_under_the_same_tag_and_wrong_versions_are_refused() {
         assert!(refused.stdout.contains(said), "{refused}");
     }
     assert_eq!(world.notes(), notes);
+}
+
+#[test]
+fn a_release_that_can_be_changed_is_a_failure() {
+    let world = World::at("1.0.0");
+    fs::write(world.path("releases/immutable"), "false\n").unwrap();
+    let ended = world.publish("1.0.0").ended_with(1);
+    assert!(ended.stdout.contains("can be changed"), "{ended}");
+    assert_eq!(world.commit_of("v1"), None, "nobody is led to it");
+}
+
+#[test]
+fn only_where_github_says_that_there_is_no_release_is_one_made() {
+    let world = World::at("1.0.0");
+    fs::write(world.path("releases/trouble"), "HTTP 502: Bad Gateway\n").unwrap();
+    let ended = world.publish("1.0.0").ended_with(1);
+    assert!(ended.stdout.contains("is not known: HTTP 502"), "{ended}");
+    assert!(!world.notes().contains("create"), "{}", world.notes());
 }

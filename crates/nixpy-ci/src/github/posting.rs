@@ -28,6 +28,9 @@ const MOST_FILES: usize = 16;
 /// Of the same branch, into several others.
 const MOST_PULLS: usize = 3;
 
+/// Stands above all of it.
+const UNPROVEN: &str = "**Not verified:** this is what the pull request's own job says of itself.";
+
 /// Does it, and tells where.
 pub async fn post(flags: &ArgMatches, environment: &Environment) -> Code {
     let (ready, telling, json) = match decided(flags, environment) {
@@ -116,7 +119,11 @@ fn decided(
             let attempt = context.payload.pointer("/workflow_run/run_attempt");
             let attempt = attempt.and_then(Value::as_u64).unwrap_or(1);
             let attempt = u32::try_from(attempt).unwrap_or(1);
-            let text = format!("{}\n{}", texts.join("\n"), footer(context, &run));
+            let text = format!(
+                "{UNPROVEN}\n\n{}\n{}",
+                texts.join("\n"),
+                footer(context, &run)
+            );
             Ok((Ready { run, attempt, text }, telling, json))
         }
         _ => Err(problems),

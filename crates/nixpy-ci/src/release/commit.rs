@@ -109,7 +109,7 @@ async fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut git = Command::new("git");
     git.arg("-C").arg(folder).args(arguments);
     // Nothing that is asked here needs a secret.
-    for secret in crate::settings::table::secret_variables() {
+    for secret in crate::settings::table::withheld_variables() {
         git.env_remove(secret);
     }
     git.env_remove("GITHUB_TOKEN");

@@ -5,6 +5,7 @@ use nixpy_cache::{CacheSettings, Place, Spec};
 use nixpy_oci::name::Repository;
 use nixpy_pipeline::inputs::Target;
 
+use super::forks::is_from_fork_of_gitlab;
 use super::image::time;
 use super::resolve::{Output, Problem, Reader, Surroundings, parse};
 use super::sources::RawInputs;
@@ -68,7 +69,9 @@ pub(super) async fn accesses(
         let Some(repository) = repository else {
             continue;
         };
-        if let Some((credentials, options)) = another(reader, &repository, targets, around).await {
+        if let Some((credentials, options)) =
+            another(reader, "cache", &repository, targets, around).await
+        {
             found.push(Access::new(
                 spec.place.clone(),
                 repository,
@@ -150,18 +153,9 @@ impl Reader<'_> {
 }
 
 impl Surroundings<'_> {
-    /// Whether this runs for somebody who may not push to the repository whose secrets it
-    /// may have: a pull request from another one. GitHub describes what it runs for in a
-    /// file, and what is not described there is not trusted either; GitLab in variables.
+    /// See [`is_from_fork`](super::forks::is_from_fork).
     pub(super) fn is_from_fork(&self) -> bool {
-        self.from_fork_of_github || self.is_from_fork_of_gitlab()
-    }
-
-    /// A merge request that GitLab runs in the project that it is for, with its secrets; in
-    /// the fork's own it has those of the fork.
-    fn is_from_fork_of_gitlab(&self) -> bool {
-        let source = self.text("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH");
-        source.is_some_and(|source| self.text("CI_PROJECT_PATH") != Some(source))
+        self.from_fork_of_github || is_from_fork_of_gitlab(self.environment)
     }
 }
 

@@ -8,7 +8,11 @@ use nixpy_pipeline::inputs::{HealthCheck, ImageSettings};
 use super::resolve::Reader;
 
 impl Reader<'_> {
-    pub(super) fn image(&mut self, labels: BTreeMap<String, String>) -> ImageSettings {
+    pub(super) fn image(
+        &mut self,
+        labels: BTreeMap<String, String>,
+        told_labels: BTreeMap<String, String>,
+    ) -> ImageSettings {
         let text = |text: &str| Ok(text.to_owned());
         ImageSettings {
             entrypoint: self.many("entrypoint", text),
@@ -18,6 +22,7 @@ impl Reader<'_> {
             user: self.one("user", user),
             workdir: self.one("workdir", directory),
             labels,
+            told_labels,
             volumes: self.many("volume", directory),
             stop_signal: self.one("stop-signal", signal),
             health: self.health(),

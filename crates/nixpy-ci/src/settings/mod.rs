@@ -4,6 +4,8 @@
 mod action_yml;
 mod builders;
 mod caches;
+mod forks;
+mod hearing;
 mod image;
 mod joining;
 mod naming;
@@ -18,6 +20,7 @@ mod target;
 mod telling;
 
 pub use caches::{ToServe, to_serve};
+pub use hearing::{Hearers, hearers};
 pub use image::days;
 pub use joining::{ToJoin, to_join};
 pub use releasing::{ToRelease, to_release};

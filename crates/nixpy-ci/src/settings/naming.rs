@@ -19,8 +19,10 @@ pub(super) struct Naming {
     pub tags: Vec<Tag>,
     /// On manifests and on the index.
     pub annotations: Annotations,
-    /// In the config of an image that is made from a plain package.
+    /// Those that are given, for the config of an image that is made from a plain package.
     pub labels: BTreeMap<String, String>,
+    /// What the repository says of itself, for the same place.
+    pub told: BTreeMap<String, String>,
     /// What people should know of the rules.
     pub notes: Vec<String>,
     /// What the image of a pull request's base branch is called.
@@ -40,7 +42,8 @@ impl Reader<'_> {
         let annotations = self.annotations(around, &facts, version);
         Naming {
             base: around.base_branch(rules.as_ref(), &facts),
-            labels: self.labels(around, &facts),
+            labels: self.labels(&facts),
+            told: tags::labels(around.context()),
             annotations,
             notes,
             tags,
@@ -144,9 +147,8 @@ impl Reader<'_> {
         never && targets.iter().any(is_registry)
     }
 
-    /// Labels that are given, over what the repository says of itself.
-    fn labels(&mut self, around: &Surroundings<'_>, facts: &Facts) -> BTreeMap<String, String> {
-        let mut labels = tags::labels(around.context());
+    fn labels(&mut self, facts: &Facts) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::new();
         for (key, value) in self.pairs("label") {
             match tags::filled(facts, &key, &value) {
                 Ok(value) => drop(labels.insert(key, value)),
@@ -256,7 +258,7 @@ fn wrong_words(raw: &Raw) -> Vec<String> {
 }
 
 /// A variable that is empty is none.
-fn text<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
     let value = environment.get(OsStr::new(name))?.to_str()?;
     (!value.is_empty()).then_some(value)
 }

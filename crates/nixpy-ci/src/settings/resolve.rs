@@ -49,7 +49,7 @@ pub struct Resolved {
 }
 
 /// What is told, and how.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Output {
     /// The report on standard output.
     pub json: bool,
@@ -66,9 +66,10 @@ pub struct Output {
 }
 
 /// How to show what goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
     /// By what standard error is.
+    #[default]
     Auto,
     /// Bars that move.
     Bars,
@@ -150,7 +151,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let targets = targets(&mut reader, around).await;
     let by_digest = reader.by_digest(&targets, around);
     let rehearse = reader.rehearses(&targets, around);
-    let naming = reader.naming(around, !by_digest && !rehearse);
+    let mut naming = reader.naming(around, !by_digest && !rehearse);
     let mut reuse: Vec<Tag> = reader.many("reuse-from", parse);
     if raw.get("reuse-from").is_none() {
         reuse.extend(naming.base.clone());
@@ -161,7 +162,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let strategies = reader.strategies();
     let cross = reader.by_system("cross", parse::<AttrPath>);
     let compression = reader.compression();
-    let image = reader.image(naming.labels);
+    let image = reader.image(naming.labels, naming.told);
     let smoke = reader.smoke();
     let builders = reader.builders(around);
     let mut caches = reader.caches(around);
@@ -184,6 +185,7 @@ pub async fn resolve(raw: &RawInputs, around: &Surroundings<'_>) -> Result<Resol
     let (setup, dry_run) = (reader.switch("setup"), reader.switch("dry-run"));
     let output = reader.output();
     let telling = reader.telling(around);
+    naming.notes.append(&mut reader.notes);
     let path = |name: &str| raw.get(name).map(|raw| PathBuf::from(raw.first()));
     match flake {
         Some(flake) if reader.problems.is_empty() => Ok(Resolved {
@@ -249,6 +251,8 @@ fn baselines(base: Option<&Tag>, tags: &[Tag], reuse: &[Tag]) -> Vec<Tag> {
 /// Reads settings and gathers what is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) raw: &'a RawInputs,
+    /// What people should know of how it was read.
+    pub(super) notes: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -265,6 +269,7 @@ impl<'a> Reader<'a> {
         });
         Self {
             raw,
+            notes: raw.unheard.clone(),
             problems: of_the_file.collect(),
         }
     }

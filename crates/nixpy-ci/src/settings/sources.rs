@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use serde_json::Value;
 
+use super::forks::is_unheard;
 use super::table::{Kind, SETTINGS, Setting};
 
 /// What was set, by name of the setting.
@@ -19,6 +20,8 @@ pub struct RawInputs {
     pub(super) config: Option<String>,
     /// What in the file is no setting: told together with values that are wrong.
     pub(super) problems: Vec<FileError>,
+    /// Who has said something that was not heard, and why.
+    pub(super) unheard: Vec<String>,
 }
 
 /// The values of one setting and where they come from.
@@ -75,13 +78,33 @@ pub type Environment = BTreeMap<OsString, OsString>;
 impl RawInputs {
     /// Reads all sources. A configuration file that was not asked for may be missing.
     pub fn collect(flags: &ArgMatches, environment: &Environment) -> Result<Self, FileError> {
+        Ok(Self::with_file(flags, environment, read_file(flags)?))
+    }
+
+    /// The same from the sources that can be read.
+    pub fn as_far_as_known(flags: &ArgMatches, environment: &Environment) -> Self {
+        Self::with_file(flags, environment, read_file(flags).ok().flatten())
+    }
+
+    fn with_file(
+        flags: &ArgMatches,
+        environment: &Environment,
+        file: Option<(PathBuf, Value)>,
+    ) -> Self {
         let mut raw = Self {
             config: named_file(flags),
             ..Self::default()
         };
-        let from_file = read_file(flags)?.map_or_else(BTreeMap::new, |(path, document)| {
+        let mut from_file = file.map_or_else(BTreeMap::new, |(path, document)| {
             from_document(&path, &document, &mut raw.problems)
         });
+        for (_, unheard) in from_file.extract_if(.., |name, raw| is_unheard(name, raw, environment))
+        {
+            raw.unheard.push(format!(
+                "{} was not heard: that is not for a fork to say, but for a flag, a variable or an input",
+                unheard.origin
+            ));
+        }
         for setting in SETTINGS {
             let found = from_flags(setting, flags)
                 .or_else(|| from_environment(setting, environment))
@@ -92,7 +115,7 @@ impl RawInputs {
             }
         }
         raw.problems.extend(misspelt(environment));
-        Ok(raw)
+        raw
     }
 
     /// Says a setting in the place of whoever has said it, for a command that decides it.

@@ -157,12 +157,33 @@ impl Setting {
     }
 }
 
-/// The variables that hold secrets: no program that we start shall see them.
+/// Tokens that a job's runner gives, for its own programs.
+const TOKENS: [&str; 3] = [
+    "GITHUB_TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+];
+/// Where they are taken: without the tokens of no use, and nobody else's affair.
+const TOKENS_ARE_FOR: [&str; 4] = [
+    "ACTIONS_RUNTIME_URL",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "ACTIONS_RESULTS_URL",
+    "ACTIONS_CACHE_URL",
+];
+
+/// The variables that no program that we start shall see.
+pub fn withheld_variables() -> impl Iterator<Item = String> {
+    secret_variables().chain(TOKENS_ARE_FOR.map(str::to_owned))
+}
+
+/// The variables that hold secrets: settings, and what the runner gives.
 pub fn secret_variables() -> impl Iterator<Item = String> {
     let secrets = SETTINGS
         .iter()
         .filter(|setting| setting.kind == Kind::Secret);
-    secrets.flat_map(|setting| [vec![setting.variable()], setting.inputs()].concat())
+    let settings =
+        secrets.flat_map(|setting| [vec![setting.variable()], setting.inputs()].concat());
+    settings.chain(TOKENS.map(str::to_owned))
 }
 
 /// All settings, in the order of the help.

@@ -11,6 +11,7 @@ use nixpy_oci::registry::{
 use nixpy_pipeline::inputs::Target;
 
 use super::resolve::{Reader, Surroundings, parse};
+use super::sources::Source;
 
 /// The repositories or the layout directory, whichever was named by the better source.
 pub(super) async fn targets(reader: &mut Reader<'_>, around: &Surroundings<'_>) -> Vec<Target> {
@@ -51,7 +52,7 @@ pub(super) async fn registries(
     one_password_for_one_registry(reader, &repositories);
     let mut targets = Vec::new();
     for repository in repositories {
-        if let Some(credentials) = credentials(reader, &repository, around).await {
+        if let Some(credentials) = credentials(reader, "repository", &repository, around).await {
             targets.push(Target::Registry {
                 repository,
                 credentials,
@@ -67,6 +68,7 @@ pub(super) async fn registries(
 /// targets, and so is plain HTTP; for this one's only where they are in none.
 pub(super) async fn another(
     reader: &mut Reader<'_>,
+    named_by: &str,
     repository: &Repository,
     targets: &[Target],
     around: &Surroundings<'_>,
@@ -85,7 +87,7 @@ pub(super) async fn another(
         return Some((credentials.clone(), options.clone()));
     }
     let credentials = match is_alone {
-        true => credentials(reader, repository, around).await?,
+        true => credentials(reader, named_by, repository, around).await?,
         false => match discovered(repository, around).await {
             Ok(credentials) => credentials,
             Err(e) => {
@@ -122,12 +124,22 @@ pub(super) fn one_password_for_one_registry(reader: &mut Reader<'_>, repositorie
     }
 }
 
+/// As whom the registry of this repository is asked, that was named by this setting.
 async fn credentials(
     reader: &mut Reader<'_>,
+    named_by: &str,
     repository: &Repository,
     around: &Surroundings<'_>,
 ) -> Option<Credentials> {
     match (reader.raw.get("username"), reader.raw.get("password")) {
+        (Some(_), Some(_)) if is_named_by_a_fork(reader, named_by, around) => {
+            let host = repository.registry();
+            reader.notes.push(format!(
+                "{host} was shown no password: only the fork's file names it. To show it, name the {named_by} by a flag, \
+                 a variable or an input"
+            ));
+            Some(Credentials::Anonymous)
+        }
         (Some(user), Some(password)) => Some(Credentials::Basic {
             user: user.first().to_owned(),
             password: Secret::new(password.first()),
@@ -149,6 +161,12 @@ async fn credentials(
             }
         },
     }
+}
+
+/// A fork could name a host of its own to have a password sent there.
+fn is_named_by_a_fork(reader: &Reader<'_>, name: &str, around: &Surroundings<'_>) -> bool {
+    let source = reader.raw.get(name).map(|raw| raw.source);
+    source == Some(Source::File) && around.is_from_fork()
 }
 
 /// What `docker login` and `podman login` left, and for GitHub's registry its token. In a
@@ -282,7 +300,7 @@ mod tests {
         let targets = registries(&mut reader, vec![image], &around).await;
         let mut is_plain = async |repository: &str, targets: &[Target]| {
             let repository = repository.parse().unwrap();
-            let (_, options) = another(&mut reader, &repository, targets, &around)
+            let (_, options) = another(&mut reader, "cache", &repository, targets, &around)
                 .await
                 .unwrap();
             options.plain_http

@@ -50,8 +50,10 @@ pub(super) fn config(
     if let Some(workdir) = &settings.workdir {
         set("WorkingDir", json!(workdir));
     }
-    if !settings.labels.is_empty() {
-        set("Labels", json!(settings.labels));
+    let mut labels = settings.told_labels.clone();
+    labels.extend(settings.labels.clone());
+    if !labels.is_empty() {
+        set("Labels", json!(labels));
     }
     if let Some(signal) = &settings.stop_signal {
         set("StopSignal", json!(signal));

@@ -233,7 +233,11 @@ pub fn plan(inputs: &Inputs, offered: &Offered, host: &Host) -> Result<Plan, Vec
 fn unheeded(inputs: &Inputs, jobs: &[Job]) -> Option<String> {
     let describes_itself = |job: &&Job| job.form != Form::Closure;
     let job = jobs.iter().find(describes_itself)?;
-    (inputs.image != ImageSettings::default()).then(|| {
+    let nothing = ImageSettings {
+        told_labels: inputs.image.told_labels.clone(),
+        ..ImageSettings::default()
+    };
+    (inputs.image != nothing).then(|| {
         format!(
             "what is set of the image (ports, environment, entrypoint …) is for plain packages, and \
              {} says it of itself; name the package, as in .#app",

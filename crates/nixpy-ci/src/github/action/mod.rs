@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use nixpy_github::runner::files::add;
 
+use crate::audience::Audience;
 use crate::exit::Code;
 use crate::render::line;
 use crate::run::wrong;
@@ -78,29 +79,38 @@ pub async fn action(environment: &Environment) -> Code {
     };
     // Nobody has said more of an input that is wrong than the command itself will say.
     let given = RawInputs::collect(flags, environment).unwrap_or_default();
-    if matches!(command, "run" | "plan")
-        && let Err(problem) = has_flake(&given, environment)
-    {
-        return wrong(&[problem], environment);
-    }
+    let lack = match command {
+        "run" | "plan" => has_flake(&given, environment).err(),
+        _ => None,
+    };
     let environment = defaults::with_defaults(environment, &given);
     let step = Step {
         environment: &environment,
     };
     if command == "plan" {
+        if let Some(problem) = lack {
+            return wrong(&[problem], &environment);
+        }
         return run::plan_telling(flags, &environment, &|text| {
             print(text);
             tell(&step, &[("matrix", text.trim_end().to_owned())]);
         })
         .await;
     }
-    let settled = RawInputs::collect(flags, &environment).unwrap_or_default();
+    let settled = RawInputs::as_far_as_known(flags, &environment);
     let report = settled.file_for("report");
     // What is there after a failure must not be taken for this run's.
     if let Some(stale) = &report {
         let _ = std::fs::remove_file(stale);
     }
-    let code = Box::pin(dispatch(&matches, &environment)).await;
+    let code = match lack {
+        Some(problem) => {
+            let audience = Audience::of(flags, &environment);
+            audience.forget();
+            audience.hears(Code::Inputs, &[problem]).await
+        }
+        None => Box::pin(dispatch(&matches, &environment)).await,
+    };
     let result = settled.file_for("result");
     tell(&step, &outputs::of(report.as_deref(), result.as_deref()));
     code

@@ -95,7 +95,7 @@ fn of_report(report: &Value) -> Vec<(&'static str, String)> {
         ("tags", tags.join("\n")),
         ("platforms", Value::from(platforms).to_string()),
         ("cache-hits", fetched(report).to_string()),
-        ("changed", changed(report).to_string()),
+        ("changed", changed(report)),
     ]
 }
 
@@ -114,16 +114,18 @@ fn fetched(report: &Value) -> u64 {
     report["counts"]["fetched"].as_u64().unwrap_or_else(fetches)
 }
 
-/// A report that does not say so says what was sent.
-fn changed(report: &Value) -> bool {
-    let sent = || {
-        let platforms = report["platforms"].as_array().into_iter().flatten();
-        platforms
-            .filter_map(|one| one["sentSize"].as_u64())
-            .sum::<u64>()
-            > 0
+/// A report that does not say so says what was sent; without an image there is nothing that
+/// could be another.
+fn changed(report: &Value) -> String {
+    let platforms = report["platforms"].as_array().filter(|all| !all.is_empty());
+    let Some(platforms) = platforms else {
+        return String::new();
     };
-    report["changed"].as_bool().unwrap_or_else(sent)
+    let mut sent = platforms.iter().filter_map(|one| one["sentSize"].as_u64());
+    let changed = report["changed"].as_bool();
+    changed
+        .unwrap_or_else(|| sent.any(|size| size > 0))
+        .to_string()
 }
 
 #[cfg(test)]
@@ -179,6 +181,11 @@ mod tests {
         let outputs = of_report(&json!({ "outcome": "failure" }));
         assert_eq!(output(&outputs, "digest"), "");
         assert_eq!(output(&outputs, "platforms"), "[]");
+        assert_eq!(
+            output(&outputs, "changed"),
+            "",
+            "there is no image to say it of"
+        );
     }
 
     #[test]

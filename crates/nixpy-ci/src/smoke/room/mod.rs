@@ -29,7 +29,7 @@ use tokio::time::timeout;
 
 use super::probe::Question;
 use super::{GRACE, LAST_LINES, Outcome, Trialled, last_lines, question};
-use crate::settings::table::secret_variables;
+use crate::settings::table::withheld_variables;
 use folder::Folder;
 
 pub use enter::enter;
@@ -149,7 +149,7 @@ impl Room {
             .arg(ourselves)
             .arg("smoke-room")
             .arg(self.folder.orders());
-        secret_variables().for_each(|name| {
+        withheld_variables().for_each(|name| {
             unshare.env_remove(name);
         });
         let begun = Instant::now();
