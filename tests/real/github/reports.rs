@@ -134,7 +134,13 @@ fn several_reports_share_one_comment() {
         .succeeded();
     let comments = github.comments(7);
     assert_eq!(comments.len(), 1);
-    assert_eq!(comments[0].body.matches("## Image built, not pushed").count(), 3);
+    assert_eq!(
+        comments[0]
+            .body
+            .matches("## Image built, not pushed")
+            .count(),
+        3
+    );
 }
 
 #[test]
