@@ -176,23 +176,28 @@ fn a_run_that_is_repeated_changes_what_is_there() {
         .says("the check run that run 100, attempt 2, has left stays");
 }
 
+/// The best of three: what else this machine does meanwhile is no matter of GitHub.
 #[test]
 fn telling_github_takes_less_than_two_seconds() {
-    let github = github();
     let scenario = Scenario::app();
     let untold = ["--comment=never", "--check=never"];
-    proposed(&scenario, &untold, &github).ended().succeeded();
-    assert_eq!(github.requests().len(), 0);
-    let begun = Instant::now();
-    proposed(&scenario, &untold, &github).ended().succeeded();
-    let without = begun.elapsed();
-    let begun = Instant::now();
-    proposed(&scenario, &[], &github).ended().succeeded();
-    let more = begun.elapsed().saturating_sub(without);
-    assert!(
-        more < Duration::from_secs(2),
-        "{more:?} more than {without:?}"
-    );
+    let took = |settings: &[&str], github: &Github| {
+        let begun = Instant::now();
+        proposed(&scenario, settings, github).ended().succeeded();
+        begun.elapsed()
+    };
+    // What is made once is not what telling costs.
+    took(&untold, &github());
+    let more = (0..3).map(|_| {
+        let (silent, told) = (github(), github());
+        let without = took(&untold, &silent);
+        assert_eq!(silent.requests().len(), 0);
+        let with = took(&[], &told);
+        assert_ne!(told.requests().len(), 0);
+        with.saturating_sub(without)
+    });
+    let more = more.min().unwrap();
+    assert!(more < Duration::from_secs(2), "{more:?} more");
 }
 
 #[test]

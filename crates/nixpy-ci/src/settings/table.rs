@@ -278,7 +278,7 @@ pub const SETTINGS: &[Setting] = &[
         "push",
         Group::Where,
         Kind::Choice(&["auto", "always", "never"]),
-        "Whether images go to the repository. Never: they are made, measured and forgotten. Auto: not for a pull request.",
+        "Whether images go to the repository. Never: they are made, measured and forgotten. Auto: not for a pull request, nor in a run that somebody from outside has caused.",
     )
     .default("auto"),
     setting(
