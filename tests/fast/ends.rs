@@ -141,3 +141,14 @@ fn a_step_of_a_workflow_without_a_flake_has_a_summary_and_a_report() {
     let outputs = scenario.read("outputs");
     assert!(outputs.contains("nixpy-ci-report-"), "{outputs}");
 }
+
+#[test]
+fn a_setting_that_is_wrong_is_told_without_the_secret_in_it() {
+    let scenario = Scenario::app();
+    let words = ["--username=robot", "--tag=hunter22 too"];
+    let run = scenario.run(words.into_iter().chain(FILES));
+    run.env("NIXPY_PASSWORD", "hunter22").ended().with_code(2);
+    let told = left(&scenario).error.unwrap();
+    assert!(told.contains("***") && !told.contains("hunter22"), "{told}");
+    assert!(!scenario.read("summary.md").contains("hunter22"));
+}

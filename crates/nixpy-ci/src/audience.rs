@@ -11,6 +11,7 @@ use clap::ArgMatches;
 use nixpy_pipeline::report::Report;
 
 use crate::exit::Code;
+use crate::redact::Secrets;
 use crate::render::renderer;
 use crate::settings::{Environment, Hearers, RawInputs, hearers};
 use crate::{github, report};
@@ -19,6 +20,8 @@ use crate::{github, report};
 pub struct Audience<'a> {
     environment: &'a Environment,
     who: Hearers,
+    /// What none of them may read.
+    pub secrets: Secrets,
 }
 
 impl<'a> Audience<'a> {
@@ -26,7 +29,11 @@ impl<'a> Audience<'a> {
     pub fn of(flags: &ArgMatches, environment: &'a Environment) -> Self {
         let raw = RawInputs::as_far_as_known(flags, environment);
         let who = hearers(&raw, environment);
-        Self { environment, who }
+        Self {
+            environment,
+            who,
+            secrets: Secrets::of(&raw, environment),
+        }
     }
 
     /// Takes away what an earlier run has left in the files of this one.
@@ -50,6 +57,7 @@ impl<'a> Audience<'a> {
         problems.iter().for_each(|problem| renderer.error(problem));
         let (flake, destinations) = (&self.who.flake, &self.who.destinations);
         let report = Report::failed(flake, destinations, &problems.join("\n"));
+        let report = self.secrets.out_of(report);
         report::write(&report, output, renderer.as_ref());
         github::tell(&report, telling, renderer.as_ref()).await;
         code

@@ -6,6 +6,7 @@ use nixpy_pipeline::doctor::{Check, Concern, Diagnosis, State, diagnose};
 
 use crate::exit::Code;
 use crate::print;
+use crate::render::without_controls;
 use crate::report::json;
 use crate::run::{nix, read_caches, settings, wrong};
 use crate::settings::Environment;
@@ -61,7 +62,7 @@ const WIDEST: usize = 30;
 fn name(check: &Check) -> String {
     match check.subject.as_str() {
         "" => check.name.clone(),
-        subject => format!("{} {}", check.name, printable(subject)),
+        subject => format!("{} {}", check.name, without_controls(subject)),
     }
 }
 
@@ -73,25 +74,18 @@ fn check_lines(check: &Check, width: usize) -> Vec<String> {
         State::NotChecked => ("?", "not checked"),
     };
     let mut found = check.found.lines();
-    let first = printable(found.next().unwrap_or_default());
+    let first = without_controls(found.next().unwrap_or_default());
     let mut lines = vec![format!(
         "{sign} {word:<11}  {:<width$}  {first}",
         name(check)
     )];
-    lines.extend(found.map(|line| format!("    {}", printable(line))));
+    lines.extend(found.map(|line| format!("    {}", without_controls(line))));
     let cure = check.cure.iter().flat_map(|cure| cure.lines());
     lines.extend(cure.enumerate().map(|(n, line)| match n {
-        0 => format!("    → {}", printable(line)),
-        _ => format!("      {}", printable(line)),
+        0 => format!("    → {}", without_controls(line)),
+        _ => format!("      {}", without_controls(line)),
     }));
     lines
-}
-
-/// What others have said may hold what terminals obey.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 fn last_line(diagnosis: &Diagnosis) -> String {
@@ -107,7 +101,7 @@ fn last_line(diagnosis: &Diagnosis) -> String {
     });
     format!(
         "{}: {} ({:.1} s)",
-        printable(&diagnosis.flake),
+        without_controls(&diagnosis.flake),
         counted.collect::<Vec<_>>().join(", "),
         diagnosis.seconds
     )

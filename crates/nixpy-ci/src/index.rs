@@ -10,7 +10,6 @@ use nixpy_pipeline::result::{LARGEST, RunResult};
 
 use crate::audience::Audience;
 use crate::exit::Code;
-use crate::redact::Secrets;
 use crate::render::renderer;
 use crate::run::MovedTags;
 use crate::settings::{Environment, RawInputs, Surroundings, ToJoin, to_join};
@@ -32,7 +31,7 @@ pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
     })
     .await;
     moved.is_told();
-    let report = Secrets::of(flags, environment).out_of(report);
+    let report = audience.secrets.out_of(report);
     renderer.close();
     let mut code = match &error {
         Some(error) => {

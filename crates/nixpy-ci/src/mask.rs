@@ -31,14 +31,14 @@ pub fn mask(flags: &ArgMatches, environment: &Environment) {
         return;
     }
     let mut log = std::io::stderr().lock();
-    for value in known(flags, environment) {
+    let raw = RawInputs::as_far_as_known(flags, environment);
+    for value in known(&raw, environment) {
         let _ = writeln!(log, "::add-mask::{}", escaped(&value));
     }
 }
 
 /// Every text that is a secret, or has one in it.
-pub fn known(flags: &ArgMatches, environment: &Environment) -> BTreeSet<String> {
-    let raw = RawInputs::collect(flags, environment).unwrap_or_default();
+pub fn known(raw: &RawInputs, environment: &Environment) -> BTreeSet<String> {
     let username = raw.get("username").map(|raw| raw.first().to_owned());
     masked(environment, username.as_deref())
 }

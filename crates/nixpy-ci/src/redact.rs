@@ -6,7 +6,6 @@
 
 use std::str::FromStr as _;
 
-use clap::ArgMatches;
 use nixpy_nix::StorePath;
 use nixpy_oci::digest::Digest;
 use nixpy_pipeline::report::Report;
@@ -15,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::mask;
-use crate::settings::Environment;
+use crate::settings::{Environment, RawInputs};
 
 const HIDDEN: &str = "***";
 
@@ -27,8 +26,8 @@ pub struct Secrets {
 
 impl Secrets {
     /// All that there are.
-    pub fn of(flags: &ArgMatches, environment: &Environment) -> Self {
-        let mut values: Vec<String> = mask::known(flags, environment).into_iter().collect();
+    pub fn of(raw: &RawInputs, environment: &Environment) -> Self {
+        let mut values: Vec<String> = mask::known(raw, environment).into_iter().collect();
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self { values }
     }

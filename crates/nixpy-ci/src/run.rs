@@ -17,7 +17,6 @@ use nixpy_pipeline::run::{self, Finished, RunError};
 use crate::audience::Audience;
 use crate::cache::{Opened, Wanted};
 use crate::exit::Code;
-use crate::redact::Secrets;
 use crate::render::{Renderer, beside, line, renderer};
 use crate::settings::table::withheld_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
@@ -74,7 +73,6 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         moved.note(&event);
         renderer.event(&event);
     };
-    let secrets = Secrets::of(flags, environment);
     let running = run::run(nix, inputs, &machine, &gate, &on_event);
     let ended = beside(renderer.as_ref(), running).await;
     moved.is_told();
@@ -84,11 +82,11 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     }
     match ended {
         Ok(mut finished) => {
-            finished.report = secrets.out_of(finished.report);
+            finished.report = audience.secrets.out_of(finished.report);
             tell(finished, &resolved, renderer.as_ref()).await
         }
         Err(e) => {
-            let report = secrets.out_of(run::unplanned(inputs, &e));
+            let report = audience.secrets.out_of(run::unplanned(inputs, &e));
             match github::tell(&report, &resolved.telling, renderer.as_ref()).await {
                 true => renderer.error(&told(&e)),
                 false => renderer.unplanned(&report),

@@ -8,6 +8,7 @@ use super::listing::Listing;
 use super::place::State;
 use super::render::File;
 use super::start::Start;
+use crate::render::without_controls;
 
 /// What became of a file, or would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl Outcome<'_> {
         lines.extend(self.steps.iter().map(|step| format!("  {step}")));
         let mut text: String = lines
             .iter()
-            .map(|line| format!("{}\n", printable(line)))
+            .map(|line| format!("{}\n", without_controls(line)))
             .collect();
         if self.is_dry {
             for (file, _, _) in self
@@ -184,9 +185,4 @@ fn numbered(steps: &[String]) -> impl Iterator<Item = String> {
         .iter()
         .enumerate()
         .map(|(at, step)| format!("  {}. {step}", at + 1))
-}
-
-/// A project's files are written by whoever: what a terminal would act on is shown as `�`.
-fn printable(line: &str) -> String {
-    line.replace(char::is_control, "\u{fffd}")
 }

@@ -21,7 +21,7 @@ use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::report::{Outcome, PlatformReport, Report};
 
 use crate::settings::{Environment, Progress};
-pub use plain::{line, printable, without_commands};
+pub use plain::{line, printable, without_commands, without_controls};
 pub use underway::beside;
 
 /// Listens to a run.

@@ -77,6 +77,11 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The same of one line that has nothing to align.
+pub fn without_controls(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 impl Renderer for Plain {
     fn event(&self, event: &Event<'_>) {
         let now = Instant::now();
