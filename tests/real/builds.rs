@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use crate::world::example::example;
+use crate::world::flake::Flake;
 use crate::world::layout::{AARCH64, X86_64, elf_machines};
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::program::{output_of, place_of, run};
@@ -83,24 +85,55 @@ fn a_second_run_gives_the_same_image() {
     }
 }
 
-/// It is also here that everything is built for certain, and nothing was there before.
-#[test]
-fn an_empty_store_gives_the_same_image_by_one_nix_build() {
-    let (here, store) = (Workplace::new(), Store::empty());
-    // Stands before the real nix, and notes how it is called.
+/// What stands before the real nix, and does this first each time.
+fn before_nix(here: &Workplace, does: &str) -> PathBuf {
     let nix = place_of("nix").canonicalize().unwrap();
     assert!(
         !nix.starts_with("/nix"),
         "Nix must come from a package of the distribution, not from /nix"
     );
-    let (noting, notes) = (here.path("nix"), here.path("calls"));
-    let script = format!(
-        "#!/bin/sh\necho \"$@\" >> {}\nexec {} \"$@\"\n",
-        notes.display(),
-        nix.display()
+    let program = here.path("nix");
+    let script = format!("#!/bin/sh\n{does}\nexec {} \"$@\"\n", nix.display());
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+/// Nix itself has no answer to two that do it at once, and one of them fails now and then.
+#[test]
+fn a_store_is_opened_for_the_first_time_by_one_alone() {
+    let (here, store) = (Workplace::new(), Store::empty());
+    let (inside, met) = (here.path("inside"), here.path("met"));
+    let does = format!(
+        r#"case "$*" in *--version|*show-config*|*config*show*) ;; *)
+  if [ ! -e /nix/var/nix/db/schema ]; then
+    mkdir {inside} || touch {met}
+    sleep 0.3
+  fi
+esac"#,
+        inside = inside.display(),
+        met = met.display()
     );
-    fs::write(&noting, script).unwrap();
-    fs::set_permissions(&noting, fs::Permissions::from_mode(0o755)).unwrap();
+    let nix = before_nix(&here, &does);
+    let flake = Flake::for_systems(&["x86_64-linux", "aarch64-linux"], "cat $archive > $out");
+    let mut plan = store.command(binary());
+    plan.args(["plan", &flake.image(), "--json", "--nix"]);
+    plan.arg(&nix);
+    here.prepare(&mut plan);
+    let plan = run(&mut plan).succeeded().json();
+    assert!(inside.exists(), "nobody opened the store: {plan:#}");
+    assert!(!met.exists(), "two opened it at once: {plan:#}");
+    let strategies = ["/jobs/0/strategy", "/jobs/1/strategy"];
+    let strategies = strategies.map(|place| plan.pointer(place).unwrap().as_str().unwrap());
+    assert_eq!(strategies, ["emulated", "native"]);
+}
+
+/// It is also here that everything is built for certain, and nothing was there before.
+#[test]
+fn an_empty_store_gives_the_same_image_by_one_nix_build() {
+    let (here, store) = (Workplace::new(), Store::empty());
+    let notes = here.path("calls");
+    let noting = before_nix(&here, &format!("echo \"$@\" >> {}", notes.display()));
 
     run(store
         .command("python3")

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use nixpy_nix::abilities::{Abilities, Builds, Emulation as Found};
+use nixpy_nix::abilities::{Abilities, Builds, Emulation as Found, store_was_opened};
 use nixpy_nix::builders::{Answer, Builder, Builders, BuildersError, TroubleKind};
 use nixpy_nix::cache::Caches;
 use nixpy_nix::evaluate::Offer;
@@ -70,7 +70,7 @@ pub struct Asked {
 pub struct Sight<'a> {
     nix: &'a Nix,
     environment: &'a Environment,
-    abilities: OnceCell<Option<Abilities>>,
+    abilities: OnceCell<Abilities>,
 }
 
 impl<'a> Sight<'a> {
@@ -84,9 +84,17 @@ impl<'a> Sight<'a> {
     }
 
     /// What it can; `None` if it does not tell: what is wrong with it, a build will tell.
+    /// It is asked again the next time.
     pub async fn abilities(&self) -> Option<&Abilities> {
-        let ask = async || Abilities::ask(self.nix, self.environment).await.ok();
-        self.abilities.get_or_init(ask).await.as_ref()
+        let ask = async || Abilities::ask(self.nix, self.environment).await;
+        self.abilities.get_or_try_init(ask).await.ok()
+    }
+
+    /// The same before anybody wants to know, where that gets into nobody's way.
+    pub async fn abilities_meanwhile(&self) {
+        if store_was_opened(self.environment) {
+            self.abilities().await;
+        }
     }
 
     /// The caches that Nix takes paths from.

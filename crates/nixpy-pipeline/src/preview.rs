@@ -83,7 +83,7 @@ async fn preview_by(
     whose_plan: For,
 ) -> Result<Preview, RunError> {
     // Who plans has mostly something to ask this machine; it answers before the flake does.
-    let (offered, _) = tokio::join!(ask_only(nix, inputs), sight.abilities());
+    let (offered, _) = tokio::join!(ask_only(nix, inputs), sight.abilities_meanwhile());
     let offered = offered?;
     let seen = look(sight, inputs, &offered, whose_plan).await?;
     let mut plan = plan(inputs, &offered, &seen.host).map_err(RunError::Plan)?;

@@ -26,6 +26,20 @@ use crate::program::Nix;
 use crate::settings::Settings;
 use crate::system::System;
 
+/// Whether this machine's store was opened before. Two processes that open one for the
+/// first time get into each other's way: both make the same links, and one of them ends
+/// with "File exists". False as well where none is kept here.
+pub fn store_was_opened(environment: &Environment) -> bool {
+    was_opened(&Root::system(), environment)
+}
+
+fn was_opened(root: &Root, environment: &Environment) -> bool {
+    let state = environment.nix_state_dir.as_deref();
+    // Written last.
+    let schema = state.unwrap_or(Path::new("/nix/var/nix")).join("db/schema");
+    root.path(schema).exists()
+}
+
 /// What is known of this machine's Nix, and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Abilities {

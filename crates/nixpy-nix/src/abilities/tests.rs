@@ -288,3 +288,18 @@ fn a_store_elsewhere_knows_for_itself() {
     far.url = "ssh-ng://builder";
     assert!(matches!(far.emulation(), Emulation::Elsewhere { .. }));
 }
+
+#[test]
+fn a_store_was_opened_when_its_database_is_there() {
+    let state = |folder: &str| Environment {
+        nix_state_dir: Some(folder.into()),
+        ..Environment::default()
+    };
+    let scene = scene().file("srv/nix/db/schema", "10");
+    let root = Root::at(scene.dir.path());
+    assert!(was_opened(&root, &state("/srv/nix")));
+    assert!(!was_opened(&root, &Environment::default()));
+    let scene = scene.file("nix/var/nix/db/schema", "10");
+    let root = Root::at(scene.dir.path());
+    assert!(was_opened(&root, &Environment::default()));
+}

@@ -15,6 +15,8 @@ pub struct Environment {
     pub nix_conf_dir: Option<PathBuf>,
     /// `NIX_CONFIG`: settings that win over those of the file.
     pub nix_config: Option<String>,
+    /// `NIX_STATE_DIR`: where Nix keeps its database instead of /nix/var/nix.
+    pub nix_state_dir: Option<PathBuf>,
 }
 
 impl Environment {
@@ -37,6 +39,7 @@ impl Environment {
                 "XDG_CONFIG_HOME" => environment.config_home = Some(value.into()),
                 "NIX_CONF_DIR" => environment.nix_conf_dir = Some(value.into()),
                 "NIX_CONFIG" => environment.nix_config = Some(value),
+                "NIX_STATE_DIR" => environment.nix_state_dir = Some(value.into()),
                 _ => {}
             }
         }
