@@ -11,6 +11,8 @@ const { spawn } = require('node:child_process')
 const { Trouble, findProgram, sumOf } = require('./program.js')
 
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP']
+// With 130 and above a program says that a signal has ended it.
+const CANCELLED = 130
 
 async function main() {
   const program = await findProgram()
@@ -24,6 +26,8 @@ async function main() {
     child.on('error', (error) => reject(new Trouble(`${program} cannot be started: ${error.message}`)))
     child.on('close', (code, signal) => resolve(code ?? 128 + os.constants.signals[signal]))
   })
+  // One that was ended by others has left something to be done.
+  if (code < CANCELLED) remember({ over: 'yes' })
   process.exitCode = code
 }
 
@@ -36,7 +40,7 @@ function temporaryFolder() {
   return folder
 }
 
-/** For post.js, which finds it as STATE_NAME. */
+/** For post.js, which finds it as STATE_NAME. No other step can write there. */
 function remember(state) {
   const file = process.env.GITHUB_STATE
   if (!file) return

@@ -82,6 +82,16 @@ test('what a killed run leaves is taken away by post', async (t) => {
   assert.deepEqual(await runner.run('post.js', runner.state()), { code: 0, signal: null, output: '' }, 'once more')
 })
 
+test('post knows whether the run has come to its own end', async (t) => {
+  const told = ['[ "$1" = action ] || { echo "told: $*"; exit; }']
+  for (const [end, said] of [['exit 1', 'action-post'], ['exit 130', 'action-post --was-ended'], ['kill -9 $$', 'action-post --was-ended']]) {
+    const runner = runnerWith(t, ...told, end)
+    await runner.run('main.js')
+    const ended = await runner.run('post.js', runner.state())
+    assert.equal(ended.output, `told: ${said}\n`, end)
+  }
+})
+
 test('post never fails the job', async (t) => {
   const runner = new Runner(t)
   assert.equal((await runner.run('post.js')).code, 0, 'main has found no program')

@@ -210,6 +210,11 @@ impl CacheSettings {
         Ok(access.opened.get_or_init(|| cache).clone())
     }
 
+    /// Whether anything may be pushed into any of them.
+    pub fn writes(&self) -> bool {
+        !self.read_only && !self.from_fork && self.wanted.iter().any(|spec| spec.write)
+    }
+
     /// All keys that are trusted beside those of Nix's configuration; each once.
     pub fn trusted_keys(&self) -> Vec<PublicKey> {
         let mut keys: Vec<PublicKey> = self

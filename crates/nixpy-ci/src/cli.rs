@@ -34,11 +34,19 @@ pub fn command() -> Command {
         .subcommand(cache())
         .subcommand(setup())
         .subcommands(INSIDE.map(inside))
-        .subcommands(OF_THE_ACTION.map(|name| Command::new(name).hide(true)))
+        .subcommands(of_the_action())
 }
 
 /// What the launcher of the action starts, before and after the job's other steps.
-const OF_THE_ACTION: [&str; 2] = ["action", "action-post"];
+fn of_the_action() -> [Command; 2] {
+    let was_ended = Arg::new("was-ended")
+        .long("was-ended")
+        .action(ArgAction::SetTrue);
+    [
+        Command::new("action").hide(true),
+        Command::new("action-post").hide(true).arg(was_ended),
+    ]
+}
 
 /// What this program is asked to do inside of a container that is tried out; nothing for users.
 pub const INSIDE: [&str; 3] = ["smoke-probe", "smoke-room", "smoke-enter"];

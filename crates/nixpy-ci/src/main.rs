@@ -122,7 +122,10 @@ async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
             mask::mask(flags, environment);
             github::action::action(environment).await
         }
-        Some(("action-post", _)) => github::action::post(environment),
+        Some(("action-post", flags)) => {
+            mask::mask(flags, environment);
+            github::action::post(flags.get_flag("was-ended"), environment).await
+        }
         Some((name, orders)) if cli::INSIDE.contains(&name) => {
             let orders = orders.get_one::<String>("orders");
             smoke::inside(name, orders.map_or("", String::as_str)).await

@@ -17,6 +17,7 @@ use nixpy_pipeline::run::{self, Finished, RunError};
 use crate::audience::Audience;
 use crate::cache::{Opened, Wanted};
 use crate::exit::Code;
+use crate::github::action::Notes;
 use crate::render::{Renderer, beside, line, renderer};
 use crate::settings::table::withheld_variables;
 use crate::settings::{Environment, Progress, RawInputs, Resolved, Surroundings, resolve};
@@ -69,13 +70,16 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
     let moved = MovedTags::default();
     let inputs = &resolved.inputs;
     let gate = Starter::new(inputs.load, inputs.temp_dir.clone(), environment);
+    let notes = Notes::of(inputs, environment);
     let on_event = |event: Event<'_>| {
         moved.note(&event);
+        notes.hear(&event);
         renderer.event(&event);
     };
     let running = run::run(nix, inputs, &machine, &gate, &on_event);
     let ended = beside(renderer.as_ref(), running).await;
     moved.is_told();
+    notes.are_done();
     renderer.close();
     for trouble in opened.troubles() {
         line(&format!("warning: {trouble}; the run went on without it"));

@@ -7,6 +7,7 @@ use nixpy_pipeline::report::{Outcome, Report, told};
 use nixpy_pipeline::run;
 
 use crate::exit::Code;
+use crate::github::action::Notes;
 use crate::render::{Renderer, beside, failure_lines, line};
 use crate::report;
 use crate::run::{MovedTags, nix, read_caches};
@@ -50,12 +51,15 @@ pub async fn build(
     let inputs = &resolved.inputs;
     let gate = Starter::new(None, inputs.temp_dir.clone(), environment);
     let moved = MovedTags::default();
+    let notes = Notes::of(inputs, environment);
     let on_event = |event: nixpy_pipeline::event::Event<'_>| {
         moved.note(&event);
+        notes.hear(&event);
         renderer.event(&event);
     };
     let running = run::run(&opened.nix, inputs, &machine, &gate, &on_event);
     let ended = beside(renderer, running).await;
+    notes.are_done();
     for trouble in opened.troubles() {
         line(&format!("warning: {trouble}; the run went on without it"));
     }

@@ -22,8 +22,16 @@ impl Begun {
     /// Of a run with these inputs, before it asks Nix anything.
     pub fn of(inputs: &Inputs) -> Self {
         Self {
-            is_wanted: inputs.caches.wanted.iter().any(|spec| spec.write),
+            is_wanted: inputs.caches.writes(),
             derivations: Mutex::default(),
+        }
+    }
+
+    /// What another process has heard of.
+    pub fn of_derivations(derivations: impl IntoIterator<Item = StorePath>) -> Self {
+        Self {
+            is_wanted: true,
+            derivations: Mutex::new(derivations.into_iter().collect()),
         }
     }
 

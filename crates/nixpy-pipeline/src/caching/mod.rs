@@ -26,6 +26,20 @@ use crate::plan::Plan;
 use memory::Memory;
 pub(crate) use opening::why_not;
 
+/// Pushes what a run had built that was ended by others, with what it had begun by then.
+pub async fn finish(
+    nix: &Nix,
+    inputs: &Inputs,
+    plan: &Plan,
+    begun: &Begun,
+    on_event: &OnEvent<'_>,
+) -> Vec<Filled> {
+    let caching = Caching::of(nix, inputs, plan, begun, on_event);
+    caching.built();
+    caching.over();
+    caching.carry_out().await
+}
+
 /// What goes into caches in one run.
 pub struct Caching<'a> {
     nix: &'a Nix,

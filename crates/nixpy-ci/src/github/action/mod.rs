@@ -9,9 +9,11 @@ mod defaults;
 mod files;
 mod outputs;
 mod post;
+mod unfinished;
 
 use std::path::{Path, PathBuf};
 
+use clap::ArgMatches;
 use nixpy_github::runner::files::add;
 
 use crate::audience::Audience;
@@ -24,6 +26,7 @@ use crate::{cli, dispatch, print, run};
 #[cfg(test)]
 pub use outputs::OUTPUTS;
 pub use post::post;
+pub use unfinished::Notes;
 
 /// The values of the input `command`, and what each does.
 pub const COMMANDS: [(&str, &str); 7] = [
@@ -63,16 +66,29 @@ impl Step<'_> {
     }
 }
 
+/// The launcher calls its folders so; no other is the action's.
+const PREFIX: &str = "nixpy-ci-";
+
+/// The folder that the launcher has made for this step alone, where it has started us.
+fn launched_in(environment: &Environment) -> Option<PathBuf> {
+    let folder = Step { environment }.path("TMPDIR")?;
+    let name = folder.file_name()?.to_str()?;
+    let is_folder = folder.symlink_metadata().ok()?.is_dir();
+    (is_folder && name.starts_with(PREFIX)).then_some(folder)
+}
+
+/// What a person would have typed for these inputs.
+fn understood(environment: &Environment) -> Result<ArgMatches, String> {
+    let arguments = arguments(&Step { environment })?;
+    let matches = cli::command().try_get_matches_from(&arguments);
+    matches.map_err(|e| e.to_string())
+}
+
 /// Does what the inputs say.
 pub async fn action(environment: &Environment) -> Code {
-    let step = Step { environment };
-    let arguments = match arguments(&step) {
-        Ok(arguments) => arguments,
-        Err(problem) => return wrong(&[problem], environment),
-    };
-    let matches = match cli::command().try_get_matches_from(&arguments) {
+    let matches = match understood(environment) {
         Ok(matches) => matches,
-        Err(e) => return wrong(&[e.to_string()], environment),
+        Err(problem) => return wrong(&[problem], environment),
     };
     let Some((command, flags)) = matches.subcommand() else {
         return Code::Inputs;

@@ -1,6 +1,7 @@
-//! `nixpy-ci action-post`: takes away what a run that was killed has left in the temporary
-//! folder that the launcher gave it, and the folder. A run that ended by itself has left
-//! nothing: it has waited for its caches, and its keys and logins have gone with it.
+//! `nixpy-ci action-post`: finishes what a run has left undone that was cancelled or killed, and
+//! takes away what it has left in the temporary folder that the launcher gave it, and the folder.
+//! A run that ended by itself has left nothing: it has waited for its caches, and its keys and
+//! logins have gone with it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,26 +12,21 @@ use crate::exit::Code;
 use crate::render::line;
 use crate::settings::Environment;
 
-use super::Step;
+use super::{launched_in, unfinished};
 
-/// The launcher calls it so; nothing else is removed.
-const PREFIX: &str = "nixpy-ci-";
-
-/// Never a failure: the job has its result already.
-pub fn post(environment: &Environment) -> Code {
-    let folder = Step { environment }.path("TMPDIR");
-    if let Some(folder) = folder.filter(|folder| is_ours(folder))
-        && let Err(problem) = remove(&folder)
-    {
+/// Never a failure: the job has its result already. `was_ended`: whether the run did not come to
+/// its own end.
+pub async fn post(was_ended: bool, environment: &Environment) -> Code {
+    let Some(folder) = launched_in(environment) else {
+        return Code::Success;
+    };
+    if was_ended {
+        unfinished::finish(&folder, environment).await;
+    }
+    if let Err(problem) = remove(&folder) {
         line(&format!("warning: {} stays: {problem}", folder.display()));
     }
     Code::Success
-}
-
-fn is_ours(folder: &Path) -> bool {
-    let name = folder.file_name().and_then(|name| name.to_str());
-    let is_folder = fs::symlink_metadata(folder).is_ok_and(|about| about.is_dir());
-    is_folder && name.is_some_and(|name| name.starts_with(PREFIX))
 }
 
 /// First what is mounted in it: to remove the folder would remove what is behind that.
@@ -41,7 +37,8 @@ fn remove(folder: &Path) -> Result<(), String> {
         unmount(&place, UnmountFlags::DETACH)
             .map_err(|e| format!("{} cannot be unmounted: {e}", place.display()))?;
     }
-    let left = names_in(&folder);
+    let mut left = names_in(&folder);
+    left.retain(|name| name != unfinished::NAME);
     make_removable(&folder);
     fs::remove_dir_all(&folder).map_err(|e| e.to_string())?;
     if !left.is_empty() {
@@ -88,8 +85,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
-    #[test]
-    fn what_was_left_goes_with_the_folder() {
+    #[tokio::test]
+    async fn what_was_left_goes_with_the_folder() {
         let within = tempfile::tempdir().unwrap();
         let folder = within.path().join("nixpy-ci-x");
         let closed = folder.join("nixpy-smoke-a/root/closed");
@@ -97,13 +94,13 @@ mod tests {
         fs::write(closed.join("file"), "").unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         let environment = [("TMPDIR".into(), folder.clone().into())].into();
-        assert_eq!(post(&environment), Code::Success);
+        assert_eq!(post(true, &environment).await, Code::Success);
         assert!(!folder.exists());
-        assert_eq!(post(&environment), Code::Success, "and once more");
+        assert_eq!(post(true, &environment).await, Code::Success, "and again");
     }
 
-    #[test]
-    fn nothing_else_is_removed() {
+    #[tokio::test]
+    async fn nothing_else_is_removed() {
         let within = tempfile::tempdir().unwrap();
         let other = within.path().join("other");
         fs::create_dir(&other).unwrap();
@@ -111,7 +108,7 @@ mod tests {
         std::os::unix::fs::symlink(&other, &link).unwrap();
         for folder in [&other, &link] {
             let environment = [("TMPDIR".into(), folder.into())].into();
-            assert_eq!(post(&environment), Code::Success);
+            assert_eq!(post(true, &environment).await, Code::Success);
         }
         assert!(other.exists() && link.exists());
     }
