@@ -8,17 +8,17 @@ const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 const { spawn } = require('node:child_process')
-const { Trouble, findProgram, sumOf } = require('./program.js')
+const { Trouble, findProgram } = require('./program.js')
 
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP']
 // With 130 and above a program says that a signal has ended it.
 const CANCELLED = 130
 
 async function main() {
-  const program = await findProgram()
+  const { program, sum } = await findProgram()
   const folder = temporaryFolder()
-  // Whatever ran meanwhile could have put another in its place: post compares.
-  remember({ program, folder, sum: await sumOf(program) })
+  // What runs until then could put another in its place: post compares.
+  remember({ program, folder, sum })
   const child = spawn(program, ['action'], { stdio: 'inherit', env: { ...process.env, TMPDIR: folder } })
   // The program ends in order when it is interrupted, and so does this one, after it.
   for (const signal of FORWARDED) process.on(signal, () => child.kill(signal))

@@ -21,7 +21,7 @@ const TIMES = { pause: 1000, silence: 30_000, whole: 600_000 }
 /** Something that people can cure: told in one line, without a stack. */
 class Trouble extends Error {}
 
-/** The file to start. It is there, may be executed, and is what it has to be. */
+/** The file to start, and its SHA-256. It is there, may be executed, and is what it has to be. */
 async function findProgram(env = process.env, list = LIST, times = TIMES) {
   const given = env.INPUT_BINARY
   if (given) return givenProgram(given, env['INPUT_BINARY-SHA256'])
@@ -40,23 +40,24 @@ async function findProgram(env = process.env, list = LIST, times = TIMES) {
   const folder = path.join(cache, 'nixpy-ci', version, arch)
   const program = path.join(folder, 'nixpy-ci')
   if (fs.existsSync(`${folder}.complete`) && fs.existsSync(program)) {
-    await refuseOther(program, sum, 'remove it, and run this again')
-    return program
+    refuseOther(program, await sumOf(program), sum, 'remove it, and run this again')
+    return { program, sum }
   }
   await fetchInto(folder, program, urls(env, version, name), sum, times)
   fs.writeFileSync(`${folder}.complete`, '')
-  return program
+  return { program, sum }
 }
 
-async function givenProgram(program, sum) {
-  const file = path.resolve(program)
+async function givenProgram(name, wanted) {
+  const program = path.resolve(name)
   try {
-    fs.accessSync(file, fs.constants.X_OK)
+    fs.accessSync(program, fs.constants.X_OK)
   } catch {
-    throw new Trouble(`input binary: ${file} is not there, or no program: name the file of a nixpy-ci`)
+    throw new Trouble(`input binary: ${program} is not there, or no program: name the file of a nixpy-ci`)
   }
-  if (sum) await refuseOther(file, sum.trim().toLowerCase(), 'check `binary-sha256`')
-  return file
+  const sum = await sumOf(program)
+  if (wanted) refuseOther(program, sum, wanted.trim().toLowerCase(), 'check `binary-sha256`')
+  return { program, sum }
 }
 
 function systemOf(env) {
@@ -96,7 +97,7 @@ async function fetchInto(folder, program, urls, sum, times) {
   const part = path.join(folder, `.part-${process.pid}-${crypto.randomUUID()}`)
   try {
     const found = await fetchFirst(urls, part, times)
-    if (found.sum !== sum) throw otherThan(found.url, sum, found.sum, 'nothing of it was kept')
+    refuseOther(found.url, found.sum, sum, 'nothing of it was kept')
     fs.chmodSync(part, 0o755)
     fs.renameSync(part, program)
   } finally {
@@ -161,19 +162,15 @@ async function fetchWatched(url, part, signal, onBytes) {
   return hash.digest('hex')
 }
 
-async function refuseOther(file, sum, cure) {
-  const found = await sumOf(file)
-  if (found !== sum) throw otherThan(file, sum, found, cure)
+function refuseOther(what, found, wanted, cure) {
+  if (found === wanted) return
+  throw new Trouble(`${what} was refused: its SHA-256 is ${found}, and has to be ${wanted}: ${cure}`)
 }
 
 async function sumOf(file) {
   const hash = crypto.createHash('sha256')
   await pipeline(fs.createReadStream(file, { highWaterMark: 1 << 20 }), hash)
   return hash.digest('hex')
-}
-
-function otherThan(what, sum, found, cure) {
-  return new Trouble(`${what} was refused: its SHA-256 is ${found}, and has to be ${sum}: ${cure}`)
 }
 
 module.exports = { Trouble, findProgram, readList, sumOf }

@@ -23,7 +23,7 @@ test('what is in the tool cache is started, and nothing is asked of anybody', as
   const runner = new Runner(t)
   runner.lists(PROGRAM)
   const cached = runner.hasCached(PROGRAM)
-  assert.equal(await find(runner), cached)
+  assert.deepEqual(await find(runner), { program: cached, sum: sum(PROGRAM) })
 })
 
 test('what is in the tool cache and is another is refused', async (t) => {
@@ -43,7 +43,7 @@ test('what is not complete in the tool cache is fetched again', async (t) => {
   const cached = runner.hasCached(PROGRAM)
   fs.rmSync(runner.at('tools', 'nixpy-ci', '1.2.3', 'x64.complete'))
   const releases = await server(t, bytes(PROGRAM))
-  assert.equal(await find(runner, { GITHUB_SERVER_URL: releases.url }), cached)
+  assert.equal((await find(runner, { GITHUB_SERVER_URL: releases.url })).program, cached)
   assert.equal(releases.asked.length, 1)
 })
 
@@ -53,10 +53,10 @@ test('the release of its own version is fetched once, and is there for the next 
   const releases = await server(t, bytes(PROGRAM))
   const env = { GITHUB_SERVER_URL: releases.url }
   const found = await find(runner, env)
-  assert.equal(await find(runner, env), found)
+  assert.deepEqual(await find(runner, env), found)
   assert.deepEqual(releases.asked, ['/acme/nixpy-action/releases/download/v1.2.3/nixpy-ci-x86_64-linux'])
-  assert.deepEqual(fs.readFileSync(found), PROGRAM)
-  assert.equal(fs.statSync(found).mode & 0o777, 0o755)
+  assert.deepEqual(fs.readFileSync(found.program), PROGRAM)
+  assert.equal(fs.statSync(found.program).mode & 0o777, 0o755)
 })
 
 test('a machine with ARM64 gets a program of its own', async (t) => {
@@ -64,7 +64,7 @@ test('a machine with ARM64 gets a program of its own', async (t) => {
   runner.lists(PROGRAM, 'aarch64-linux')
   const releases = await server(t, bytes(PROGRAM))
   const found = await find(runner, { GITHUB_SERVER_URL: releases.url, RUNNER_ARCH: 'ARM64' })
-  assert.match(found, /\/1\.2\.3\/arm64\/nixpy-ci$/)
+  assert.match(found.program, /\/1\.2\.3\/arm64\/nixpy-ci$/)
   assert.match(releases.asked[0], /nixpy-ci-aarch64-linux$/)
 })
 
@@ -92,7 +92,7 @@ test('a download that is slow is waited for, and one that is silent or has no en
     const runner = new Runner(t)
     runner.lists(PROGRAM)
     const releases = await server(t, answer)
-    return find(runner, { GITHUB_SERVER_URL: releases.url }, times)
+    return (await find(runner, { GITHUB_SERVER_URL: releases.url }, times)).program
   }
   assert.deepEqual(fs.readFileSync(await fetched(drops, { silence: 400 })), PROGRAM)
   await assert.rejects(fetched(silent, { silence: 100 }), /nothing came for 0.1 s/)
@@ -154,8 +154,8 @@ test('a program that is given by its path is started as it is', async (t) => {
   const runner = new Runner(t)
   const file = runner.at('mine')
   fs.writeFileSync(file, PROGRAM, { mode: 0o755 })
-  assert.equal(await find(runner, { INPUT_BINARY: file }), file)
-  assert.equal(await find(runner, { INPUT_BINARY: file, 'INPUT_BINARY-SHA256': sum(PROGRAM).toUpperCase() }), file)
+  assert.deepEqual(await find(runner, { INPUT_BINARY: file }), { program: file, sum: sum(PROGRAM) })
+  assert.equal((await find(runner, { INPUT_BINARY: file, 'INPUT_BINARY-SHA256': sum(PROGRAM).toUpperCase() })).program, file)
   const wrong = { INPUT_BINARY: file, 'INPUT_BINARY-SHA256': sum('other') }
   await assert.rejects(find(runner, wrong), /was refused/)
   await assert.rejects(find(runner, { INPUT_BINARY: runner.at('nowhere') }), /is not there, or no program/)
