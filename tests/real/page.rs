@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
+use crate::world::act::tool;
+use crate::world::chain::Chain;
 use crate::world::example::example;
 use crate::world::flake::Flake;
 use crate::world::nixpy::Workplace;
@@ -179,6 +181,60 @@ fn what_others_have_written_runs_nothing_in_a_browser() {
         !dom.contains("<title>owned") && !dom.contains("<img"),
         "{dom}"
     );
+}
+
+/// The Mermaid that GitHub draws charts with, and what it makes of a chart.
+fn drawn(here: &Workplace, chart: &str) -> String {
+    let mermaid = tool("npm/mermaid/dist/mermaid.min.js");
+    let page = here.path("chart.html");
+    let text = format!(
+        "<meta charset=utf-8><pre class=chart>{}</pre><p id=told></p><script src='file://{}'></script><script>
+         mermaid.initialize({{ startOnLoad: false, securityLevel: 'strict' }})
+         mermaid.run({{ querySelector: '.chart' }}).then(() => told.append('it is', ' drawn'), (e) => told.append(e.message))
+         </script>",
+        chart.replace('&', "&amp;").replace('<', "&lt;"),
+        mermaid.display()
+    );
+    std::fs::write(&page, text).unwrap();
+    let arguments = ["--dump-dom", "--virtual-time-budget=20000"];
+    browser(&arguments, &page, "127.0.0.1:9").stdout
+}
+
+#[test]
+fn mermaid_draws_the_timeline_of_a_summary_whatever_derivations_are_called() {
+    let (here, chain) = (Workplace::new(), Chain::quick());
+    // Mermaid reads these as its own words.
+    let place = chain.folder().join("flake.nix");
+    let flake = std::fs::read_to_string(&place).unwrap();
+    let named = flake
+        .replace(
+            r#"package "lib" ""#,
+            r#"package "section" "busybox sleep 0.5; "#,
+        )
+        .replace(
+            r#"package "tool" ""#,
+            r#"package "click-end?=1" "busybox sleep 0.5; "#,
+        )
+        .replace("read -r _ < $tool", "read -r _ < $tool; busybox sleep 0.5");
+    assert_eq!(named.matches("sleep").count(), 3, "{flake}");
+    std::fs::write(place, named).unwrap();
+    here.run([&chain.app(), "--layout=out", "--summary=summary.md"])
+        .succeeded();
+    let summary = std::fs::read_to_string(here.path("summary.md")).unwrap();
+    let chart = summary.split_once("```mermaid\n").unwrap().1;
+    let chart = chart.split_once("```").unwrap().0;
+
+    let dom = drawn(&here, chart);
+    assert!(dom.contains("it is drawn"), "{chart}\n{dom}");
+    for words in ["section", "click-end__1", "app", "Stages", "Built"] {
+        let is_shown = dom.contains(&format!(" {words} </text>"))
+            || dom.contains(&format!(">{words}</tspan>"));
+        assert!(is_shown, "{words} in\n{chart}\n{dom}");
+    }
+    let bars = chart.lines().filter(|line| line.contains(" :")).count();
+    assert_eq!(dom.matches("class=\"task ").count(), bars, "{chart}\n{dom}");
+    let broken = drawn(&here, "gantt\n    no date: nor bar\n");
+    assert!(!broken.contains("it is drawn"), "{broken}");
 }
 
 #[test]

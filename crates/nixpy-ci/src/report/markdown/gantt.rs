@@ -47,7 +47,8 @@ pub(super) fn chart(timeline: &[Span]) -> Option<String> {
         return None;
     }
     // A time of day would be shown in the reader's time zone; seconds are the same anywhere.
-    let mut chart = "gantt\n    dateFormat x\n    axisFormat %s s\n".to_owned();
+    let mut chart =
+        "gantt\n    dateFormat x\n    axisFormat %s s\n    todayMarker off\n".to_owned();
     for (kind, title) in [
         (SpanKind::Stage, "Stages"),
         (SpanKind::Build, "Built"),
