@@ -13,7 +13,7 @@ use nixpy_pipeline::report::Report;
 use crate::exit::Code;
 use crate::redact::Secrets;
 use crate::render::renderer;
-use crate::settings::{Environment, Hearers, RawInputs, hearers};
+use crate::settings::{Environment, Hearers, Progress, RawInputs, hearers};
 use crate::{github, report};
 
 /// Of one command.
@@ -62,6 +62,14 @@ impl<'a> Audience<'a> {
         github::tell(&report, telling, renderer.as_ref()).await;
         code
     }
+}
+
+/// Tells who started the command, and nobody else, what is wrong with what was given.
+pub fn wrong(problems: &[String], environment: &Environment) -> Code {
+    // How to show anything is itself a setting.
+    let renderer = renderer(Progress::Auto, environment);
+    problems.iter().for_each(|problem| renderer.error(problem));
+    Code::Inputs
 }
 
 /// No terminal, and nothing that only leads somewhere.

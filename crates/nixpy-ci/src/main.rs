@@ -9,14 +9,17 @@ mod exit;
 mod github;
 mod index;
 mod init;
+mod listening;
 mod load;
 mod mask;
+mod plan;
 mod preview;
 mod redact;
 mod release;
 mod render;
 mod report;
 mod run;
+mod running;
 mod settings;
 mod setup;
 mod smoke;
@@ -98,7 +101,7 @@ async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
         Some(("init", flags)) => init::init(flags),
         Some(("index", flags)) => index::index(flags, environment).await,
         Some(("release", flags)) => release::release(flags, environment).await,
-        Some(("plan", flags)) => run::plan(flags, environment).await,
+        Some(("plan", flags)) => plan::plan(flags, environment).await,
         Some(("report", flags)) => github::post(flags, environment).await,
         Some(("doctor", flags)) => doctor::doctor(flags, environment).await,
         Some(("cache", flags)) => cache::cache(flags, environment).await,

@@ -8,10 +8,10 @@ use nixpy_cache::{CacheError, CacheErrorKind, Place, RegistryCache};
 use nixpy_pipeline::report::told;
 use serde::Serialize;
 
+use crate::audience::wrong;
 use crate::exit::Code;
 use crate::render::{line, size};
 use crate::report::json;
-use crate::run::wrong;
 use crate::settings::{Environment, RawInputs, Surroundings, ToServe, days, to_serve};
 use crate::{print, until_interrupted};
 

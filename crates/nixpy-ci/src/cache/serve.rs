@@ -8,10 +8,10 @@ use nixpy_nix::signing::{PublicKey, SecretKey};
 use serde::Serialize;
 
 use super::reading::why;
+use crate::audience::wrong;
 use crate::exit::Code;
 use crate::render::{line, size};
 use crate::report::json;
-use crate::run::wrong;
 use crate::settings::{Environment, RawInputs, Surroundings, ToServe, to_serve};
 use crate::{print, until_interrupted};
 

@@ -14,11 +14,11 @@ use nixpy_github::post::{Key, Marker, Posted, Run, ToPull, post_comment};
 use serde_json::{Value, json};
 
 use super::{client, comment_line, hostile};
+use crate::audience::wrong;
 use crate::exit::Code;
 use crate::print;
 use crate::render::{Renderer, line, renderer};
 use crate::report::{LONGEST_COMMENT, body, json as as_json};
-use crate::run::wrong;
 use crate::settings::{Environment, RawInputs, Surroundings, Telling, to_post};
 
 /// What stands around the reports in a comment.

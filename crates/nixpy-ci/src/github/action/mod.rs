@@ -14,12 +14,11 @@ use std::path::{Path, PathBuf};
 
 use nixpy_github::runner::files::add;
 
-use crate::audience::Audience;
+use crate::audience::{Audience, wrong};
 use crate::exit::Code;
 use crate::render::line;
-use crate::run::wrong;
 use crate::settings::{Environment, RawInputs};
-use crate::{cli, dispatch, print, run};
+use crate::{cli, dispatch, plan, print};
 
 #[cfg(test)]
 pub use outputs::OUTPUTS;
@@ -91,7 +90,7 @@ pub async fn action(environment: &Environment) -> Code {
         if let Some(problem) = lack {
             return wrong(&[problem], &environment);
         }
-        return run::plan_telling(flags, &environment, &|text| {
+        return plan::plan_telling(flags, &environment, &|text| {
             print(text);
             tell(&step, &[("matrix", text.trim_end().to_owned())]);
         })
