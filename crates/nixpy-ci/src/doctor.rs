@@ -7,6 +7,7 @@ use nixpy_pipeline::doctor::{Check, Concern, Diagnosis, State, diagnose};
 use crate::audience::wrong;
 use crate::exit::Code;
 use crate::print;
+use crate::redact::clean;
 use crate::render::without_controls;
 use crate::report::json;
 use crate::running::Ready;
@@ -25,10 +26,10 @@ pub async fn doctor(flags: &ArgMatches, environment: &Environment) -> Code {
         Ok(ready) => (Ok(ready.nix().clone()), Some(ready)),
         Err(error) => (Err(error), None),
     };
-    let diagnosis = diagnose(nix, &resolved.inputs, &machine).await;
+    let diagnosis = clean(diagnose(nix, &resolved.inputs, &machine).await);
     match resolved.output.json {
         true => print(&json(&diagnosis)),
-        false => print(&text(&diagnosis)),
+        false => print(&diagnosis.made(text)),
     }
     diagnosis.worst().map_or(Code::Success, Code::from)
 }

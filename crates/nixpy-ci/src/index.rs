@@ -12,6 +12,7 @@ use nixpy_pipeline::result::{LARGEST, RunResult};
 use crate::audience::Audience;
 use crate::exit::Code;
 use crate::listening::heard;
+use crate::redact::clean;
 use crate::render::renderer;
 use crate::settings::{Environment, RawInputs, Surroundings, ToJoin, to_join};
 use crate::{github, report};
@@ -31,14 +32,14 @@ pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
         publish_joined(&joined, &to_join.targets, &called, &on_event).await
     })
     .await;
-    let report = audience.secrets.out_of(report);
+    let report = clean(report);
     renderer.close();
     let mut code = match &error {
         Some(error) => {
             renderer.error(&told(error));
             Code::from(error)
         }
-        None => Code::from(&report),
+        None => Code::from(&*report),
     };
     report::tell_budgets(&report, renderer.as_ref());
     if !report::tell(&report, &to_join.output, renderer.as_ref()) {

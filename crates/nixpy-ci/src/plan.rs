@@ -8,6 +8,7 @@ use nixpy_pipeline::run::{RunError, unplanned};
 
 use crate::audience::wrong;
 use crate::exit::Code;
+use crate::redact::{Clean, clean};
 use crate::render::{Renderer, renderer};
 use crate::running::Ready;
 use crate::settings::{Environment, Resolved, resolved};
@@ -22,7 +23,7 @@ pub async fn plan(flags: &ArgMatches, environment: &Environment) -> Code {
 pub async fn plan_telling(
     flags: &ArgMatches,
     environment: &Environment,
-    tell: &dyn Fn(&str),
+    tell: &dyn Fn(&Clean<String>),
 ) -> Code {
     let mut resolved = match resolved(flags, environment).await {
         Ok(resolved) => resolved,
@@ -56,8 +57,8 @@ pub fn print_preview(
     renderer: &dyn Renderer,
 ) -> Code {
     match preview {
-        Ok(preview) if resolved.output.json => print(&report::json(&preview)),
-        Ok(preview) => print(&preview::text(&preview)),
+        Ok(preview) if resolved.output.json => print(&report::json(&clean(preview))),
+        Ok(preview) => print(&clean(preview).made(preview::text)),
         Err(e) => return without_plan(&e, resolved, renderer),
     }
     Code::Success
@@ -66,14 +67,14 @@ pub fn print_preview(
 /// On one line, as a variable of a workflow takes it.
 fn print_matrix(
     matrix: Result<Matrix, RunError>,
-    tell: &dyn Fn(&str),
+    tell: &dyn Fn(&Clean<String>),
     resolved: &Resolved,
     renderer: &dyn Renderer,
 ) -> Code {
     match matrix {
         Ok(matrix) => {
-            let line = serde_json::to_string(&matrix).unwrap_or_default();
-            tell(&format!("{line}\n"));
+            let line = |matrix: &Matrix| serde_json::to_string(matrix).unwrap_or_default() + "\n";
+            tell(&clean(matrix).made(line));
             Code::Success
         }
         Err(e) => without_plan(&e, resolved, renderer),
@@ -81,6 +82,6 @@ fn print_matrix(
 }
 
 fn without_plan(e: &RunError, resolved: &Resolved, renderer: &dyn Renderer) -> Code {
-    renderer.unplanned(&unplanned(&resolved.inputs, e));
+    renderer.unplanned(&clean(unplanned(&resolved.inputs, e)));
     Code::from(e)
 }

@@ -11,6 +11,7 @@ use crate::audience::Audience;
 use crate::exit::Code;
 use crate::listening::heard;
 use crate::plan::print_preview;
+use crate::redact::clean;
 use crate::render::{Renderer, line, renderer};
 use crate::running::Ready;
 use crate::settings::{Environment, Resolved, resolved};
@@ -44,12 +45,9 @@ pub async fn run(flags: &ArgMatches, environment: &Environment) -> Code {
         ready.carry_out(inputs, listeners).await
     });
     match ended.await {
-        Ok(mut finished) => {
-            finished.report = audience.secrets.out_of(finished.report);
-            tell(finished, &resolved, renderer.as_ref()).await
-        }
+        Ok(finished) => tell(finished, &resolved, renderer.as_ref()).await,
         Err(e) => {
-            let report = audience.secrets.out_of(unplanned(inputs, &e));
+            let report = clean(unplanned(inputs, &e));
             match github::tell(&report, &resolved.telling, renderer.as_ref()).await {
                 true => renderer.error(&told(&e)),
                 false => renderer.unplanned(&report),
@@ -106,6 +104,7 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
         }
         _ => {}
     }
+    let report = clean(report);
     if !report::tell(&report, &resolved.output, renderer) {
         code = Code::Machine;
     }
@@ -114,7 +113,7 @@ async fn tell(finished: Finished, resolved: &Resolved, renderer: &dyn Renderer) 
     }
     if let Some(result) = result
         && code == Code::Success
-        && let Err(problem) = report::leave(&result, &resolved.output)
+        && let Err(problem) = report::leave(&clean(result), &resolved.output)
     {
         renderer.error(&problem);
         code = Code::Machine;

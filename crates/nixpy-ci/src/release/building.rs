@@ -11,6 +11,7 @@ use nixpy_pipeline::run::{Finished, unplanned};
 use super::Failed;
 use crate::exit::Code;
 use crate::listening::{Listeners, heard};
+use crate::redact::clean;
 use crate::render::{Renderer, failure_lines, line};
 use crate::report;
 use crate::running::Ready;
@@ -50,7 +51,7 @@ async fn published(
     let finished = match ready.carry_out(inputs, listeners).await {
         Ok(finished) => finished,
         Err(e) => {
-            let unplanned = unplanned(inputs, &e);
+            let unplanned = clean(unplanned(inputs, &e));
             renderer.unplanned(&unplanned);
             report::write(&unplanned, &resolved.output, renderer);
             return Err(Failed::told(Code::from(&e)));
@@ -70,13 +71,14 @@ async fn published(
     }
     report::tell_budgets(&built, renderer);
     // No check run: none would take its place when the version is released after all.
+    let built = clean(built);
     renderer.findings(&built);
     report::write(&built, &resolved.output, renderer);
     let (problem, code) = match &error {
         Some(error) => (told(error), Code::from(error)),
         None => {
             let text = format!("{}, and so nothing is released", why(&built));
-            (text, Code::from(&built))
+            (text, Code::from(&*built))
         }
     };
     Err(Failed {

@@ -28,6 +28,7 @@ use nixpy_pipeline::report::told;
 
 use crate::audience::wrong;
 use crate::exit::Code;
+use crate::redact::clean;
 use crate::render::{Renderer, line, renderer};
 use crate::running::Hindered;
 use crate::settings::{Environment, RawInputs, Surroundings, ToRelease, resolve, to_release};
@@ -131,7 +132,8 @@ async fn released(
     }
     let plan = decided.map_err(|problems| Failed::of(&problems))?;
     let lock = lock(asked, wanted.commit.as_ref()).await;
-    let images = Images::of(&registries, &seen, &plan, &wanted, lock.as_ref()).await?;
+    let images = Images::of(&registries, &seen, &plan, &wanted, lock.as_ref());
+    let images = clean(images.await?);
     let mut github = match home {
         Some(client) => {
             let planned = github::plan(client, &asked.wanted, &images, &seen).await?;

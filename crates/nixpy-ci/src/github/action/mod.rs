@@ -18,7 +18,7 @@ use crate::audience::{Audience, wrong};
 use crate::exit::Code;
 use crate::render::line;
 use crate::settings::{Environment, RawInputs};
-use crate::{cli, dispatch, plan, print};
+use crate::{cli, dispatch, plan, print, redact};
 
 #[cfg(test)]
 pub use outputs::OUTPUTS;
@@ -83,6 +83,7 @@ pub async fn action(environment: &Environment) -> Code {
         _ => None,
     };
     let environment = defaults::with_defaults(environment, &given);
+    redact::learn(flags, &environment);
     let step = Step {
         environment: &environment,
     };
