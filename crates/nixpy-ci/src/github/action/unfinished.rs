@@ -23,9 +23,10 @@ use nixpy_pipeline::report::told;
 
 use super::defaults::with_defaults;
 use super::{launched_in, understood};
+use crate::redact;
 use crate::render::{beside, line, renderer};
-use crate::run;
-use crate::settings::{Environment, RawInputs};
+use crate::running::nix;
+use crate::settings::{Environment, RawInputs, resolved};
 
 /// The name of the note.
 pub const NAME: &str = "unfinished";
@@ -125,9 +126,10 @@ async fn push(noted: &Noted, environment: &Environment) -> Result<(), String> {
     let (_, flags) = matches.subcommand().ok_or("there is no command")?;
     let given = RawInputs::collect(flags, environment).map_err(|e| e.to_string())?;
     let environment = with_defaults(environment, &given);
-    let settings = run::settings(flags, &environment).await;
-    let mut resolved = settings.map_err(|problems| problems.join("; "))?;
-    let nix = run::nix(&resolved).map_err(|e| told(&e))?;
+    redact::learn(flags, &environment);
+    let resolved = resolved(flags, &environment).await;
+    let mut resolved = resolved.map_err(|problems| problems.join("; "))?;
+    let nix = nix(&resolved).map_err(|e| told(&e))?;
     let caches = &mut resolved.inputs.caches;
     caches.drain = caches.drain.min(LONGEST);
     let renderer = renderer(resolved.output.progress, &environment);
