@@ -11,8 +11,8 @@ use clap::ArgMatches;
 use nixpy_pipeline::report::Report;
 
 use crate::exit::Code;
-use crate::redact::clean;
-use crate::render::renderer;
+use crate::redact::{Clean, clean};
+use crate::render::{Renderer, renderer};
 use crate::settings::{Environment, Hearers, Progress, RawInputs, hearers};
 use crate::{github, report};
 
@@ -44,17 +44,19 @@ impl<'a> Audience<'a> {
 
     /// Tells why nothing was begun, and with which code that ends.
     pub async fn hears(&self, code: Code, problems: &[String]) -> Code {
-        let Hearers {
-            output, telling, ..
-        } = &self.who;
-        let renderer = renderer(output.progress, self.environment);
+        let renderer = renderer(self.who.output.progress, self.environment);
+        let report = self.reads(problems, renderer.as_ref());
+        github::tell(&report, &self.who.telling, renderer.as_ref()).await;
+        code
+    }
+
+    /// Tells it in the log and in files, and GitHub nothing.
+    pub fn reads(&self, problems: &[String], renderer: &dyn Renderer) -> Clean<Report> {
         problems.iter().for_each(|problem| renderer.error(problem));
         let (flake, destinations) = (&self.who.flake, &self.who.destinations);
-        let report = Report::failed(flake, destinations, &problems.join("\n"));
-        let report = clean(report);
-        report::write(&report, output, renderer.as_ref());
-        github::tell(&report, telling, renderer.as_ref()).await;
-        code
+        let report = clean(Report::failed(flake, destinations, &problems.join("\n")));
+        report::write(&report, &self.who.output, renderer);
+        report
     }
 }
 

@@ -41,6 +41,11 @@ fn main() -> ExitCode {
         Err(e) => return ExitCode::from(told(&e, &environment) as u8),
     };
     trace();
+    std::panic::set_hook(Box::new(|panic| {
+        // Its words may be anybody's.
+        let text = format!("internal error: {panic}");
+        text.lines().for_each(render::line);
+    }));
     let is_inside = |name: &str| cli::INSIDE.contains(&name);
     if !matches.subcommand_name().is_some_and(is_inside) {
         keep_to_ourselves();

@@ -22,6 +22,9 @@ use crate::settings::{Environment, RawInputs};
 /// Whatever is shorter would hide words that are no secret.
 const SHORTEST: usize = 4;
 
+/// What Nix needs as well, so that it is in no table of ours.
+const OF_S3: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
 /// Tells the runner, if there is one, of all secrets that this program was given.
 pub fn mask(flags: &ArgMatches, environment: &Environment) {
     let is_github = environment
@@ -52,7 +55,11 @@ fn log_is_a_file() -> bool {
 
 /// Each line of each secret, and what becomes of it in a header of HTTP.
 fn masked(environment: &Environment, username: Option<&str>) -> BTreeSet<String> {
-    let values = secret_variables().filter_map(|name| environment.get(OsStr::new(&name))?.to_str());
+    let names = secret_variables().chain(OF_S3.map(str::to_owned));
+    let values = names.filter_map(|name| {
+        let value = environment.get(OsStr::new(&name))?.to_str()?;
+        Some((Form::of(&name), value))
+    });
     let actor = environment.get(OsStr::new("GITHUB_ACTOR"));
     let actor = actor.and_then(|actor| actor.to_str());
     let users: BTreeSet<&str> = username
@@ -61,23 +68,64 @@ fn masked(environment: &Environment, username: Option<&str>) -> BTreeSet<String>
         .chain(["x-access-token", ""])
         .collect();
     let mut masked = BTreeSet::new();
-    let values = values.chain(tokens_of_nix(environment));
-    for line in values.flat_map(str::lines).map(str::trim) {
-        // `CACHE TOKEN` and `NAME:KEY` have the secret at their end.
-        let word = line.rsplit(' ').next().unwrap_or(line);
-        let key = word.split_once(':').map(|(_, key)| key);
-        for secret in [Some(line), Some(word), key].into_iter().flatten() {
+    let tokens = tokens_of_nix(environment).map(|token| (Form::Named, token));
+    let lines = values.chain(tokens).flat_map(|(form, value)| {
+        let lines = value.lines().map(str::trim);
+        lines.map(move |line| (form, line))
+    });
+    for (form, line) in lines {
+        for secret in form.parts(line) {
             // The first and last line of a key are no secret.
             if secret.len() < SHORTEST || secret.starts_with("-----") {
                 continue;
             }
             masked.insert(secret.to_owned());
+            if form == Form::Key {
+                continue;
+            }
             masked.insert(STANDARD.encode(secret));
             let basic = users.iter().map(|user| format!("{user}:{secret}"));
             masked.extend(basic.map(|basic| STANDARD.encode(basic)));
         }
     }
     masked
+}
+
+/// What a secret is written as, by the name of its variable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// All of it.
+    Whole,
+    /// `NAME:KEY`, or the lines of a private key; never sent to anybody.
+    Key,
+    /// `NAME:TOKEN`.
+    Named,
+    /// `CACHE TOKEN`, where the token may be named.
+    Placed,
+}
+
+impl Form {
+    fn of(variable: &str) -> Self {
+        let name = variable.to_ascii_lowercase().replace('_', "-");
+        match name {
+            name if name.ends_with("cache-token") || name.ends_with("cache-tokens") => Self::Placed,
+            name if name.ends_with("-key") => Self::Key,
+            _ => Self::Whole,
+        }
+    }
+
+    /// What nobody may read of a line.
+    fn parts(self, line: &str) -> Vec<&str> {
+        let word = match self {
+            Self::Placed => line.rsplit(' ').next().unwrap_or(line),
+            _ => line,
+        };
+        let named = word.split_once(':').filter(|_| self != Self::Whole);
+        let mut parts = vec![line, word];
+        parts.extend(named.map(|(_, secret)| secret));
+        parts.dedup();
+        parts
+    }
 }
 
 /// What opens `github:` flakes, where the environment says it: `access-tokens = HOST=TOKEN …`.

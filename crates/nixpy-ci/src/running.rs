@@ -67,7 +67,9 @@ impl<'a> Ready<'a> {
         resolved: &mut Resolved,
         environment: &'a Environment,
     ) -> Result<Self, NixError> {
-        let nix = nix(resolved)?;
+        let nix = Nix::find(resolved.nix.as_deref())?
+            .with_options(resolved.nix_options.clone())
+            .without_variables(withheld_variables());
         let machine = machine_environment(environment);
         let wanted = Wanted {
             caches: &resolved.inputs.caches,
@@ -108,12 +110,4 @@ impl<'a> Ready<'a> {
         }
         ended
     }
-}
-
-/// The program that the settings name, told what they say, and none of our secrets.
-pub fn nix(resolved: &Resolved) -> Result<Nix, NixError> {
-    let nix = Nix::find(resolved.nix.as_deref())?;
-    Ok(nix
-        .with_options(resolved.nix_options.clone())
-        .without_variables(withheld_variables()))
 }

@@ -47,6 +47,32 @@ fn an_image_of_which_something_is_gone_is_not_released() {
 }
 
 #[test]
+fn what_an_earlier_command_has_left_is_not_taken_for_this_ones() {
+    let registry = Registry::start();
+    let settings = "summary: summary.md\nreport: report.json\nhtml: page.html\n";
+    let mut scenario = published(&registry, &["api"]).file("nixpy-ci.yaml", settings);
+    let wrongs = [&["v1.2.3", "-s", "riscv64-linux"][..], &["no-version"]];
+    for wrong in wrongs {
+        for file in ["summary.md", "report.json", "page.html"] {
+            scenario = scenario.file(file, "all is well");
+        }
+        let ended = release(&scenario, &registry, wrong);
+        assert_ne!(ended.code, 0, "{ended}");
+        let report: Value = serde_json::from_str(&scenario.read("report.json")).unwrap();
+        assert_eq!(report["outcome"], "failure", "{ended}");
+        let told = report["error"].as_str().unwrap();
+        assert!(ended.stderr.contains(told), "{told}: {ended}");
+        for file in ["summary.md", "page.html"] {
+            let text = scenario.read(file);
+            assert!(
+                !text.contains("all is well") && !text.is_empty(),
+                "{file}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
 fn an_image_for_other_systems_is_not_released() {
     let registry = Registry::start();
     let scenario = published(&registry, &["api"]);

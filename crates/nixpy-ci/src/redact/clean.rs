@@ -53,13 +53,50 @@ impl Secrets {
         Clean(told.without(self))
     }
 
-    /// Hides them in a part whose every text is words, or a name by its form. What cannot be
-    /// read any more without a secret is not told at all.
-    pub fn clean<T: Serialize + DeserializeOwned + Default>(&self, part: &mut T) {
-        let value = serde_json::to_value(&*part).unwrap_or_default();
-        let clean = self.cleaned(value.clone());
-        if clean != value {
-            *part = serde_json::from_value(clean).unwrap_or_default();
+    /// Hides them in a part whose every text is words, or a name by its form. A text that has to
+    /// be what it is for the part to be read, as a verdict or a system, stays.
+    pub fn clean<T: Serialize + DeserializeOwned>(&self, part: &mut T) {
+        let Ok(value) = serde_json::to_value(&*part) else {
+            return;
+        };
+        let mut changes = Vec::new();
+        self.collect(&value, &mut String::new(), &mut changes);
+        if changes.is_empty() {
+            return;
+        }
+        let mut clean = value;
+        apply::<T>(&mut clean, &changes);
+        if let Ok(clean) = serde_json::from_value(clean) {
+            *part = clean;
+        }
+    }
+
+    /// The texts that would be others without them, by their places.
+    fn collect(&self, value: &Value, place: &mut String, changes: &mut Vec<(String, String)>) {
+        let length = place.len();
+        match value {
+            Value::String(text) if !is_name(text) => {
+                let clean = self.hidden(text);
+                if clean != *text {
+                    changes.push((place.clone(), clean));
+                }
+            }
+            Value::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    place.push_str(&format!("/{at}"));
+                    self.collect(item, place, changes);
+                    place.truncate(length);
+                }
+            }
+            Value::Object(fields) => {
+                for (name, item) in fields {
+                    place.push('/');
+                    place.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                    self.collect(item, place, changes);
+                    place.truncate(length);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -91,6 +128,23 @@ impl Secrets {
         self.clean(&mut image.smoke);
         self.clean(&mut image.machine);
         self.clean(&mut image.before_unknown);
+    }
+}
+
+/// Makes those of the changes after which it can still be read as what it is.
+fn apply<T: DeserializeOwned>(value: &mut Value, changes: &[(String, String)]) {
+    let mut changed = value.clone();
+    for (place, text) in changes {
+        if let Some(leaf) = changed.pointer_mut(place) {
+            *leaf = Value::String(text.clone());
+        }
+    }
+    if T::deserialize(&changed).is_ok() {
+        *value = changed;
+    } else if changes.len() > 1 {
+        let (some, others) = changes.split_at(changes.len() / 2);
+        apply::<T>(value, some);
+        apply::<T>(value, others);
     }
 }
 
@@ -181,8 +235,41 @@ mod tests {
     use super::*;
 
     fn secrets() -> Secrets {
-        let values = vec!["hunter22".to_owned(), "hunt".to_owned()];
-        Secrets { values }
+        let mut secrets = Secrets::none();
+        secrets.add(["hunter22".to_owned(), "hunt".to_owned()]);
+        secrets
+    }
+
+    #[test]
+    fn what_has_to_be_read_as_it_is_stays_and_the_words_beside_it_are_cleaned() {
+        #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Verdict {
+            Hunted,
+            Free,
+        }
+        let mut secrets = secrets();
+        secrets.add(["linux".to_owned()]);
+        let mut part: Vec<(Verdict, nixpy_nix::System, String)> = Vec::new();
+        let system: nixpy_nix::System = "x86_64-linux".parse().expect("a system");
+        for _ in 0..5 {
+            part.push((
+                Verdict::Hunted,
+                system.clone(),
+                "a hunt on linux".to_owned(),
+            ));
+            part.push((Verdict::Free, system.clone(), "nothing".to_owned()));
+        }
+        secrets.clean(&mut part);
+        assert_eq!(part.len(), 10);
+        for pair in part.chunks(2) {
+            assert_eq!((&pair[0].0, &pair[1].0), (&Verdict::Hunted, &Verdict::Free));
+            assert_eq!(
+                (pair[0].2.as_str(), pair[1].2.as_str()),
+                ("a *** on ***", "nothing")
+            );
+            assert_eq!(pair[0].1, system);
+        }
     }
 
     #[test]

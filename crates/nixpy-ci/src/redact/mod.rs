@@ -8,9 +8,11 @@
 
 mod clean;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::{PoisonError, RwLock};
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use clap::ArgMatches;
 
 pub use self::clean::{Clean, Tell};
@@ -20,12 +22,14 @@ use crate::settings::{Environment, RawInputs};
 const HIDDEN: &str = "***";
 
 /// There is one standard error, and so there is one list of what is not written there.
-static KNOWN: RwLock<Secrets> = RwLock::new(Secrets { values: Vec::new() });
+static KNOWN: RwLock<Secrets> = RwLock::new(Secrets::none());
 
 /// What this process was given and nobody may read.
 pub struct Secrets {
-    /// The longest first: a part of one may be another.
-    values: Vec<String>,
+    values: BTreeSet<String>,
+    /// All of them at once: a key has hundreds of lines, and logs have many more. Where a part of
+    /// one is another, it is the longer that is found.
+    finder: Option<AhoCorasick>,
 }
 
 /// From here on, what is told has none of these secrets, nor any that was learned before.
@@ -48,24 +52,33 @@ pub fn hidden(text: &str) -> String {
 }
 
 impl Secrets {
+    const fn none() -> Self {
+        Self {
+            values: BTreeSet::new(),
+            finder: None,
+        }
+    }
+
     fn add(&mut self, values: impl IntoIterator<Item = String>) {
         self.values.extend(values);
-        self.values
-            .sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        self.values.dedup();
+        let mut finder = AhoCorasick::builder();
+        finder.match_kind(MatchKind::LeftmostLongest);
+        // It refuses only what would not fit into memory.
+        self.finder = finder.build(&self.values).ok();
     }
 
     fn hidden(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for value in &self.values {
-            // Hardly any line has one.
-            if text.contains(value) {
-                text = text.replace(value, HIDDEN);
-            }
+        let mut clean = String::with_capacity(text.len());
+        match &self.finder {
+            Some(finder) => finder.replace_all_with(text, &mut clean, |_, _, clean| {
+                clean.push_str(HIDDEN);
+                true
+            }),
+            None => clean.push_str(text),
         }
-        match text.contains("://") {
-            true => without_logins(&text),
-            false => text,
+        match clean.contains("://") {
+            true => without_logins(&clean),
+            false => clean,
         }
     }
 }
@@ -90,9 +103,18 @@ fn without_logins(text: &str) -> String {
     let mut parts = text.split("://");
     let mut clean = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let is_web = clean.ends_with("http") || clean.ends_with("https");
-        let ends = |c: char| c.is_whitespace() || "/?#\"'<>`".contains(c);
-        let (authority, rest) = part.split_at(part.find(ends).unwrap_or(part.len()));
+        let before = clean.as_bytes();
+        let is_web = ["http", "https"].iter().any(|scheme| {
+            let end = before.len().checked_sub(scheme.len());
+            end.is_some_and(|end| before[end..].eq_ignore_ascii_case(scheme.as_bytes()))
+        });
+        // A password may have quotes in it, and an address may stand between some.
+        let ends = |c: char| c.is_whitespace() || "/?#<>".contains(c);
+        let (mut authority, _) = part.split_at(part.find(ends).unwrap_or(part.len()));
+        if !authority.contains('@') {
+            authority = authority.split(['"', '\'', '`']).next().unwrap_or_default();
+        }
+        let rest = &part[authority.len()..];
         clean.push_str("://");
         match authority.rsplit_once('@') {
             Some((login, host)) if is_web || login.contains(':') => {
@@ -121,6 +143,15 @@ mod tests {
                 "'https://ghp_x@git.example' and http://a:b@c",
                 "'https://***@git.example' and http://***@c",
             ),
+            ("HTTPS://ghp_x@git.example/a", "HTTPS://***@git.example/a"),
+            (
+                "from 'https://me:pa'ss\"@git.example/a'",
+                "from 'https://***@git.example/a'",
+            ),
+            (
+                "'https://git.example' is not 'me@git.example'",
+                "'https://git.example' is not 'me@git.example'",
+            ),
             ("ssh-ng://root@arm.example", "ssh-ng://root@arm.example"),
             ("s3://a:b@c", "s3://***@c"),
             ("https://pypi.example/a@b", "https://pypi.example/a@b"),
@@ -132,10 +163,10 @@ mod tests {
 
     #[test]
     fn the_longest_goes_first() {
-        let mut secrets = Secrets { values: Vec::new() };
+        let mut secrets = Secrets::none();
+        assert_eq!(secrets.hidden("hunter22 hunt"), "hunter22 hunt");
         secrets.add(["hunt".to_owned()]);
         secrets.add(["hunter22".to_owned(), "hunt".to_owned()]);
-        assert_eq!(secrets.values, ["hunter22", "hunt"]);
         assert_eq!(secrets.hidden("hunter22 hunt"), "*** ***");
     }
 

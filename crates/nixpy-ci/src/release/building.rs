@@ -84,6 +84,7 @@ async fn published(
     Err(Failed {
         problems: vec![problem],
         code,
+        has_report: true,
     })
 }
 
@@ -117,6 +118,7 @@ async fn named(
         Some(error) => Err(Failed {
             problems: vec![told(&error)],
             code: Code::from(&error),
+            has_report: false,
         }),
         None if report.outcome == Outcome::Failure => Err(Failed::told(Code::from(&report))),
         None => Ok(()),
@@ -132,6 +134,7 @@ fn alone(result: RunResult) -> Result<Joined, Failed> {
     join(&results, &Wishes::default()).map_err(|errors| Failed {
         problems: errors.iter().map(ToString::to_string).collect(),
         code: Code::Inputs,
+        has_report: false,
     })
 }
 

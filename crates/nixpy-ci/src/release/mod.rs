@@ -26,12 +26,14 @@ use nixpy_pipeline::release::{
 };
 use nixpy_pipeline::report::told;
 
-use crate::audience::wrong;
+use crate::audience::Audience;
 use crate::exit::Code;
 use crate::redact::clean;
 use crate::render::{Renderer, line, renderer};
 use crate::running::Hindered;
-use crate::settings::{Environment, RawInputs, Surroundings, ToRelease, resolve, to_release};
+use crate::settings::{
+    Environment, Progress, RawInputs, Surroundings, ToRelease, resolve, to_release,
+};
 pub use command::command;
 use commit::Checkout;
 use github::GithubError;
@@ -49,13 +51,21 @@ struct Asked<'a> {
 struct Failed {
     problems: Vec<String>,
     code: Code,
+    /// Whether a build has left one, which says more.
+    has_report: bool,
 }
 
 /// Does it, and tells how it ended.
 pub async fn release(flags: &ArgMatches, environment: &Environment) -> Code {
+    let audience = Audience::of(flags, environment);
+    audience.forget();
     let asked = match settled(flags, environment).await {
         Ok(asked) => asked,
-        Err(problems) => return wrong(&problems, environment),
+        Err(problems) => {
+            let renderer = renderer(Progress::Auto, environment);
+            audience.reads(&problems, renderer.as_ref());
+            return Code::Inputs;
+        }
     };
     let renderer = renderer(asked.wanted.output.progress, environment);
     let ended = released(&asked, environment, renderer.as_ref()).await;
@@ -63,8 +73,10 @@ pub async fn release(flags: &ArgMatches, environment: &Environment) -> Code {
     match ended {
         Ok(()) => Code::Success,
         Err(failed) => {
-            let problems = failed.problems.iter();
-            problems.for_each(|problem| renderer.error(problem));
+            match failed.has_report {
+                true => failed.problems.iter().for_each(|it| renderer.error(it)),
+                false => _ = audience.reads(&failed.problems, renderer.as_ref()),
+            }
             failed.code
         }
     }
@@ -156,6 +168,7 @@ async fn released(
     told.write(&asked.wanted.output).map_err(|problem| Failed {
         problems: vec![problem],
         code: Code::Machine,
+        has_report: false,
     })
 }
 
@@ -230,6 +243,7 @@ async fn build(
     let mut resolved = resolved.map_err(|problems| Failed {
         problems: problems.iter().map(ToString::to_string).collect(),
         code: Code::Inputs,
+        has_report: false,
     })?;
     building::build(commit, &mut resolved, environment, renderer).await
 }
@@ -246,6 +260,7 @@ impl Failed {
         Self {
             problems: Vec::new(),
             code,
+            has_report: true,
         }
     }
 
@@ -253,6 +268,7 @@ impl Failed {
         Self {
             problems: vec![problem.to_owned()],
             code: Code::Inputs,
+            has_report: false,
         }
     }
 
@@ -273,6 +289,7 @@ impl Failed {
         Self {
             problems: problems.iter().map(|e| told(e)).collect(),
             code,
+            has_report: false,
         }
     }
 }
@@ -280,7 +297,11 @@ impl Failed {
 impl From<Hindered> for Failed {
     fn from(hindered: Hindered) -> Self {
         let Hindered { problems, code } = hindered;
-        Self { problems, code }
+        Self {
+            problems,
+            code,
+            has_report: false,
+        }
     }
 }
 
@@ -289,6 +310,7 @@ impl From<RemoteError> for Failed {
         Self {
             problems: vec![told(&error)],
             code: Code::Remote,
+            has_report: false,
         }
     }
 }
@@ -303,6 +325,7 @@ impl From<GithubError> for Failed {
         Self {
             problems: error.lines(),
             code,
+            has_report: false,
         }
     }
 }

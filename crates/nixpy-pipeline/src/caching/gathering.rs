@@ -102,7 +102,8 @@ impl Caching<'_> {
         gather: &mut Gather<'_>,
         queue: &Queue<'_>,
     ) -> Result<bool, NixError> {
-        let (mut backlog, mut is_put_off) = (None, false);
+        let nothing = (!self.looks_back).then(Vec::new);
+        let (mut backlog, mut is_put_off) = (nothing, false);
         while !has_built(&self.progress.borrow()) {
             self.look(gather, queue).await;
             let goes_on = match is_put_off {

@@ -26,7 +26,8 @@ use crate::plan::Plan;
 use memory::Memory;
 pub(crate) use opening::why_not;
 
-/// Pushes what a run had built that was ended by others, with what it had begun by then.
+/// Pushes what a run had built that was ended by others: what it had begun by then, and nothing
+/// that was built before it.
 pub async fn finish(
     nix: &Nix,
     inputs: &Inputs,
@@ -34,7 +35,8 @@ pub async fn finish(
     begun: &Begun,
     on_event: &OnEvent<'_>,
 ) -> Vec<Filled> {
-    let caching = Caching::of(nix, inputs, plan, begun, on_event);
+    let mut caching = Caching::of(nix, inputs, plan, begun, on_event);
+    caching.looks_back = false;
     caching.built();
     caching.over();
     caching.carry_out().await
@@ -47,6 +49,8 @@ pub struct Caching<'a> {
     plan: &'a Plan,
     on_event: &'a OnEvent<'a>,
     begun: &'a Begun,
+    /// Whether what was built before this run goes as well.
+    looks_back: bool,
     progress: watch::Sender<Progress>,
 }
 
@@ -77,6 +81,7 @@ impl<'a> Caching<'a> {
             plan,
             on_event,
             begun,
+            looks_back: true,
             progress: watch::Sender::default(),
         }
     }

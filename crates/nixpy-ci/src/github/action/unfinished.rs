@@ -25,8 +25,8 @@ use super::defaults::with_defaults;
 use super::{launched_in, understood};
 use crate::redact;
 use crate::render::{beside, line, renderer};
-use crate::running::nix;
-use crate::settings::{Environment, RawInputs, resolved};
+use crate::running::Ready;
+use crate::settings::{Environment, RawInputs, Surroundings, resolve};
 
 /// The name of the note.
 pub const NAME: &str = "unfinished";
@@ -64,7 +64,7 @@ impl Notes {
     /// Listens to the run.
     pub fn hear(&self, event: &Event<'_>) {
         let text = match event {
-            Event::Planned(plan) => serde_json::to_string(plan).ok(),
+            Event::Planned(plan) => serde_json::to_string(&without_words(plan)).ok(),
             Event::Nix(LogEvent::Started {
                 activity: Activity::Build { derivation, .. },
                 ..
@@ -84,6 +84,14 @@ impl Notes {
             let _ = fs::remove_file(file);
         }
     }
+}
+
+/// An address may have a login in it.
+fn without_words(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    plan.flake.clear();
+    plan.notes.clear();
+    plan
 }
 
 /// What was noted of a run.
@@ -113,6 +121,9 @@ pub fn noted(folder: &Path) -> Option<Noted> {
 
 /// Pushes what the run that is noted here has built.
 pub async fn finish(noted: &Noted, environment: &Environment) {
+    if noted.begun.is_empty() {
+        return;
+    }
     line("the run was cut short: what it has built goes into its caches");
     let pushed = tokio::time::timeout(LONGEST + BESIDES, push(noted, environment)).await;
     let pushed = pushed.unwrap_or_else(|_| Err("there was no time left".to_owned()));
@@ -127,15 +138,29 @@ async fn push(noted: &Noted, environment: &Environment) -> Result<(), String> {
     let given = RawInputs::collect(flags, environment).map_err(|e| e.to_string())?;
     let environment = with_defaults(environment, &given);
     redact::learn(flags, &environment);
-    let resolved = resolved(flags, &environment).await;
-    let mut resolved = resolved.map_err(|problems| problems.join("; "))?;
-    let nix = nix(&resolved).map_err(|e| told(&e))?;
+    let mut raw = RawInputs::collect(flags, &environment).map_err(|e| e.to_string())?;
+    // Nothing gets a tag here, and a release has others than the settings say.
+    raw.decide("tag", "latest".to_owned());
+    let resolved = resolve(&raw, &Surroundings::here(&environment)?).await;
+    let mut resolved = resolved.map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        problems.join("; ")
+    })?;
+    // What was fetched for the build is believed by the keys that caches name themselves.
+    let ready = Ready::found(&mut resolved, &environment).await;
+    let ready = ready.map_err(|e| told(&e))?;
     let caches = &mut resolved.inputs.caches;
     caches.drain = caches.drain.min(LONGEST);
     let renderer = renderer(resolved.output.progress, &environment);
     let begun = Begun::of_derivations(noted.begun.iter().cloned());
     let on_event = |event: Event<'_>| renderer.event(&event);
-    let pushing = caching::finish(&nix, &resolved.inputs, &noted.plan, &begun, &on_event);
+    let pushing = caching::finish(
+        ready.nix(),
+        &resolved.inputs,
+        &noted.plan,
+        &begun,
+        &on_event,
+    );
     beside(renderer.as_ref(), pushing).await;
     renderer.close();
     Ok(())
