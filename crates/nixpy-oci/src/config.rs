@@ -10,7 +10,7 @@ use std::io;
 use serde::{Deserialize, Deserializer};
 
 use crate::digest::Digest;
-use crate::image::Pushed;
+use crate::image::{self, Body, Image, Pushed};
 use crate::layout::Layout;
 use crate::platform::Platform;
 
@@ -69,6 +69,22 @@ impl Runtime {
         let bytes = std::fs::read(layout.blob_path(image.image_id))?;
         let document: Document = serde_json::from_slice(&bytes)?;
         Ok(document.config)
+    }
+
+    /// What the configuration of an image that is described says; nothing of one that has
+    /// to be read first.
+    pub fn described(image: &Image) -> Option<Self> {
+        let Body::Layers { config, .. } = &image.body else {
+            return None;
+        };
+        let config = match config {
+            image::Config::Template(template) => template.config.clone(),
+            image::Config::Whole { bytes, .. } => {
+                let mut document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+                document.get_mut("config")?.take()
+            }
+        };
+        serde_json::from_value(config).ok()
     }
 
     /// The TCP ports it says it listens on.

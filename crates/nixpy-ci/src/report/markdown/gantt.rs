@@ -83,8 +83,13 @@ fn bar(span: &Span) -> String {
 
 fn named(span: &Span) -> String {
     let mut name = span.name.clone();
-    if let Some(machine) = &span.machine {
-        name.push_str(&format!(" on {machine}"));
+    match (&span.machine, &span.system) {
+        (Some(machine), _) => name.push_str(&format!(" on {machine}")),
+        // Both platforms' images are called alike.
+        (None, Some(system)) if span.kind == SpanKind::Build => {
+            name.push_str(&format!(" for {system}"));
+        }
+        _ => {}
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._+/ -".contains(c);
     let plain = name.chars().map(|c| if allowed(c) { c } else { '_' });

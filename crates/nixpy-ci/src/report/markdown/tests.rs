@@ -75,15 +75,13 @@ fn tables(markdown: &str) -> usize {
 fn the_story_of_a_usual_run_is_told() {
     let told = body(&usual(), LONGEST_COMMENT);
     for words in [
-        "## Image published\n",
+        "## base-api: Image published\n",
         "- `ghcr.io/acme/base-api:main`",
-        "| `linux/arm64/v8` | `sha256:",
+        "| `linux/arm64/v8` | `sha256:d4d8f6cba13c` |",
         "| 118.2 MB | +2.3 MB (+2.0 %) | natively, ready after 1 min 50 s | ",
         " in 4 of 13 layers |",
         "8 derivations built, 132 paths taken from caches.",
-        "### Size budget\n",
-        "- `linux/amd64`: 118.2 MB, no larger than 200.0 MB: kept",
-        "- `linux/amd64`: +2.3 MB, no more than 5.0 MB larger than before: kept",
+        "\nSize budget kept: no larger than 200.0 MB, no more than 5.0 MB larger than before.\n",
         "Since `ghcr.io/acme/base-api:main`: Python packages: 1 added, 1 removed, 2 in another version",
         "| `httptools` | *added* | `0.6.4` |",
         "| `orjson` | `3.10.11` | *removed* |",
@@ -91,7 +89,8 @@ fn the_story_of_a_usual_run_is_told() {
         "| `openssl` | `3.3.1` | `3.3.2` |",
         "9 paths are other builds of the same version",
         "| `pandas-2.2.3` | 55.9 MB | 58.2 MB | +2.3 MB |",
-        "docker run --rm ghcr.io/acme/base-api:main\n",
+        "docker run --rm -p 8000:8000 ghcr.io/acme/base-api:main\n",
+        "- `linux/arm64/v8` `sha256:d4d8f6cba13c5e6c3fc59ae6e7cf7f00285b4e39f1cc9b80e8eb345a40bdff31`",
         "**warning** at `src/base_api/main.py:3`: ``ruff F401: `os` ",
         "- smoke test: `linux/amd64 works: 200 from /openapi.json at port 8000 after 0.9 s, in podman`",
     ] {
@@ -195,20 +194,20 @@ fn fences_are_closed(markdown: &str) -> bool {
 fn it_fits_into_any_room_and_is_never_cut_in_the_middle() {
     let mut report = hostile();
     for failure in &mut report.failures {
-        failure.log_tail = (0..500)
+        failure.log_tail = (0..250)
             .map(|n| format!("{n} é ```` {}", "x".repeat(3000)))
             .collect();
     }
     let one = report.changes[0].python[0].clone();
     for changes in &mut report.changes {
-        changes.python.extend(vec![one.clone(); 3000]);
+        changes.python.extend(vec![one.clone(); 1000]);
     }
     let whole = body(&report, usize::MAX).len();
-    assert!(whole > 1_000_000);
+    assert!(whole > 700_000);
     let mut before = 0;
     for limit in (0..2000)
-        .step_by(37)
-        .chain([5000, 20_000, LONGEST_COMMENT, 200_000, 1 << 20])
+        .step_by(101)
+        .chain([5000, 20_000, LONGEST_COMMENT, 200_000, 600_000])
     {
         let told = body(&report, limit);
         assert!(told.len() <= limit, "{} > {limit}", told.len());
@@ -226,20 +225,74 @@ fn it_fits_into_any_room_and_is_never_cut_in_the_middle() {
     }
 }
 
-#[test]
-fn logs_are_cut_before_anything_else_and_from_their_beginning() {
+/// A failure with so many lines of so many bytes, and so many packages that changed.
+fn long(lines: usize, bytes: usize, packages: usize) -> Report {
     let mut report = hostile();
-    report.failures[0].log_tail = (0..200)
-        .map(|n| format!("line {n} {}", "y".repeat(400)))
+    report.failures[0].log_tail = (0..lines)
+        .map(|n| format!("line {n} {}", "y".repeat(bytes)))
         .collect();
-    let told = body(&report, LONGEST_COMMENT);
-    assert!(
-        told.contains("line 199 "),
-        "the end of a log says what went wrong"
-    );
-    assert!(!told.contains("line 0 "));
+    report.changes.truncate(1);
+    let one = report.changes[0].python[0].clone();
+    report.changes[0].python = (0..packages)
+        .map(|n| {
+            let mut one = one.clone();
+            one.name = format!("package-{n}");
+            one
+        })
+        .collect();
+    report
+}
+
+/// Lines of the failure's log that are told.
+fn lines_of_the_log(told: &str) -> usize {
+    let is_line = |line: &&str| line.starts_with("line ") && line.contains(" yyy");
+    told.lines().filter(is_line).count()
+}
+
+#[test]
+fn the_end_of_a_log_is_kept_since_it_says_what_went_wrong() {
+    let told = body(&long(200, 400, 4), LONGEST_COMMENT);
+    assert!(told.contains("line 199 ") && !told.contains("line 0 "));
     assert!(told.contains("_100 lines before are left out_"));
     assert!(told.contains("What grew most"), "{told}");
+}
+
+#[test]
+fn long_tables_lose_rows_before_a_log_loses_a_line() {
+    let told = body(&long(200, 100, 3000), LONGEST_COMMENT);
+    assert_eq!(lines_of_the_log(&told), 200);
+    assert!(
+        told.contains("| `package-99` |") && told.contains(" more |"),
+        "{told}"
+    );
+    let told = body(&long(200, 250, 3000), LONGEST_COMMENT);
+    assert!(told.contains("| `package-49` |") && !told.contains("| `package-50` |"));
+    assert_eq!(lines_of_the_log(&told), 200);
+}
+
+#[test]
+fn what_is_missed_least_goes_before_a_log_has_fewer_than_twenty_lines() {
+    let report = long(200, 1900, 60);
+    let told = body(&report, 50_000);
+    assert_eq!(lines_of_the_log(&told), 20);
+    assert!(!told.contains("What grew most") && !told.contains("Digests in full"));
+    assert!(told.contains("What changed"), "{told}");
+}
+
+#[test]
+fn what_failed_has_its_last_five_lines_as_long_as_anything_can_be_done_without() {
+    let report = long(200, 1900, 60);
+    let mut fewest = usize::MAX;
+    for limit in (2000..60_000).step_by(499) {
+        let told = body(&report, limit);
+        if told.contains("### What changed") || told.contains("Pull and run") {
+            fewest = fewest.min(lines_of_the_log(&told));
+        }
+    }
+    assert_eq!(fewest, 5);
+    // Of what else was written there is nothing by then.
+    let told = body(&report, 20_000);
+    assert_eq!(lines_of_the_log(&told), 5, "{told}");
 }
 
 #[test]
@@ -263,7 +316,7 @@ fn a_chart_has_no_word_that_means_something_to_mermaid() {
     }
     report.timeline[0].end = f64::INFINITY;
     let chart = gantt::chart(&report.timeline).expect("there is something to draw");
-    for line in chart.lines().skip(3) {
+    for line in chart.lines().skip(4) {
         let is_section = line.starts_with("    section ");
         let (name, data) = line.split_once(" :").unwrap_or((line, ""));
         let data = data.trim_start_matches(|c: char| c.is_ascii_lowercase() || ", ".contains(c));
