@@ -77,7 +77,7 @@ fn the_report_can_be_read_back_and_says_the_same() {
 fn the_summary_is_a_table_of_platforms() {
     let scenario = Scenario::app();
     let report = scenario
-        .run(["--summary=summary.md", "--json"])
+        .run(["--summary=summary.md", "--port=8000", "--json"])
         .ended()
         .succeeded()
         .report();
@@ -85,6 +85,7 @@ fn the_summary_is_a_table_of_platforms() {
     assert!(summary.starts_with("## base-api: Image built\n"));
     assert!(summary.contains("| platform | digest | size |"));
     for image in &report.platforms {
+        assert_eq!(image.ports, [8000]);
         let digest = image.digest.to_string();
         let row = format!("| `{}` | `{}` |", image.platform, &digest[..19]);
         assert!(summary.contains(&row), "{row} is not in\n{summary}");

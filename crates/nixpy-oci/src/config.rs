@@ -144,4 +144,37 @@ mod tests {
             "{error}"
         );
     }
+
+    #[test]
+    fn what_a_described_image_exposes_is_known_before_it_is_made() {
+        let exposing = serde_json::json!({ "ExposedPorts": { "8000/tcp": {}, "53/udp": {} } });
+        let whole = serde_json::json!({ "config": exposing });
+        let platform = Platform::linux("amd64");
+        let of = |config| {
+            let image = Image {
+                platform: platform.clone(),
+                body: Body::Layers {
+                    base: None,
+                    layers: Vec::new(),
+                    config,
+                },
+                annotations: BTreeMap::default(),
+            };
+            Runtime::described(&image).map(|runtime| runtime.tcp_ports())
+        };
+        let template = image::Config::Template(image::ConfigTemplate {
+            created: "1970-01-01T00:00:01Z".to_owned(),
+            platform: platform.clone(),
+            config: exposing,
+        });
+        let written = |bytes: &str| image::Config::Whole {
+            platform: platform.clone(),
+            bytes: bytes.as_bytes().to_vec(),
+        };
+        assert_eq!(of(template), Some(vec![8000]));
+        assert_eq!(of(written(&whole.to_string())), Some(vec![8000]));
+        for none in ["[]", "{}", "x", r#"{"config":7}"#] {
+            assert_eq!(of(written(none)), None, "{none}");
+        }
+    }
 }

@@ -17,19 +17,15 @@ pub fn further(report: &Report) -> impl Iterator<Item = &Finding> {
         .filter(move |finding| finding.place.is_some() || told(finding, report).is_none())
 }
 
-/// What a finding says that is told nowhere else, without the lines that the failure or
-/// the error has.
+/// What a finding says beside its title, without what the failure or the error has told.
 pub fn further_lines<'a>(finding: &'a Finding, report: &Report) -> Vec<&'a str> {
-    let lines = finding.message.lines();
     let told = told(finding, report).unwrap_or_default();
-    let lines: Vec<&str> = lines
-        .skip_while(|line| told.contains(line.trim()))
-        .collect();
-    match lines.as_slice() {
-        // The title is told anyway.
-        [only] if only.trim() == finding.title.trim() => Vec::new(),
-        _ => lines,
-    }
+    let is_told = |line: &&str| {
+        [told, &finding.title]
+            .iter()
+            .any(|text| text.contains(line.trim()))
+    };
+    finding.message.lines().skip_while(is_told).collect()
 }
 
 /// The words of the failure or the error that a finding repeats, if it does.

@@ -356,3 +356,20 @@ fn bars_of_one_name_say_what_they_are_built_for() {
         once(&chart, &format!("base-api-env for {system} :"));
     }
 }
+
+/// The run that docs/PULL_REQUESTS.md shows the comment of.
+fn shown_in_the_docs() -> Report {
+    let mut report = usual();
+    report.references = vec!["ghcr.io/acme/base-api:pr-7".to_owned()];
+    report
+}
+
+#[test]
+fn the_comment_in_the_docs_is_one_of_ours() {
+    let docs = include_str!("../../../../../../docs/PULL_REQUESTS.md");
+    let told = body(&shown_in_the_docs(), LONGEST_COMMENT);
+    let lines = docs.lines().filter_map(|line| line.strip_prefix("> "));
+    let lines: Vec<String> = lines.map(|line| format!("{line}\n")).collect();
+    assert!(lines.len() > 30, "{lines:?}");
+    in_order(&told, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+}
