@@ -194,11 +194,11 @@ pub fn counts(report: &Report) -> String {
     format!("{built} built, {fetched} taken from caches")
 }
 
-/// `has 218.2 MB, over its budget of 200.0 MB`: what an image does that is too large.
+/// `is 218.2 MB, over its budget of 200.0 MB`: what an image does that is too large.
 pub fn broken(budget: Budget, actual: u64) -> String {
     let actual = size(actual);
     match budget {
-        Budget::Size(most) => format!("has {actual}, over its budget of {}", size(most)),
+        Budget::Size(most) => format!("is {actual}, over its budget of {}", size(most)),
         Budget::Growth(most) => format!(
             "has grown by {actual}, over its budget of {} of growth",
             size(most)

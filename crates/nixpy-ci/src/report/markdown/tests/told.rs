@@ -302,7 +302,7 @@ fn a_budget_that_is_broken_is_the_reason_and_stands_first() {
         &[
             "## base-api: Over budget, no tag was moved",
             "### Size budget",
-            "- `linux/arm64/v8` **has 125.3 MB, over its budget of 120.0 MB**",
+            "- `linux/arm64/v8` **is 125.3 MB, over its budget of 120.0 MB**",
             "- `linux/amd64` **has grown by 465 B, over its budget of 1 B of growth**",
             "| `linux/amd64` |",
             "Size budget kept: no larger than 120.0 MB (`linux/amd64`), no more than 1.1 GB larger than before.",
