@@ -103,7 +103,7 @@ fn a_forks_report_is_posted_where_its_branch_and_commit_are() {
     let comments = github.comments(7);
     assert_eq!(comments.len(), 1, "{ended}");
     assert!(
-        comments[0].body.contains("## Image built, not pushed"),
+        comments[0].body.contains(": Image built, not pushed"),
         "{}",
         comments[0].body
     );
@@ -137,7 +137,7 @@ fn several_reports_share_one_comment() {
     assert_eq!(
         comments[0]
             .body
-            .matches("## Image built, not pushed")
+            .matches(": Image built, not pushed")
             .count(),
         3
     );

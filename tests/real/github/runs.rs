@@ -117,7 +117,7 @@ fn a_pull_request_hears_of_its_image_in_one_comment_and_one_check_run() {
     let comments = github.comments(7);
     assert_eq!(comments.len(), 1, "{ended}");
     assert!(
-        comments[0].body.contains("\n## Image "),
+        comments[0].body.contains("\n## base-api: Image "),
         "{}",
         comments[0].body
     );
