@@ -129,7 +129,10 @@ fn a_pull_request_hears_of_its_image_in_one_comment_and_one_check_run() {
     let checks = github.checks();
     assert_eq!(checks.len(), 1);
     assert_eq!(checks[0].head_sha, HEAD);
-    assert_eq!(checks[0].body["name"], "nixpy-ci (CI / image)");
+    assert_eq!(
+        checks[0].body["name"],
+        "nixpy-ci (CI / image) (pull_request)"
+    );
     assert_eq!(checks[0].body["conclusion"], "success");
     assert!(github.requests().len() <= 8, "{:#?}", github.requests());
     ended.says("commented on pull request #7: https://github.com/acme/api/pull/7#issuecomment-");
@@ -154,7 +157,7 @@ fn legs_of_a_matrix_that_differ_in_what_they_build_have_check_runs_of_their_own(
     assert_eq!(
         names,
         ["api.yaml", "web.yaml", "x86_64-linux", "aarch64-linux"]
-            .map(|part| format!("nixpy-ci (CI / image, {part})"))
+            .map(|part| format!("nixpy-ci (CI / image, {part}) (pull_request)"))
     );
     assert_eq!(github.comments(7).len(), 4);
 }

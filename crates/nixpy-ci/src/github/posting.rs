@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use nixpy_github::api::{ApiError, PATIENCE, PullRequest};
 use nixpy_github::context::{Context, Event, WorkflowRun};
-use nixpy_github::post::{Key, Marker, Posted, Run, ToPull, post_comment};
+use nixpy_github::post::{Key, Marker, Posted, Run, ToPull, Words, post_comment};
 use serde_json::{Value, json};
 
 use super::{client, comment_line, hostile};
@@ -172,20 +172,23 @@ impl Ready {
                 attempt: self.attempt,
             },
             head: self.run.head_sha.clone(),
+            event: self.run.event.clone(),
             // One comment has all that this run left: whoever posts it again has it newer.
             failed: false,
+        };
+        // Nothing that is posted so is held for a failure.
+        let words = Words {
+            text: &self.text,
+            also: &|_| String::new(),
         };
         let mut posted = Vec::new();
         for pull in pulls.into_iter().filter(is_it).take(MOST_PULLS) {
             let to = ToPull {
                 number: pull.number,
                 pull: Some(pull),
-                create: true,
+                wanted: true,
             };
-            posted.push((
-                to.number,
-                post_comment(client, &to, &marker, &self.text).await?,
-            ));
+            posted.push((to.number, post_comment(client, &to, &marker, words).await?));
         }
         Ok(posted)
     }
@@ -213,6 +216,7 @@ fn told(run: &WorkflowRun, posted: &[(u64, Posted)]) -> Value {
             Posted::Updated(url) => ("updated", Some(url)),
             Posted::Unchanged(url) => ("unchanged", Some(url)),
             Posted::Superseded(_) => ("superseded", None),
+            Posted::Removed => ("removed", None),
             Posted::Moved => ("moved", None),
             Posted::Nothing => ("nothing", None),
         };
