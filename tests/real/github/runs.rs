@@ -139,6 +139,119 @@ fn a_pull_request_hears_of_its_image_in_one_comment_and_one_check_run() {
 }
 
 #[test]
+fn among_three_hundred_comments_a_run_asks_eight_times_at_most() {
+    for event in ["pull_request", "push"] {
+        let github = github();
+        for n in 0..300 {
+            github.add_comment(7, "acme", &format!("comment {n}"));
+        }
+        let scenario = Scenario::app();
+        let run = match event {
+            "push" => pushed(&scenario, &github, "feature"),
+            _ => proposed(&scenario, &[], &github),
+        };
+        run.ended().succeeded();
+        assert_eq!((github.comments(7).len(), github.checks().len()), (301, 1));
+        assert!(github.requests().len() <= 8, "{:#?}", github.requests());
+    }
+}
+
+#[test]
+fn below_a_comment_stands_which_job_it_is_of() {
+    let github = github();
+    let scenario = Scenario::app().file("web.yaml", "systems: [x86_64-linux]\n");
+    let leg = proposed(&scenario, &["--config", "web.yaml"], &github);
+    leg.ended().succeeded();
+    let comment = &github.comments(7)[0].body;
+    let footer = comment.lines().last().unwrap();
+    assert_eq!(
+        footer,
+        "<sub>`CI / image, web.yaml (pull_request)` at `111111111111`, \
+         [run 100](https://github.com/acme/api/actions/runs/100/attempts/1)</sub>"
+    );
+}
+
+/// With `on: [push, pull_request]` both tell of the same commit.
+#[test]
+fn a_push_that_failed_is_not_hidden_by_its_pull_request() {
+    let github = github();
+    let (red, green) = (failing(), Scenario::app());
+    let push = |scenario, run: &str| {
+        let pushed = pushed(scenario, &github, "feature");
+        pushed.env("GITHUB_RUN_ID", run.to_owned()).ended()
+    };
+    push(&red, "100").with_code(1);
+    let pull = proposed(&green, &[], &github).env("GITHUB_RUN_ID", "101");
+    let stays = "the comment of run 100, attempt 1, on pull request #7 stays";
+    pull.ended().succeeded().says(stays);
+    let comments = github.comments(7);
+    assert!(comments[0].body.contains("Build failed"), "{comments:#?}");
+    let verdicts = || -> Vec<(Value, Value)> {
+        let checks = github.checks().into_iter();
+        let verdict = |name| move |it: &Value| it[name].clone();
+        checks
+            .map(|it| (verdict("name")(&it.body), verdict("conclusion")(&it.body)))
+            .collect()
+    };
+    let names = ["push", "pull_request"].map(|event| format!("nixpy-ci (CI / image) ({event})"));
+    let [of_push, of_pull] = names.map(Value::from);
+    assert_eq!(
+        verdicts(),
+        [
+            (of_push.clone(), json!("failure")),
+            (of_pull.clone(), json!("success"))
+        ]
+    );
+
+    // Both have failed, and one after the other is mended.
+    let again = proposed(&red, &[], &github).env("GITHUB_RUN_ID", "102");
+    again.ended().with_code(1);
+    let both = &github.comments(7)[0].body;
+    let also = "**At the same commit \
+        [run 100](https://github.com/acme/api/actions/runs/100/attempts/1) for `push` has failed.**";
+    assert!(both.contains(also) && both.contains("Build failed"), "{both}");
+    let again = proposed(&green, &[], &github).env("GITHUB_RUN_ID", "103");
+    again.ended().succeeded();
+    let one = &github.comments(7)[0].body;
+    assert!(one.contains(also) && one.contains("## Image "), "{one}");
+    push(&green, "104").succeeded();
+    let comments = github.comments(7);
+    assert_eq!(comments.len(), 1);
+    assert!(!comments[0].body.contains("has failed"), "{comments:#?}");
+    let newest = verdicts().into_iter().rev().find(|it| it.0 == of_push);
+    assert_eq!(newest, Some((of_push, json!("success"))));
+}
+
+#[test]
+fn the_comment_of_a_leg_that_failed_goes_when_it_succeeds() {
+    let github = github();
+    let layout = ["--by-digest", "-r", "127.0.0.1:1/acme/api", "-t", "v1"];
+    let (red, green) = (failing(), Scenario::app());
+    let failed = proposed(&red, &layout, &github).ended().with_code(1);
+    assert_eq!(github.comments(7).len(), 1, "{failed}");
+    let mended = ["--by-digest"];
+    let run = proposed(&green, &mended, &github).env("GITHUB_RUN_ID", "101");
+    run.ended().succeeded();
+}
+
+#[test]
+fn where_a_runner_keeps_its_files_parts_no_jobs() {
+    let github = github();
+    let scenario = Scenario::app().file("web.yaml", "systems: [x86_64-linux]\n");
+    let config = scenario.checkout().join("web.yaml");
+    let (config, temporary) = (config.to_str().unwrap(), scenario.temporary());
+    let image = temporary.join("image");
+    let words = ["--config", config, "--layout", image.to_str().unwrap()];
+    for (run, temporary) in [("100", temporary.to_owned()), ("101", "/nowhere".into())] {
+        let run = proposed(&scenario, &words, &github).env("GITHUB_RUN_ID", run);
+        run.env("RUNNER_TEMP", temporary).ended().succeeded();
+    }
+    assert_eq!((github.comments(7).len(), github.checks().len()), (1, 1));
+    let name = github.checks()[0].body["name"].clone();
+    assert_eq!(name, "nixpy-ci (CI / image, image web.yaml) (pull_request)");
+}
+
+#[test]
 fn legs_of_a_matrix_that_differ_in_what_they_build_have_check_runs_of_their_own() {
     let github = github();
     let scenario = Scenario::app()

@@ -8,6 +8,7 @@ mod sample;
 mod text;
 mod words;
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ pub fn tell(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool {
 }
 
 /// Writes every file that was asked for, each whole or not at all; `false` if one could not
-/// be. The others are written nevertheless.
+/// be. The others are written nevertheless. A step's own summary is added to.
 pub fn write(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool {
     type Text = fn(&Report) -> String;
     let files: [(&str, &Option<PathBuf>, Text); 3] = [
@@ -42,8 +43,12 @@ pub fn write(report: &Report, output: &Output, renderer: &dyn Renderer) -> bool 
     ];
     let mut written = true;
     for (what, file, text) in files {
+        let put = match what == "summary" && output.adds_to_summary {
+            true => add_to,
+            false => write_whole,
+        };
         if let Some(file) = file
-            && let Err(e) = write_whole(file, text(report).as_bytes())
+            && let Err(e) = put(file, text(report).as_bytes())
         {
             renderer.error(&format!("cannot write the {what} {}: {e}", file.display()));
             written = false;
@@ -105,6 +110,16 @@ pub fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
     part.write_all(bytes)?;
     part.persist(file)?;
     Ok(())
+}
+
+/// Below what others have written there.
+fn add_to(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options().create(true).append(true).open(file)?;
+    let apart: &[u8] = match file.metadata()?.len() {
+        0 => b"",
+        _ => b"\n\n",
+    };
+    file.write_all(&[apart, bytes].concat())
 }
 
 /// As programs read it.
