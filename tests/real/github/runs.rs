@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use nixpy_testkit::fake_nix::Replay;
 use nixpy_testkit::github::{Fault, Github, Method, TOKEN, not_permitted, too_many_requests};
+use nixpy_testkit::registry::Registry;
 use serde_json::{Value, json};
 
-use super::scenario::nix::{Offer, Version, built, error, failing_build, one_has_failed};
+use super::scenario::nix::{Offer, Version, built, error, failing_build, metadata, one_has_failed};
 use super::scenario::{Ended, Run, Scenario};
 use super::{HEAD, NEXT, OTHER, github, pull};
 
@@ -209,7 +210,10 @@ fn a_push_that_failed_is_not_hidden_by_its_pull_request() {
     let both = &github.comments(7)[0].body;
     let also = "**At the same commit \
         [run 100](https://github.com/acme/api/actions/runs/100/attempts/1) for `push` has failed.**";
-    assert!(both.contains(also) && both.contains("Build failed"), "{both}");
+    assert!(
+        both.contains(also) && both.contains("Build failed"),
+        "{both}"
+    );
     let again = proposed(&green, &[], &github).env("GITHUB_RUN_ID", "103");
     again.ended().succeeded();
     let one = &github.comments(7)[0].body;
@@ -224,14 +228,24 @@ fn a_push_that_failed_is_not_hidden_by_its_pull_request() {
 
 #[test]
 fn the_comment_of_a_leg_that_failed_goes_when_it_succeeds() {
-    let github = github();
-    let layout = ["--by-digest", "-r", "127.0.0.1:1/acme/api", "-t", "v1"];
-    let (red, green) = (failing(), Scenario::app());
-    let failed = proposed(&red, &layout, &github).ended().with_code(1);
-    assert_eq!(github.comments(7).len(), 1, "{failed}");
-    let mended = ["--by-digest"];
-    let run = proposed(&green, &mended, &github).env("GITHUB_RUN_ID", "101");
-    run.ended().succeeded();
+    let (github, registry) = (github(), Registry::start());
+    let target = format!("{}/acme/api", registry.host());
+    let leg = ["-r", &target, "--by-digest", "-s", "x86_64-linux"];
+    let tree = || {
+        let hash = "sha256-tgvHTFvF2ho9BKLNRn8mORqP/fe3o5kdzmF6BUhIWoo=";
+        Replay::of(["flake", "metadata"]).stdout(metadata(hash).to_string())
+    };
+    let (red, green) = (failing().on(tree()), Scenario::app().on(tree()));
+    proposed(&red, &leg, &github).ended().with_code(1);
+    assert_eq!(github.comments(7).len(), 1);
+    let again = proposed(&green, &leg, &github).env("GITHUB_RUN_ATTEMPT", "2");
+    let ended = again.ended().succeeded();
+    ended.says("took the comment on pull request #7 away");
+    assert_eq!(github.comments(7), []);
+    assert_eq!(
+        github.checks().last().unwrap().body["conclusion"],
+        "success"
+    );
 }
 
 #[test]

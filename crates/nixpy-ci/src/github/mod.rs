@@ -6,6 +6,7 @@
 //! let it, and the run goes on.
 
 pub mod action;
+mod folder;
 mod hostile;
 mod posting;
 mod telling;

@@ -13,6 +13,7 @@ use nixpy_github::context::{Context, Event, WorkflowRun};
 use nixpy_github::post::{Key, Marker, Posted, Run, ToPull, Words, post_comment};
 use serde_json::{Value, json};
 
+use super::folder::json_in;
 use super::{client, comment_line, hostile};
 use crate::exit::Code;
 use crate::print;
@@ -94,13 +95,7 @@ fn decided(
         problems
             .push("there is no token: set GITHUB_TOKEN, with `pull-requests: write`".to_owned());
     }
-    let named = flags.get_many::<String>("files").into_iter().flatten();
-    let files: Vec<PathBuf> = named
-        .flat_map(|name| hostile::files(Path::new(name)))
-        .collect();
-    if files.is_empty() {
-        problems.push("there is no file in this folder".to_owned());
-    }
+    let files = files(flags, &mut problems);
     if files.len() > MOST_FILES {
         problems.push(format!(
             "{} files are more than the {MOST_FILES} that are read",
@@ -128,6 +123,26 @@ fn decided(
         }
         _ => Err(problems),
     }
+}
+
+/// Those that are named, and what is in folders that are.
+fn files(flags: &ArgMatches, problems: &mut Vec<String>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for name in flags.get_many::<String>("files").into_iter().flatten() {
+        let path = Path::new(name);
+        if !path.is_dir() {
+            files.push(path.to_owned());
+            continue;
+        }
+        match json_in(path) {
+            Ok(found) if found.is_empty() => {
+                problems.push(format!("no file in {name} ends in .json"));
+            }
+            Ok(found) => files.extend(found),
+            Err(e) => problems.push(format!("{name}: {e}")),
+        }
+    }
+    files
 }
 
 fn footer(context: &Context, run: &WorkflowRun) -> String {
