@@ -7,8 +7,8 @@ const fs = require('node:fs')
 const { spawnSync } = require('node:child_process')
 const { sumOf } = require('./program.js')
 
-// A cancelled job has five minutes, then GitHub ends it.
-const PATIENCE = 280_000
+// A cancelled job has five minutes, then GitHub ends it; the program knows that, and needs less.
+const PATIENCE = 180_000
 
 async function post() {
   const { STATE_program: program, STATE_folder: folder, STATE_sum: sum, STATE_over: over } = process.env

@@ -150,6 +150,30 @@ fn the_pipeline_neither_looks_around_nor_prints() {
 }
 
 #[test]
+fn nobody_speaks_but_by_the_doors_that_take_secrets_out() {
+    let doors = [
+        // Standard output and the log of the libraries; lines; bars on a terminal.
+        "main.rs",
+        "render/plain.rs",
+        "render/bars.rs",
+        // Who looks whether there is a terminal, and asks who sits at it.
+        "render/mod.rs",
+        "init/mod.rs",
+        // The runner is told what to hide. In a container nobody was given anything.
+        "mask.rs",
+        "smoke/mod.rs",
+        "smoke/room/inside.rs",
+    ];
+    let front = root().join("crates/nixpy-ci/src");
+    for (file, source) in sources("crates/nixpy-ci/src") {
+        let speaks = ["stdout()", "stderr()", "MultiProgress"];
+        let speaks = speaks.iter().any(|word| source.contains(word));
+        let is_door = doors.iter().any(|door| file == front.join(door));
+        assert!(!speaks || is_door, "{} is no door", file.display());
+    }
+}
+
+#[test]
 fn nothing_is_left_to_be_done() {
     let unfinished = [
         concat!("to", "do!("),

@@ -33,6 +33,7 @@ mod planning;
 mod rehearsing;
 mod releasing;
 mod scenario;
+mod secrets;
 mod set;
 mod settings;
 mod smoke;

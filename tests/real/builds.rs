@@ -102,30 +102,35 @@ fn before_nix(here: &Workplace, does: &str) -> PathBuf {
 /// Nix itself has no answer to two that do it at once, and one of them fails now and then.
 #[test]
 fn a_store_is_opened_for_the_first_time_by_one_alone() {
-    let (here, store) = (Workplace::new(), Store::empty());
-    let (inside, met) = (here.path("inside"), here.path("met"));
-    let does = format!(
-        r#"case "$*" in *--version|*show-config*|*config*show*) ;; *)
+    let flake = Flake::for_systems(&["x86_64-linux", "aarch64-linux"], "cat $archive > $out");
+    let first = |arguments: &[&str]| {
+        let (here, store) = (Workplace::new(), Store::empty());
+        let (inside, met) = (here.path("inside"), here.path("met"));
+        let does = format!(
+            r#"case "$*" in *--version|*show-config*|*config*show*) ;; *)
   if [ ! -e /nix/var/nix/db/schema ]; then
     mkdir {inside} || touch {met}
     sleep 0.3
   fi
 esac"#,
-        inside = inside.display(),
-        met = met.display()
-    );
-    let nix = before_nix(&here, &does);
-    let flake = Flake::for_systems(&["x86_64-linux", "aarch64-linux"], "cat $archive > $out");
-    let mut plan = store.command(binary());
-    plan.args(["plan", &flake.image(), "--json", "--nix"]);
-    plan.arg(&nix);
-    here.prepare(&mut plan);
-    let plan = run(&mut plan).succeeded().json();
-    assert!(inside.exists(), "nobody opened the store: {plan:#}");
-    assert!(!met.exists(), "two opened it at once: {plan:#}");
+            inside = inside.display(),
+            met = met.display()
+        );
+        let nix = before_nix(&here, &does);
+        let mut command = store.command(binary());
+        command.args(arguments).args([&flake.image(), "--json"]);
+        command.arg("--nix").arg(&nix);
+        here.prepare(&mut command);
+        let ended = run(&mut command);
+        assert!(inside.exists(), "nobody opened the store: {ended}");
+        assert!(!met.exists(), "two opened it at once: {ended}");
+        ended.json()
+    };
+    let plan = first(&["plan"]);
     let strategies = ["/jobs/0/strategy", "/jobs/1/strategy"];
     let strategies = strategies.map(|place| plan.pointer(place).unwrap().as_str().unwrap());
     assert_eq!(strategies, ["emulated", "native"]);
+    first(&["doctor"]);
 }
 
 /// It is also here that everything is built for certain, and nothing was there before.

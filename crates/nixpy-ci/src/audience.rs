@@ -11,17 +11,15 @@ use clap::ArgMatches;
 use nixpy_pipeline::report::Report;
 
 use crate::exit::Code;
-use crate::redact::Secrets;
+use crate::redact::clean;
 use crate::render::renderer;
-use crate::settings::{Environment, Hearers, RawInputs, hearers};
+use crate::settings::{Environment, Hearers, Progress, RawInputs, hearers};
 use crate::{github, report};
 
 /// Of one command.
 pub struct Audience<'a> {
     environment: &'a Environment,
     who: Hearers,
-    /// What none of them may read.
-    pub secrets: Secrets,
 }
 
 impl<'a> Audience<'a> {
@@ -29,11 +27,7 @@ impl<'a> Audience<'a> {
     pub fn of(flags: &ArgMatches, environment: &'a Environment) -> Self {
         let raw = RawInputs::as_far_as_known(flags, environment);
         let who = hearers(&raw, environment);
-        Self {
-            environment,
-            who,
-            secrets: Secrets::of(&raw, environment),
-        }
+        Self { environment, who }
     }
 
     /// Takes away what an earlier run has left in the files of this one.
@@ -61,11 +55,19 @@ impl<'a> Audience<'a> {
         problems.iter().for_each(|problem| renderer.error(problem));
         let (flake, destinations) = (&self.who.flake, &self.who.destinations);
         let report = Report::failed(flake, destinations, &problems.join("\n"));
-        let report = self.secrets.out_of(report);
+        let report = clean(report);
         report::write(&report, output, renderer.as_ref());
         github::tell(&report, telling, renderer.as_ref()).await;
         code
     }
+}
+
+/// Tells who started the command, and nobody else, what is wrong with what was given.
+pub fn wrong(problems: &[String], environment: &Environment) -> Code {
+    // How to show anything is itself a setting.
+    let renderer = renderer(Progress::Auto, environment);
+    problems.iter().for_each(|problem| renderer.error(problem));
+    Code::Inputs
 }
 
 /// No terminal, and nothing that only leads somewhere.

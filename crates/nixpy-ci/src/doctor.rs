@@ -4,32 +4,32 @@
 use clap::ArgMatches;
 use nixpy_pipeline::doctor::{Check, Concern, Diagnosis, State, diagnose};
 
+use crate::audience::wrong;
 use crate::exit::Code;
 use crate::print;
+use crate::redact::clean;
 use crate::render::without_controls;
 use crate::report::json;
-use crate::run::{nix, read_caches, settings, wrong};
-use crate::settings::Environment;
+use crate::running::Ready;
+use crate::settings::{Environment, resolved};
 use crate::setup::machine_environment;
 
 /// Looks at everything, and tells it.
 pub async fn doctor(flags: &ArgMatches, environment: &Environment) -> Code {
-    let mut resolved = match settings(flags, environment).await {
+    let mut resolved = match resolved(flags, environment).await {
         Ok(resolved) => resolved,
         Err(problems) => return wrong(&problems, environment),
     };
     let machine = machine_environment(environment);
-    let (nix, _opened) = match nix(&resolved) {
-        Ok(nix) => {
-            let opened = read_caches(nix, &mut resolved, &machine).await;
-            (Ok(opened.nix.clone()), Some(opened))
-        }
+    // What is served to Nix is served as long as it is asked.
+    let (nix, _ready) = match Ready::found(&mut resolved, environment).await {
+        Ok(ready) => (Ok(ready.nix().clone()), Some(ready)),
         Err(error) => (Err(error), None),
     };
-    let diagnosis = diagnose(nix, &resolved.inputs, &machine).await;
+    let diagnosis = clean(diagnose(nix, &resolved.inputs, &machine).await);
     match resolved.output.json {
         true => print(&json(&diagnosis)),
-        false => print(&text(&diagnosis)),
+        false => print(&diagnosis.made(text)),
     }
     diagnosis.worst().map_or(Code::Success, Code::from)
 }

@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use clap::ArgMatches;
+use nixpy_pipeline::event::Event;
 use nixpy_pipeline::join::{JoinError, Joined, Named, join, publish_joined};
 use nixpy_pipeline::report::told;
 use nixpy_pipeline::result::{LARGEST, RunResult};
 
 use crate::audience::Audience;
 use crate::exit::Code;
+use crate::listening::heard;
+use crate::redact::clean;
 use crate::render::renderer;
-use crate::run::MovedTags;
 use crate::settings::{Environment, RawInputs, Surroundings, ToJoin, to_join};
 use crate::{github, report};
 
@@ -24,21 +26,20 @@ pub async fn index(flags: &ArgMatches, environment: &Environment) -> Code {
         Err(problems) => return audience.hears(Code::Inputs, &problems).await,
     };
     let renderer = renderer(to_join.output.progress, environment);
-    let moved = MovedTags::default();
-    let (report, error) = publish_joined(&joined, &to_join.targets, &to_join.called(), &|event| {
-        moved.note(&event);
-        renderer.event(&event);
+    let called = to_join.called();
+    let (report, error) = heard(renderer.as_ref(), async |listeners| {
+        let on_event = |event: Event<'_>| listeners.hear(&event);
+        publish_joined(&joined, &to_join.targets, &called, &on_event).await
     })
     .await;
-    moved.is_told();
-    let report = audience.secrets.out_of(report);
+    let report = clean(report);
     renderer.close();
     let mut code = match &error {
         Some(error) => {
             renderer.error(&told(error));
             Code::from(error)
         }
-        None => Code::from(&report),
+        None => Code::from(&*report),
     };
     report::tell_budgets(&report, renderer.as_ref());
     if !report::tell(&report, &to_join.output, renderer.as_ref()) {

@@ -6,8 +6,9 @@ use std::process::Stdio;
 
 use nixpy_oci::layout::Layout;
 use nixpy_oci::load::write_docker_archive;
-use nixpy_pipeline::inputs::Loader;
+use nixpy_pipeline::inputs::{Inputs, Loader, Target};
 use nixpy_pipeline::publish::Loadable;
+use nixpy_pipeline::report::Report;
 use tokio::process::Command;
 
 use crate::settings::Environment;
@@ -104,4 +105,26 @@ where
     }
     let written = written.map_err(io::Error::from).flatten();
     written.map_err(|e| refused(e.to_string()))
+}
+
+/// The published name where there is one; else the layout directory's.
+pub fn name(inputs: &Inputs, report: &Report) -> String {
+    let tag = inputs.tags.first().map_or("latest", |tag| tag.as_ref());
+    match inputs.targets.first() {
+        Some(Target::Registry { repository, .. }) => format!("{repository}:{tag}"),
+        _ => {
+            let name = report.platforms.first().map(|image| image.name.as_str());
+            format!("localhost/{}:{tag}", image_name(name.unwrap_or_default()))
+        }
+    }
+}
+
+/// A package's name as far as an image can be called that.
+fn image_name(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let name = name.to_ascii_lowercase().replace(|c| !allowed(c), "-");
+    match name.trim_matches('-') {
+        "" => "image".to_owned(),
+        name => name.to_owned(),
+    }
 }

@@ -9,14 +9,17 @@ mod exit;
 mod github;
 mod index;
 mod init;
+mod listening;
 mod load;
 mod mask;
+mod plan;
 mod preview;
 mod redact;
 mod release;
 mod render;
 mod report;
 mod run;
+mod running;
 mod settings;
 mod setup;
 mod smoke;
@@ -28,20 +31,14 @@ use clap::ArgMatches;
 use nixpy_nix::machine::Release;
 
 use exit::Code;
+use redact::{Clean, Hiding};
 use settings::Environment;
 
 fn main() -> ExitCode {
+    let environment: Environment = std::env::vars_os().collect();
     let matches = match cli::command().try_get_matches() {
         Ok(matches) => matches,
-        Err(e) => {
-            let _ = e.print();
-            let code = if e.use_stderr() {
-                Code::Inputs
-            } else {
-                Code::Success
-            };
-            return ExitCode::from(code as u8);
-        }
+        Err(e) => return ExitCode::from(told(&e, &environment) as u8),
     };
     trace();
     let is_inside = |name: &str| cli::INSIDE.contains(&name);
@@ -53,7 +50,11 @@ fn main() -> ExitCode {
         .build();
     let code = match runtime {
         Ok(runtime) => {
-            let environment: Environment = std::env::vars_os().collect();
+            if let Some((name, flags)) = matches.subcommand()
+                && !is_inside(name)
+            {
+                redact::learn(flags, &environment);
+            }
             let work = dispatch(&matches, &environment);
             let code = match matches.subcommand_name() {
                 // The first process of a container heeds no signal of those who are in it.
@@ -74,6 +75,23 @@ fn main() -> ExitCode {
     ExitCode::from(code as u8)
 }
 
+/// Tells what is wrong with the command line, or what it asks: help, and the version.
+fn told(e: &clap::Error, environment: &Environment) -> Code {
+    if !e.use_stderr() {
+        let _ = e.print();
+        return Code::Success;
+    }
+    redact::learn(&ArgMatches::default(), environment);
+    let text = e.to_string();
+    if redact::hidden(&text) == text {
+        // In colours.
+        let _ = e.print();
+    } else {
+        text.lines().for_each(render::line);
+    }
+    Code::Inputs
+}
+
 /// Other programs of this user, such as a build without a sandbox, do not read the secrets in our
 /// variables and memory. A program that we start is not bound by it.
 fn keep_to_ourselves() {
@@ -87,7 +105,7 @@ fn trace() {
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("NIXPY_LOG") {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr)
+            .with_writer(|| Hiding(std::io::stderr()))
             .init();
     }
 }
@@ -98,7 +116,7 @@ async fn dispatch(matches: &ArgMatches, environment: &Environment) -> Code {
         Some(("init", flags)) => init::init(flags),
         Some(("index", flags)) => index::index(flags, environment).await,
         Some(("release", flags)) => release::release(flags, environment).await,
-        Some(("plan", flags)) => run::plan(flags, environment).await,
+        Some(("plan", flags)) => plan::plan(flags, environment).await,
         Some(("report", flags)) => github::post(flags, environment).await,
         Some(("doctor", flags)) => doctor::doctor(flags, environment).await,
         Some(("cache", flags)) => cache::cache(flags, environment).await,
@@ -169,7 +187,7 @@ fn hangup() -> Option<tokio::signal::unix::Signal> {
 }
 
 /// The result, on standard output. A reader that has gone away is no failure.
-fn print(text: &str) {
+fn print(text: &Clean<String>) {
     // What others have said is in it.
     let text = render::without_commands(text);
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -61,6 +61,7 @@ fn masked(environment: &Environment, username: Option<&str>) -> BTreeSet<String>
         .chain(["x-access-token", ""])
         .collect();
     let mut masked = BTreeSet::new();
+    let values = values.chain(tokens_of_nix(environment));
     for line in values.flat_map(str::lines).map(str::trim) {
         // `CACHE TOKEN` and `NAME:KEY` have the secret at their end.
         let word = line.rsplit(' ').next().unwrap_or(line);
@@ -77,6 +78,19 @@ fn masked(environment: &Environment, username: Option<&str>) -> BTreeSet<String>
         }
     }
     masked
+}
+
+/// What opens `github:` flakes, where the environment says it: `access-tokens = HOST=TOKEN …`.
+fn tokens_of_nix(environment: &Environment) -> impl Iterator<Item = &str> {
+    let config = environment.get(OsStr::new("NIX_CONFIG"));
+    let config = config
+        .and_then(|config| config.to_str())
+        .unwrap_or_default();
+    let settings = config.lines().filter_map(|line| line.split_once('='));
+    settings
+        .filter(|(name, _)| name.trim().trim_start_matches("extra-") == "access-tokens")
+        .flat_map(|(_, tokens)| tokens.split_whitespace())
+        .filter_map(|token| Some(token.split_once('=')?.1))
 }
 
 #[cfg(test)]
@@ -117,6 +131,16 @@ mod tests {
         }
         let has = |text: &str| masked.iter().any(|masked| masked == text);
         assert!(!has("/home/me") && !has("octocat") && !has("") && !has("-----BEGIN KEY-----"));
+    }
+
+    #[test]
+    fn what_opens_flakes_is_masked_too() {
+        let config = "cores = 2\nextra-access-tokens = github.com=ghs_one git.example=PAT:two2\n";
+        let masked = masked(&environment(&[("NIX_CONFIG", config)]), None);
+        for secret in ["ghs_one", "PAT:two2", "two2"] {
+            assert!(masked.contains(secret), "{secret} is not in {masked:?}");
+        }
+        assert!(!masked.contains("github.com=ghs_one") && !masked.contains("2"));
     }
 
     #[test]

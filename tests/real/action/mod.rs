@@ -2,6 +2,7 @@
 
 mod cancelling;
 mod events;
+mod examples;
 mod launcher;
 mod lints;
 mod matrix;

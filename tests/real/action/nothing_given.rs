@@ -7,7 +7,7 @@ use std::path::Path;
 use super::pushed;
 use crate::world::act::{Job, Repository, project};
 use crate::world::flake::Flake;
-use crate::world::nixpy::{Workplace, names_in};
+use crate::world::nixpy::{Workplace, binary, names_in};
 use crate::world::program::{output_of, place_of, program, run};
 
 /// As htpasswd -B writes it: `octocat`, and the token `right`.
@@ -34,10 +34,8 @@ fn without_any_input_the_image_is_published_beside_the_repository() {
     let workflow = example.replace("org/nixpy-action@v1", "./");
     assert!(workflow.contains("uses: ./"), "{workflow}");
     let repository = Repository::new(&Flake::small(), &workflow);
-    // There is nobody to download the program from: the tool cache has it.
-    let listed = fs::read_to_string(repository.folder().join("action/checksums.txt")).unwrap();
-    assert!(listed.starts_with("# nixpy-ci "), "{listed}");
-    in_tool_cache(&repository);
+    // There is nobody to download the program from.
+    repository.has_in_tool_cache(binary(), &repository.folder());
     certificate(&here.path(""));
     fs::write(here.path("users"), USERS).unwrap();
     fs::write(
@@ -87,33 +85,6 @@ fn without_any_input_the_image_is_published_beside_the_repository() {
         "{}",
         job.ended
     );
-}
-
-/// What the runner's image would have, or an earlier job: found and checked as ever.
-fn in_tool_cache(repository: &Repository) {
-    use crate::world::nixpy::binary;
-    use std::os::unix::fs::symlink;
-    let list = repository.folder().join("action/checksums.txt");
-    let text = fs::read_to_string(&list).unwrap();
-    let version = text
-        .lines()
-        .next()
-        .unwrap()
-        .trim_start_matches("# nixpy-ci ");
-    let (arch, system) = match std::env::consts::ARCH {
-        "aarch64" => ("arm64", "aarch64-linux"),
-        _ => ("x64", "x86_64-linux"),
-    };
-    let tools = repository
-        .kept()
-        .join("cache/act/tool_cache/nixpy-ci")
-        .join(version);
-    fs::create_dir_all(tools.join(arch)).unwrap();
-    symlink(binary(), tools.join(arch).join("nixpy-ci")).unwrap();
-    fs::write(tools.join(format!("{arch}.complete")), "").unwrap();
-    let sum = output_of("sha256sum", [binary()]);
-    let sum = sum.split(' ').next().unwrap();
-    fs::write(&list, format!("{text}{sum}  nixpy-ci-{system}\n")).unwrap();
 }
 
 /// One that is its own authority, for both names.

@@ -230,6 +230,23 @@ fn nothing_in_a_file_decides_where_it_is_posted() {
 }
 
 #[test]
+fn nothing_in_a_file_has_a_secret_of_the_job_that_posts_it() {
+    let (github, login) = (github(), "https://me:pass@git.example/x");
+    let scenario = hostile(&format!("it is {TOKEN}, for {login}"));
+    let ended = after(&scenario, &["left.json", "--json"], &github, &event()).ended();
+    let ended = ended.succeeded().never_says(TOKEN);
+    let told = &github.comments(7)[0].body;
+    assert!(
+        told.contains("it is ***, for https://***@git.example/x"),
+        "{told}"
+    );
+    assert!(
+        !told.contains(TOKEN) && !told.contains("me:pass"),
+        "{told}\n{ended}"
+    );
+}
+
+#[test]
 fn nothing_in_a_file_speaks_to_anybody() {
     let hostile_texts = [
         "@acme/everybody",

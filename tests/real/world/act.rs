@@ -2,6 +2,7 @@
 //! and without a network, as the user that started it.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,6 +28,20 @@ impl Repository {
         let from = flake.folder().join(".");
         output_of("cp", [Path::new("-r"), &from, &repository.folder()]);
         repository.committed()
+    }
+
+    /// The examples that users copy, as they are, beside a flake.
+    pub fn with_examples(flake: &Flake, examples: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("repository");
+        let workflows = folder.join(".github/workflows");
+        fs::create_dir_all(&workflows).unwrap();
+        for example in examples {
+            let file = project().join("examples/workflows").join(example);
+            fs::copy(file, workflows.join(example)).unwrap();
+        }
+        output_of("cp", [Path::new("-r"), &flake.folder().join("."), &folder]);
+        Self { dir }.committed()
     }
 
     /// One in which nothing is to be built.
@@ -72,6 +87,29 @@ impl Repository {
     /// Everything that act keeps, and the jobs' temporary files.
     pub fn kept(&self) -> PathBuf {
         self.dir.path().join("act")
+    }
+
+    /// The tool cache has this program, as the runner's image would have it or an earlier job has
+    /// left it, and the list of the action in this folder names it.
+    pub fn has_in_tool_cache(&self, program: &Path, action: &Path) {
+        let list = action.join("action/checksums.txt");
+        let text = fs::read_to_string(&list).unwrap();
+        let head = text.lines().next().unwrap();
+        let version = head.strip_prefix("# nixpy-ci ").unwrap();
+        let (arch, system) = match std::env::consts::ARCH {
+            "aarch64" => ("arm64", "aarch64-linux"),
+            _ => ("x64", "x86_64-linux"),
+        };
+        let tools = self
+            .kept()
+            .join("cache/act/tool_cache/nixpy-ci")
+            .join(version);
+        fs::create_dir_all(tools.join(arch)).unwrap();
+        symlink(program, tools.join(arch).join("nixpy-ci")).unwrap();
+        fs::write(tools.join(format!("{arch}.complete")), "").unwrap();
+        let sum = output_of("sha256sum", [program]);
+        let sum = sum.split(' ').next().unwrap();
+        fs::write(&list, format!("{text}{sum}  nixpy-ci-{system}\n")).unwrap();
     }
 
     /// The commit that is built.

@@ -41,7 +41,10 @@ impl Workplace {
 
     /// `nixpy-ci` with these arguments, not yet started.
     pub fn nixpy<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(binary());
+        // Whoever runs the tests may have been told to ignore a signal, as by nohup, and what
+        // they start would be too.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP,INT,TERM").arg(binary());
         command.args(arguments);
         self.prepare(&mut command);
         command

@@ -8,10 +8,11 @@ use nixpy_cache::{CacheError, CacheErrorKind, Place, RegistryCache};
 use nixpy_pipeline::report::told;
 use serde::Serialize;
 
+use crate::audience::wrong;
 use crate::exit::Code;
+use crate::redact::{Secrets, Tell, clean};
 use crate::render::{line, size};
 use crate::report::json;
-use crate::run::wrong;
 use crate::settings::{Environment, RawInputs, Surroundings, ToServe, days, to_serve};
 use crate::{print, until_interrupted};
 
@@ -23,6 +24,13 @@ struct Told {
     cache: String,
     #[serde(flatten)]
     collected: Collected,
+}
+
+impl Tell for Told {
+    fn without(mut self, secrets: &Secrets) -> Self {
+        secrets.clean(&mut self.cache);
+        self
+    }
 }
 
 /// Does it, or says what it would do. To be interrupted does no harm.
@@ -45,12 +53,17 @@ pub async fn gc(flags: &ArgMatches, environment: &Environment) -> Code {
     let now = SystemTime::now();
     let work = async {
         match collect(&cache, keep, dry_run, now, |event| tell_event(&event)).await {
-            Ok(collected) if settings.output.json => print(&json(&Told {
-                version: 1,
-                cache: name,
-                collected,
-            })),
-            Ok(collected) => print(&text(&name, &collected)),
+            Ok(collected) => {
+                let told = clean(Told {
+                    version: 1,
+                    cache: name,
+                    collected,
+                });
+                match settings.output.json {
+                    true => print(&json(&told)),
+                    false => print(&told.made(|told| text(&told.cache, &told.collected))),
+                }
+            }
             Err(error) => return refused(&error),
         }
         Code::Success

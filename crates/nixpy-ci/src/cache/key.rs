@@ -13,6 +13,7 @@ use nixpy_nix::signing::SecretKey;
 
 use crate::exit::Code;
 use crate::print;
+use crate::redact::clean;
 use crate::render::line;
 
 /// Makes one.
@@ -35,7 +36,7 @@ pub fn key(flags: &ArgMatches) -> Code {
             }
         },
         None => {
-            print(&format!("{}\n", key.expose()));
+            print(&clean(format!("{}\n", key.expose())));
             "the line on standard output".to_owned()
         }
     };

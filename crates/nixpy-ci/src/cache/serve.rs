@@ -8,10 +8,11 @@ use nixpy_nix::signing::{PublicKey, SecretKey};
 use serde::Serialize;
 
 use super::reading::why;
+use crate::audience::wrong;
 use crate::exit::Code;
+use crate::redact::{Secrets, Tell, clean};
 use crate::render::{line, size};
 use crate::report::json;
-use crate::run::wrong;
 use crate::settings::{Environment, RawInputs, Surroundings, ToServe, to_serve};
 use crate::{print, until_interrupted};
 
@@ -23,6 +24,13 @@ struct Serving {
     url: String,
     caches: Vec<String>,
     public_keys: Vec<String>,
+}
+
+impl Tell for Serving {
+    fn without(mut self, secrets: &Secrets) -> Self {
+        secrets.clean(&mut self.caches);
+        self
+    }
 }
 
 /// Serves, and does not end by itself.
@@ -57,15 +65,15 @@ pub async fn serve(flags: &ArgMatches, environment: &Environment) -> Code {
     };
     keys.sort();
     keys.dedup();
-    let serving = Serving {
+    let serving = clean(Serving {
         version: 1,
         url: server.url(),
         caches,
         public_keys: keys.iter().map(ToString::to_string).collect(),
-    };
+    });
     match to_serve.output.json {
         true => print(&json(&serving)),
-        false => print(&text(&serving)),
+        false => print(&serving.made(text)),
     }
     until_interrupted(std::future::pending()).await;
     tell(&server.stop());

@@ -15,11 +15,12 @@ use serde_json::{Value, json};
 
 use super::folder::json_in;
 use super::{client, comment_line, hostile};
+use crate::audience::wrong;
 use crate::exit::Code;
 use crate::print;
+use crate::redact::clean;
 use crate::render::{Renderer, line, renderer};
 use crate::report::{LONGEST_COMMENT, body, json as as_json};
-use crate::run::wrong;
 use crate::settings::{Environment, RawInputs, Surroundings, Telling, to_post};
 
 /// What stands around the reports in a comment.
@@ -50,7 +51,7 @@ pub async fn post(flags: &ArgMatches, environment: &Environment) -> Code {
         Ok(posted) => {
             ready.tell(&posted, renderer.as_ref());
             if json {
-                print(&as_json(&told(&ready.run, &posted)));
+                print(&as_json(&clean(told(&ready.run, &posted))));
             }
             Code::Success
         }
@@ -105,7 +106,7 @@ fn decided(
     let mut texts = Vec::new();
     for file in files.iter().take(MOST_FILES) {
         match hostile::read(file) {
-            Ok(report) => texts.push(body(&report, (LONGEST_COMMENT - ROOM) / files.len())),
+            Ok(report) => texts.push(body(&clean(report), (LONGEST_COMMENT - ROOM) / files.len())),
             Err(problem) => problems.push(format!("{}: {problem}", file.display())),
         }
     }

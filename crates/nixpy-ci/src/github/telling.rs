@@ -16,6 +16,7 @@ use nixpy_pipeline::findings::Level;
 use nixpy_pipeline::report::{Outcome, Report};
 
 use super::{client, comment_line};
+use crate::redact::Clean;
 use crate::render::{Renderer, line};
 use crate::report::{LONGEST_COMMENT, body};
 use crate::settings::Telling;
@@ -35,7 +36,7 @@ const LONGEST_TITLE: usize = 255;
 const LONGEST_NAME: usize = 160;
 
 /// Tells GitHub what became of a run; `true` if what is wrong is told at its lines there.
-pub async fn tell(report: &Report, telling: &Telling, renderer: &dyn Renderer) -> bool {
+pub async fn tell(report: &Clean<Report>, telling: &Telling, renderer: &dyn Renderer) -> bool {
     let Some(context) = &telling.context else {
         return false;
     };
@@ -109,7 +110,7 @@ struct Told<'a> {
     client: &'a Client,
     context: &'a Context,
     telling: &'a Telling,
-    report: &'a Report,
+    report: &'a Clean<Report>,
 }
 
 impl Told<'_> {

@@ -22,7 +22,9 @@ use nixpy_pipeline::report::told;
 
 use crate::exit::Code;
 use crate::print;
+use crate::redact::clean;
 use crate::render::line;
+use crate::report::json;
 
 pub use command::command;
 use detect::Kind;
@@ -97,8 +99,8 @@ pub fn init(flags: &ArgMatches) -> Code {
         is_dry,
     };
     match flags.get_flag("json") {
-        true => print(&outcome.json()),
-        false => print(&outcome.text()),
+        true => print(&json(&clean(outcome.json()))),
+        false => print(&clean(outcome.text())),
     }
     Code::Success
 }

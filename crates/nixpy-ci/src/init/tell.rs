@@ -1,7 +1,7 @@
 //! What `init` has to say: what it found and why, what became of each file, and what comes next; for
 //! people, and as JSON.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::detect::{Kind, Project};
 use super::listing::Listing;
@@ -106,7 +106,7 @@ impl Outcome<'_> {
     }
 
     /// For programs.
-    pub fn json(&self) -> String {
+    pub fn json(&self) -> Value {
         let project = self.project;
         let files: Vec<_> = self
             .files
@@ -116,7 +116,7 @@ impl Outcome<'_> {
                 json!({ "path": file.path, "is": became.word(), "text": text })
             })
             .collect();
-        let json = json!({
+        json!({
             "version": 1,
             "dryRun": self.is_dry,
             "kind": project.kind.name(),
@@ -130,8 +130,7 @@ impl Outcome<'_> {
             "notes": project.notes,
             "fromPoetry2nix": self.way_out,
             "next": self.steps,
-        });
-        format!("{json:#}\n")
+        })
     }
 }
 

@@ -2,18 +2,20 @@
 //! the commit's own tag, where a release looks for it.
 
 use nixpy_nix::Revision;
-use nixpy_pipeline::join::{Called, Named, Wishes, join, publish_joined};
+use nixpy_pipeline::event::Event;
+use nixpy_pipeline::join::{Called, Joined, Named, Wishes, join, publish_joined};
 use nixpy_pipeline::report::{Outcome, Report, told};
-use nixpy_pipeline::run;
+use nixpy_pipeline::result::RunResult;
+use nixpy_pipeline::run::{Finished, unplanned};
 
+use super::Failed;
 use crate::exit::Code;
-use crate::github::action::Notes;
-use crate::render::{Renderer, beside, failure_lines, line};
+use crate::listening::{Listeners, heard};
+use crate::redact::clean;
+use crate::render::{Renderer, failure_lines, line};
 use crate::report;
-use crate::run::{MovedTags, nix, read_caches};
+use crate::running::Ready;
 use crate::settings::{Environment, Resolved};
-use crate::setup::{self, machine_environment};
-use crate::smoke::Starter;
 
 /// Builds and publishes what is checked out, by digest, so that no tag has moved before it is
 /// known of which commit it is.
@@ -22,92 +24,86 @@ pub async fn build(
     resolved: &mut Resolved,
     environment: &Environment,
     renderer: &dyn Renderer,
-) -> Result<(), Code> {
-    let fail = |text: &str, code: Code| {
-        renderer.error(text);
-        code
-    };
+) -> Result<(), Failed> {
     if resolved.inputs.rehearse {
         let text = "the commit has no image, and none is pushed here: for a pull request, or by the setting `push`";
-        return Err(fail(text, Code::Inputs));
+        return Err(Failed::inputs(text));
     }
     resolved.inputs.by_digest = true;
-    if resolved.setup {
-        let systems = resolved.inputs.systems.iter();
-        let request = setup::Request {
-            systems: systems.map(ToString::to_string).collect(),
-            nix: None,
-            dry_run: false,
-            right_away: true,
-        };
-        match setup::setup(request, environment).await {
-            Code::Success => {}
-            code => return Err(code),
-        }
-    }
-    let machine = machine_environment(environment);
-    let found = nix(resolved).map_err(|e| fail(&told(&e), Code::from(&e)))?;
-    let opened = read_caches(found, resolved, &machine).await;
-    let inputs = &resolved.inputs;
-    let gate = Starter::new(None, inputs.temp_dir.clone(), environment);
-    let moved = MovedTags::default();
-    let notes = Notes::of(inputs, environment);
-    let on_event = |event: nixpy_pipeline::event::Event<'_>| {
-        moved.note(&event);
-        notes.hear(&event);
-        renderer.event(&event);
-    };
-    let running = run::run(&opened.nix, inputs, &machine, &gate, &on_event);
-    let ended = beside(renderer, running).await;
-    notes.are_done();
-    for trouble in opened.troubles() {
-        line(&format!("warning: {trouble}; the run went on without it"));
-    }
-    let finished = match ended {
+    // It is for others, whatever runs do with theirs.
+    resolved.inputs.load = None;
+    let ready = Ready::made(resolved, environment).await?;
+    let resolved = &*resolved;
+    heard(renderer, async |listeners| {
+        let result = published(&ready, resolved, listeners).await?;
+        named(commit, result, resolved, listeners).await
+    })
+    .await
+}
+
+/// The images by digest; if there are none, whoever waits for them has a report of why.
+async fn published(
+    ready: &Ready<'_>,
+    resolved: &Resolved,
+    listeners: &Listeners<'_>,
+) -> Result<RunResult, Failed> {
+    let (inputs, renderer) = (&resolved.inputs, listeners.renderer);
+    let finished = match ready.carry_out(inputs, listeners).await {
         Ok(finished) => finished,
         Err(e) => {
-            moved.is_told();
-            let unplanned = run::unplanned(inputs, &e);
+            let unplanned = clean(unplanned(inputs, &e));
             renderer.unplanned(&unplanned);
             report::write(&unplanned, &resolved.output, renderer);
-            return Err(Code::from(&e));
+            return Err(Failed::told(Code::from(&e)));
         }
     };
-    let Some(result) = finished.result else {
-        moved.is_told();
-        let built = &finished.report;
-        for failure in &built.failures {
-            failure_lines(failure).iter().for_each(|text| line(text));
+    let Finished {
+        report: built,
+        result,
+        error,
+        ..
+    } = finished;
+    if let Some(result) = result {
+        return Ok(result);
+    }
+    for failure in &built.failures {
+        failure_lines(failure).iter().for_each(|text| line(text));
+    }
+    report::tell_budgets(&built, renderer);
+    // No check run: none would take its place when the version is released after all.
+    let built = clean(built);
+    renderer.findings(&built);
+    report::write(&built, &resolved.output, renderer);
+    let (problem, code) = match &error {
+        Some(error) => (told(error), Code::from(error)),
+        None => {
+            let text = format!("{}, and so nothing is released", why(&built));
+            (text, Code::from(&*built))
         }
-        report::tell_budgets(built, renderer);
-        // No check run: none would take its place when the version is released after all.
-        renderer.findings(built);
-        report::write(built, &resolved.output, renderer);
-        return Err(match &finished.error {
-            Some(error) => fail(&told(error), Code::from(error)),
-            None => fail(
-                &format!("{}, and so nothing is released", why(built)),
-                Code::from(built),
-            ),
-        });
     };
+    Err(Failed {
+        problems: vec![problem],
+        code,
+    })
+}
+
+/// The commit's tag for them, if they are of that commit.
+async fn named(
+    commit: &Revision,
+    result: RunResult,
+    resolved: &Resolved,
+    listeners: &Listeners<'_>,
+) -> Result<(), Failed> {
     if result.source.revision.as_ref() != Some(commit) {
-        moved.is_told();
         let text = format!(
             "what is checked out here is of {}, and the release is of commit {commit}: check that one out, with nothing \
              changed in it",
             result.source
         );
-        return Err(fail(&text, Code::Inputs));
+        return Err(Failed::inputs(&text));
     }
-    let results = [Named {
-        name: "the build".to_owned(),
-        result,
-    }];
-    let joined = join(&results, &Wishes::default()).map_err(|errors| {
-        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        fail(&texts.join("\n"), Code::Inputs)
-    })?;
+    let inputs = &resolved.inputs;
+    let joined = alone(result)?;
     let tag = format!("sha-{commit}").parse();
     let tags: Vec<_> = tag.into_iter().collect();
     let called = Called {
@@ -115,13 +111,28 @@ pub async fn build(
         annotations: inputs.annotations.index.clone(),
         rehearse: false,
     };
+    let on_event = |event: Event<'_>| listeners.hear(&event);
     let (report, error) = publish_joined(&joined, &inputs.targets, &called, &on_event).await;
-    moved.is_told();
     match error {
-        Some(error) => Err(fail(&told(&error), Code::from(&error))),
-        None if report.outcome == Outcome::Failure => Err(Code::from(&report)),
+        Some(error) => Err(Failed {
+            problems: vec![told(&error)],
+            code: Code::from(&error),
+        }),
+        None if report.outcome == Outcome::Failure => Err(Failed::told(Code::from(&report))),
         None => Ok(()),
     }
+}
+
+/// One result that nothing is missing beside.
+fn alone(result: RunResult) -> Result<Joined, Failed> {
+    let results = [Named {
+        name: "the build".to_owned(),
+        result,
+    }];
+    join(&results, &Wishes::default()).map_err(|errors| Failed {
+        problems: errors.iter().map(ToString::to_string).collect(),
+        code: Code::Inputs,
+    })
 }
 
 /// Of a run that failed without an error.

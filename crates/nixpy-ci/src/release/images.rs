@@ -14,6 +14,8 @@ use nixpy_pipeline::release::{
 };
 use serde::Serialize;
 
+use crate::redact::{Secrets, Tell};
+
 /// The file that is attached to a release, in version 1: fields may be added.
 #[derive(Clone, Debug, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -39,6 +41,13 @@ pub struct Images {
     pub previous: Option<Version>,
     /// What is different from that.
     pub changes: Vec<Changes>,
+}
+
+impl Tell for Images {
+    fn without(mut self, secrets: &Secrets) -> Self {
+        secrets.clean_changes(&mut self.changes);
+        self
+    }
 }
 
 /// One platform's image.

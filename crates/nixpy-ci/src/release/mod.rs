@@ -26,9 +26,11 @@ use nixpy_pipeline::release::{
 };
 use nixpy_pipeline::report::told;
 
+use crate::audience::wrong;
 use crate::exit::Code;
+use crate::redact::clean;
 use crate::render::{Renderer, line, renderer};
-use crate::run::wrong;
+use crate::running::Hindered;
 use crate::settings::{Environment, RawInputs, Surroundings, ToRelease, resolve, to_release};
 pub use command::command;
 use commit::Checkout;
@@ -130,7 +132,8 @@ async fn released(
     }
     let plan = decided.map_err(|problems| Failed::of(&problems))?;
     let lock = lock(asked, wanted.commit.as_ref()).await;
-    let images = Images::of(&registries, &seen, &plan, &wanted, lock.as_ref()).await?;
+    let images = Images::of(&registries, &seen, &plan, &wanted, lock.as_ref());
+    let images = clean(images.await?);
     let mut github = match home {
         Some(client) => {
             let planned = github::plan(client, &asked.wanted, &images, &seen).await?;
@@ -228,11 +231,7 @@ async fn build(
         problems: problems.iter().map(ToString::to_string).collect(),
         code: Code::Inputs,
     })?;
-    let done = building::build(commit, &mut resolved, environment, renderer).await;
-    done.map_err(|code| Failed {
-        problems: Vec::new(),
-        code,
-    })
+    building::build(commit, &mut resolved, environment, renderer).await
 }
 
 /// Only what a build would cure is built for.
@@ -242,6 +241,14 @@ fn may_build(asked: &Asked<'_>, problems: &[ReleaseProblem]) -> bool {
 }
 
 impl Failed {
+    /// By the report.
+    fn told(code: Code) -> Self {
+        Self {
+            problems: Vec::new(),
+            code,
+        }
+    }
+
     fn inputs(problem: &str) -> Self {
         Self {
             problems: vec![problem.to_owned()],
@@ -267,6 +274,13 @@ impl Failed {
             problems: problems.iter().map(|e| told(e)).collect(),
             code,
         }
+    }
+}
+
+impl From<Hindered> for Failed {
+    fn from(hindered: Hindered) -> Self {
+        let Hindered { problems, code } = hindered;
+        Self { problems, code }
     }
 }
 

@@ -8,13 +8,14 @@ use serde_json::json;
 use super::Asked;
 use super::github::{FileStep, Planned, RefStep, ReleaseStep, notes};
 use super::images::Images;
+use crate::redact::{Clean, Secrets, Tell, clean};
 use crate::render::size;
 use crate::settings::Output;
 use crate::{print, report};
 
 /// Everything that is told.
 pub struct Told<'a> {
-    pub images: &'a Images,
+    pub images: &'a Clean<Images>,
     pub plan: &'a ReleasePlan,
     pub github: Option<&'a Planned>,
     pub built: bool,
@@ -44,23 +45,31 @@ struct Json<'a> {
     github: Option<serde_json::Value>,
 }
 
+/// The images were cleaned as facts; everything else is names and words of ours.
+impl Tell for Json<'_> {
+    fn without(self, _: &Secrets) -> Self {
+        self
+    }
+}
+
 impl Told<'_> {
     /// On standard output.
     pub fn print(&self, as_json: bool) {
         match as_json {
-            true => print(&report::json(&self.json())),
-            false => print(&self.text()),
+            true => print(&report::json(&clean(self.json()))),
+            false => print(&clean(self.text())),
         }
     }
 
     /// Writes the files that the settings name; `Err` says why one could not be.
     pub fn write(&self, output: &Output) -> Result<(), String> {
         if let Some(file) = &output.summary {
-            std::fs::write(file, notes::summary(self.tag, self.images))
+            let summary = self.images.made(|images| notes::summary(self.tag, images));
+            report::write_whole(file, &summary)
                 .map_err(|e| format!("cannot write the summary {}: {e}", file.display()))?;
         }
         if let Some(file) = &output.report {
-            report::write_whole(file, report::json(&self.json()).as_bytes())
+            report::write_whole(file, &report::json(&clean(self.json())))
                 .map_err(|e| format!("cannot write the report {}: {e}", file.display()))?;
         }
         Ok(())
@@ -188,11 +197,11 @@ impl Told<'_> {
 pub fn would_build(commit: &Revision, asked: &Asked<'_>) {
     let tag = &asked.wanted.tag;
     match asked.wanted.output.json {
-        true => print(&report::json(
-            &json!({ "version": 1, "release": asked.wanted.version, "gitTag": tag, "commit": commit, "dryRun": true, "wouldBuild": true }),
-        )),
-        false => print(&format!(
+        true => print(&report::json(&clean(
+            json!({ "version": 1, "release": asked.wanted.version, "gitTag": tag, "commit": commit, "dryRun": true, "wouldBuild": true }),
+        ))),
+        false => print(&clean(format!(
             "{tag}: an image of commit {commit} would be built and published first\n"
-        )),
+        ))),
     }
 }

@@ -16,6 +16,8 @@ use super::{
     Renderer, failure_lines, fell_lines, plain, plan_lines, published_line, size, stage_line,
 };
 
+use crate::redact::hidden;
+
 /// Redraws standard error.
 pub struct Bars {
     area: MultiProgress,
@@ -45,7 +47,7 @@ impl Bars {
 
     fn say(&self, text: &str) {
         // Without a terminal there is no area, and what is said there is lost.
-        if self.area.is_hidden() || self.area.println(plain::printable(text)).is_err() {
+        if self.area.is_hidden() || self.area.println(plain::printable(&hidden(text))).is_err() {
             plain::line(text);
         }
     }
@@ -70,16 +72,17 @@ impl Bars {
                     _ => return,
                 };
                 let bar = self.spinner(String::new());
-                bar.set_prefix(prefix);
+                bar.set_prefix(hidden(&prefix));
                 state.running.insert(*id, bar);
             }
             LogEvent::Phase { id, phase } => {
                 if let Some(bar) = state.running.get(id) {
-                    bar.set_message(phase.clone());
+                    bar.set_message(hidden(phase));
                 }
             }
             LogEvent::Line { id, text } => {
                 if let Some(bar) = state.running.get(id) {
+                    let text = hidden(text);
                     bar.set_message(text.chars().take(200).collect::<String>());
                 }
             }

@@ -23,9 +23,10 @@ use super::caches::{self, Weight, filled_lines, trouble_lines};
 use super::findings::{annotation, further};
 use super::github_logs::{Log, Logs};
 use super::names::Names;
-use super::plain::{line, line_as_it_is, nix_line};
+use super::plain::{clean_line, line, line_as_it_is, nix_line, without_commands};
 use super::underway::Underway;
 use super::{Renderer, failure_lines, fell_lines, plan_lines, published_line, smoke, stage_line};
+use crate::redact::{Clean, hidden};
 
 /// Failures that are errors of the step by themselves. A step shows ten errors, and those
 /// that have a place in the project are worth more.
@@ -89,7 +90,7 @@ impl Github {
             let name = self.names.of(&failure.derivation);
             let told = format!("{name} failed: {}", failure.reason);
             match n < MOST_FAILURES && state.shown.one_more(annotation::Level::Error) {
-                true => line(&format!("::error::{}", escaped(&told))),
+                true => command(annotation::Level::Error.word(), &told),
                 false => harmless(&[format!("error: {told}")]),
             }
             let mut rest = failure.clone();
@@ -104,7 +105,7 @@ impl Github {
     /// A command of one line, which counts among those that a step shows.
     fn told(&self, level: annotation::Level, text: &str) {
         self.state().shown.one_more(level);
-        line(&format!("::{}::{}", level.word(), escaped(text)));
+        command(level.word(), text);
     }
 
     /// Whether there was anything to say.
@@ -190,16 +191,17 @@ impl Renderer for Github {
     }
 
     /// As workflow commands, as many as a step shows.
-    fn findings(&self, report: &Report) {
+    fn findings(&self, report: &Clean<Report>) {
         let annotations: Vec<Annotation> = further(report).map(annotation).collect();
         let (commands, left) = annotation::commands(&annotations, &mut self.state().shown);
-        commands.iter().for_each(|command| line(command));
+        let commands = commands.iter().map(|text| without_commands(text));
+        commands.for_each(|command| clean_line(&command));
         if left > 0 {
             line(&format!("{left} findings more are in the report"));
         }
     }
 
-    fn unplanned(&self, report: &Report) {
+    fn unplanned(&self, report: &Clean<Report>) {
         let error = report.error.as_deref().unwrap_or_default();
         match report
             .findings
@@ -241,10 +243,16 @@ fn group(log: Log) {
     let title = log.title.clone();
     let lines = log.into_lines();
     if !lines.is_empty() {
-        line(&format!("::group::{}", escaped(&title)));
+        command("group", &title);
         fenced(&lines);
-        line("::endgroup::");
+        clean_line("::endgroup::");
     }
+}
+
+/// What the runner does, and in which words; a secret may look like its name.
+fn command(name: &str, text: &str) {
+    let text = without_commands(&hidden(text));
+    clean_line(&format!("::{name}::{}", escaped(&text)));
 }
 
 /// Lines of ours that hold names from elsewhere: fenced only if the runner
@@ -261,11 +269,11 @@ fn harmless(lines: &[String]) {
 /// Lines that the runner shall not take for commands.
 fn fenced(lines: &[String]) {
     let token = token();
-    line(&format!("::stop-commands::{token}"));
+    clean_line(&format!("::stop-commands::{token}"));
     for text in lines {
         line_as_it_is(text);
     }
-    line(&format!("::{token}::"));
+    clean_line(&format!("::{token}::"));
 }
 
 /// 128 bits from the seeds that the standard library draws from the system.

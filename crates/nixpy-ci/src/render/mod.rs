@@ -20,6 +20,7 @@ use nixpy_pipeline::event::{Event, Stage};
 use nixpy_pipeline::plan::Plan;
 use nixpy_pipeline::report::{Outcome, PlatformReport, Report};
 
+use crate::redact::Clean;
 use crate::settings::{Environment, Progress};
 pub use plain::{line, printable, without_commands, without_controls};
 pub use underway::beside;
@@ -46,14 +47,14 @@ pub trait Renderer: Sync {
     }
 
     /// Says what is wrong, at its lines of the project.
-    fn findings(&self, report: &Report) {
+    fn findings(&self, report: &Clean<Report>) {
         findings::finding_lines(report)
             .iter()
             .for_each(|text| line(text));
     }
 
     /// Says why there is no plan, at its line of the project if it has one.
-    fn unplanned(&self, report: &Report) {
+    fn unplanned(&self, report: &Clean<Report>) {
         self.error(report.error.as_deref().unwrap_or_default());
     }
 
@@ -108,7 +109,7 @@ impl Renderer for Silent {
         }
     }
 
-    fn findings(&self, report: &Report) {
+    fn findings(&self, report: &Clean<Report>) {
         // What was only noticed on the way is no reason to break the silence.
         if report.outcome == Outcome::Failure {
             let lines = findings::finding_lines(report);

@@ -12,6 +12,7 @@ use super::names::Names;
 use super::smoke::tested_lines;
 use super::underway::Underway;
 use super::{Renderer, failure_lines, fell_lines, plan_lines, published_line, stage_line};
+use crate::redact::hidden;
 
 /// Writes lines to standard error.
 pub struct Plain {
@@ -57,8 +58,14 @@ pub fn line(text: &str) {
     line_as_it_is(&without_commands(text));
 }
 
-/// For who has stopped commands. A reader that has gone away is no reason to stop.
+/// For who has stopped commands.
 pub fn line_as_it_is(text: &str) {
+    clean_line(&hidden(text));
+}
+
+/// Words of our own, or such as were cleaned before they got a form of which no part may be
+/// hidden. A reader that has gone away is no reason to stop.
+pub fn clean_line(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
 }
 

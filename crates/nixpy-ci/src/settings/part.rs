@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::resolve::Surroundings;
 use super::sources::{RawInputs, Source};
+use crate::redact::hidden;
 
 /// What tells the images of one job from one another. A tag does not: it may be another with
 /// every commit, and then no run would find what the one before it has left.
@@ -42,7 +43,8 @@ pub fn part(raw: &RawInputs, around: &Surroundings<'_>) -> String {
         false => value.clone(),
     });
     let parts: Vec<String> = parts.filter(|part| part != ".").collect();
-    parts.join(" ")
+    // What opens a host is another with every run, and nobody's business.
+    hidden(&parts.join(" "))
 }
 
 /// Without what is only so on this runner.
@@ -118,6 +120,13 @@ mod tests {
             told("/home/runner", &github),
             "github:acme/api#web out/image"
         );
+    }
+
+    #[test]
+    fn what_opens_a_host_is_not_told() {
+        let flake = "git+https://me:ghs_123@git.example/x#web";
+        let expected = "git+https://***@git.example/x#web";
+        assert_eq!(told("/home/runner", &[flake]), expected);
     }
 
     #[test]

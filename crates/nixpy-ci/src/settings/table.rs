@@ -278,7 +278,9 @@ pub const SETTINGS: &[Setting] = &[
         "push",
         Group::Where,
         Kind::Choice(&["auto", "always", "never"]),
-        "Whether images go to the repository. Never: they are made, measured and forgotten. Auto: not for a pull request, nor in a run that somebody from outside has caused.",
+        "Whether images go to the repository. Never: they are made, measured and forgotten. Auto: always, but not for a \
+         pull request, a merge queue, a comment on a pull request, what follows the run of one of these (workflow_run), and \
+         GitLab's merge request from a fork.",
     )
     .default("auto"),
     setting(

@@ -32,6 +32,7 @@ mod systems;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use nixpy_nix::abilities::store_was_opened;
 use nixpy_nix::builders::{Builders, BuildersError};
 use nixpy_nix::machine::Environment;
 use nixpy_nix::{Abilities, Nix, NixError, System};
@@ -71,6 +72,10 @@ pub async fn diagnose(
                 builders: OnceCell::new(),
                 offered: OnceCell::new(),
             };
+            if !store_was_opened(environment) {
+                // What it says is looked at below.
+                let _ = patient.abilities().await;
+            }
             let (nix, systems, builders, caches, pushes, flake, places, room, lock) = tokio::join!(
                 nix::check(&patient),
                 systems::check(&patient),

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use nixpy_testkit::github::TOKEN;
+
 use super::{FIRST, SECOND, THIRD, World};
 
 #[test]
@@ -104,6 +106,32 @@ fn the_next_release_tells_what_changed_and_moves_what_floats() {
     assert_eq!(floating("tags/v1.2").as_deref(), Some(SECOND));
     assert_eq!(world.told("v1.2.4")["make_latest"], json!("false"));
     assert!(world.body("v1.2.4").contains("since 1.2.3"));
+}
+
+#[test]
+fn what_changed_is_told_without_secrets() {
+    let (world, fourth) = (World::new(), "4".repeat(40));
+    let message = format!("Fourth, from https://me:pass@git.example with {TOKEN}");
+    world.github.add_commit(&fourth, Some(THIRD), &message);
+    world.push(&fourth, &format!("4.{TOKEN}"));
+    world.released("v1.2.3", THIRD, &[]);
+    world.released("v1.3.0", &fourth, &["--summary=s.md", "--report=r.json"]);
+    let body = world.body("v1.3.0");
+    for part in [
+        "| `fastapi` | `3.0` | `4.***` |",
+        "- `4444444` `Fourth, from https://***@git.example with ***`",
+    ] {
+        assert!(body.contains(part), "{part}\n{body}");
+    }
+    let report = world.file("v1.3.0", "nixpy-ci-release.json");
+    let left = |name: &str| std::fs::read_to_string(world.place.path(name)).unwrap();
+    for told in [body, report, left("s.md"), left("r.json")] {
+        assert!(!told.contains(TOKEN) && !told.contains("me:pass"), "{told}");
+    }
+    // What was told is the same when it is looked at again.
+    world.reset();
+    world.released("v1.3.0", &fourth, &[]);
+    assert_eq!(world.written(), [""; 0]);
 }
 
 #[test]

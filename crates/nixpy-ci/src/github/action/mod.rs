@@ -16,12 +16,11 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use nixpy_github::runner::files::add;
 
-use crate::audience::Audience;
+use crate::audience::{Audience, wrong};
 use crate::exit::Code;
 use crate::render::line;
-use crate::run::wrong;
 use crate::settings::{Environment, RawInputs};
-use crate::{cli, dispatch, print, run};
+use crate::{cli, dispatch, plan, print, redact};
 
 #[cfg(test)]
 pub use outputs::OUTPUTS;
@@ -100,6 +99,7 @@ pub async fn action(environment: &Environment) -> Code {
         _ => None,
     };
     let environment = defaults::with_defaults(environment, &given);
+    redact::learn(flags, &environment);
     let step = Step {
         environment: &environment,
     };
@@ -107,7 +107,7 @@ pub async fn action(environment: &Environment) -> Code {
         if let Some(problem) = lack {
             return wrong(&[problem], &environment);
         }
-        return run::plan_telling(flags, &environment, &|text| {
+        return plan::plan_telling(flags, &environment, &|text| {
             print(text);
             tell(&step, &[("matrix", text.trim_end().to_owned())]);
         })

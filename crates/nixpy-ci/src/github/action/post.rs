@@ -17,20 +17,48 @@ use super::{launched_in, unfinished};
 /// Never a failure: the job has its result already. `was_ended`: whether the run did not come to
 /// its own end.
 pub async fn post(was_ended: bool, environment: &Environment) -> Code {
-    let Some(folder) = launched_in(environment) else {
+    let Some(folder) = launched_in(environment).map(Folder) else {
         return Code::Success;
     };
-    if was_ended {
-        unfinished::finish(&folder, environment).await;
-    }
-    if let Err(problem) = remove(&folder) {
-        line(&format!("warning: {} stays: {problem}", folder.display()));
+    let noted = unfinished::noted(&folder.0).filter(|_| was_ended);
+    if let Some(noted) = noted {
+        // There is not much time, and keys are the first to go.
+        folder.is_emptied();
+        unfinished::finish(&noted, environment).await;
     }
     Code::Success
 }
 
-/// First what is mounted in it: to remove the folder would remove what is behind that.
-fn remove(folder: &Path) -> Result<(), String> {
+/// Removed with all that is in it, also if nothing else is done any more.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn is_emptied(&self) {
+        let emptied = empty(&self.0);
+        let left = emptied.unwrap_or_else(|problem| {
+            line(&format!("warning: {} stays: {problem}", self.0.display()));
+            Vec::new()
+        });
+        if !left.is_empty() {
+            line(&format!(
+                "removed what the run has left: {}",
+                left.join(", ")
+            ));
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.is_emptied();
+        // If something is left in it, that has been told.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// First what is mounted in it: to remove the folder would remove what is behind that. The names
+/// of what was there; none of the note.
+fn empty(folder: &Path) -> Result<Vec<String>, String> {
     let folder = folder.canonicalize().map_err(|e| e.to_string())?;
     let table = fs::read_to_string("/proc/self/mountinfo").map_err(|e| e.to_string())?;
     for place in mounts_below(&table, &folder) {
@@ -40,14 +68,15 @@ fn remove(folder: &Path) -> Result<(), String> {
     let mut left = names_in(&folder);
     left.retain(|name| name != unfinished::NAME);
     make_removable(&folder);
-    fs::remove_dir_all(&folder).map_err(|e| e.to_string())?;
-    if !left.is_empty() {
-        line(&format!(
-            "removed what the run has left: {}",
-            left.join(", ")
-        ));
+    for entry in fs::read_dir(&folder).map_err(|e| e.to_string())?.flatten() {
+        let path = entry.path();
+        let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true => fs::remove_dir_all(&path),
+            false => fs::remove_file(&path),
+        };
+        removed.map_err(|e| e.to_string())?;
     }
-    Ok(())
+    Ok(left)
 }
 
 /// The deepest first, as they have to be unmounted. Fields are those of proc(5).

@@ -23,16 +23,19 @@ use nixpy_pipeline::report::told;
 
 use super::defaults::with_defaults;
 use super::{launched_in, understood};
+use crate::redact;
 use crate::render::{beside, line, renderer};
-use crate::run;
-use crate::settings::{Environment, RawInputs};
+use crate::running::nix;
+use crate::settings::{Environment, RawInputs, resolved};
 
 /// The name of the note.
 pub const NAME: &str = "unfinished";
 /// Some hundred thousand derivations.
 const LARGEST: u64 = 32 << 20;
-/// GitHub ends a cancelled job after five minutes, whatever it is doing.
-const LONGEST: Duration = Duration::from_secs(240);
+/// GitHub ends a cancelled job after five minutes, in which other steps clean up as well.
+const LONGEST: Duration = Duration::from_secs(120);
+/// For caches to say what they lack before that, and to take note after it.
+const BESIDES: Duration = Duration::from_secs(30);
 
 /// Notes a run. Nothing is noted where nobody would read it.
 pub struct Notes {
@@ -84,13 +87,13 @@ impl Notes {
 }
 
 /// What was noted of a run.
-struct Noted {
+pub struct Noted {
     plan: Plan,
     begun: Vec<StorePath>,
 }
 
 /// Nothing where the run had come to no plan, or had ended.
-fn noted(folder: &Path) -> Option<Noted> {
+pub fn noted(folder: &Path) -> Option<Noted> {
     let file = File::open(folder.join(NAME)).ok()?;
     let about = file.metadata().ok()?;
     let is_ours = about.is_file() && about.uid() == rustix::process::geteuid().as_raw();
@@ -109,15 +112,12 @@ fn noted(folder: &Path) -> Option<Noted> {
 }
 
 /// Pushes what the run that is noted here has built.
-pub async fn finish(folder: &Path, environment: &Environment) {
-    let Some(noted) = noted(folder) else {
-        return;
-    };
+pub async fn finish(noted: &Noted, environment: &Environment) {
     line("the run was cut short: what it has built goes into its caches");
-    if let Err(problem) = push(&noted, environment).await {
-        line(&format!(
-            "warning: what the run has built is not pushed: {problem}"
-        ));
+    let pushed = tokio::time::timeout(LONGEST + BESIDES, push(noted, environment)).await;
+    let pushed = pushed.unwrap_or_else(|_| Err("there was no time left".to_owned()));
+    if let Err(problem) = pushed {
+        line(&format!("warning: not all of it is pushed: {problem}"));
     }
 }
 
@@ -126,9 +126,10 @@ async fn push(noted: &Noted, environment: &Environment) -> Result<(), String> {
     let (_, flags) = matches.subcommand().ok_or("there is no command")?;
     let given = RawInputs::collect(flags, environment).map_err(|e| e.to_string())?;
     let environment = with_defaults(environment, &given);
-    let settings = run::settings(flags, &environment).await;
-    let mut resolved = settings.map_err(|problems| problems.join("; "))?;
-    let nix = run::nix(&resolved).map_err(|e| told(&e))?;
+    redact::learn(flags, &environment);
+    let resolved = resolved(flags, &environment).await;
+    let mut resolved = resolved.map_err(|problems| problems.join("; "))?;
+    let nix = nix(&resolved).map_err(|e| told(&e))?;
     let caches = &mut resolved.inputs.caches;
     caches.drain = caches.drain.min(LONGEST);
     let renderer = renderer(resolved.output.progress, &environment);

@@ -6,6 +6,7 @@ use nixpy_pipeline::release::{Line, Seen, Version, released};
 
 use super::super::images::Images;
 use super::notes;
+use crate::redact::{Clean, clean};
 use crate::settings::ToRelease;
 
 /// What was seen there.
@@ -40,7 +41,7 @@ pub struct Since {
     /// Its tag.
     pub tag: String,
     /// Commits.
-    pub comparison: Comparison,
+    pub comparison: Clean<Comparison>,
 }
 
 /// Looks at everything that decides.
@@ -126,7 +127,7 @@ async fn since(client: &Client, tag: &str, commit: &str) -> Result<Option<Since>
     match client.compare(tag, commit).await {
         Ok(comparison) => Ok(Some(Since {
             tag: tag.to_owned(),
-            comparison,
+            comparison: clean(comparison),
         })),
         Err(e) if e.is_not_found() => Ok(None),
         Err(e) => Err(e),

@@ -15,6 +15,7 @@ use nixpy_pipeline::release::Seen;
 
 use super::commit::Home;
 use super::images::Images;
+use crate::redact::Clean;
 use crate::render::line;
 use crate::settings::ToRelease;
 pub use plan::{FileStep, GithubPlan, GithubProblem, RefStep, ReleaseStep};
@@ -71,7 +72,7 @@ pub struct Planned {
 pub async fn plan(
     client: Client,
     wanted: &ToRelease,
-    images: &Images,
+    images: &Clean<Images>,
     seen: &[Seen],
 ) -> Result<Planned, GithubError> {
     let facts = facts::look(&client, wanted, images, seen).await?;
@@ -103,7 +104,7 @@ impl Planned {
                 FileStep::Attach => {}
                 FileStep::Replace { id } => self.client.delete_asset(id).await?,
             }
-            let bytes = file.content.clone().into_bytes();
+            let bytes = file.content.as_bytes().to_vec();
             self.client
                 .upload_asset(release, file.name, file.media_type, bytes)
                 .await?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::super::images::Images;
 use super::facts::{Facts, Floating};
 use super::notes;
+use crate::redact::Clean;
 use crate::report;
 
 /// The report, as programs read it.
@@ -50,7 +51,7 @@ pub struct FilePlan {
     /// What it is.
     pub media_type: &'static str,
     /// All of it.
-    pub content: String,
+    pub content: Clean<String>,
     /// What becomes of it.
     pub step: FileStep,
 }
@@ -168,7 +169,11 @@ impl GithubPlan {
 ///
 /// # Errors
 /// Every reason why it cannot be made.
-pub fn decide(tag: &str, images: &Images, facts: &Facts) -> Result<GithubPlan, Vec<GithubProblem>> {
+pub fn decide(
+    tag: &str,
+    images: &Clean<Images>,
+    facts: &Facts,
+) -> Result<GithubPlan, Vec<GithubProblem>> {
     let mut problems = Vec::new();
     let commit = match (&facts.tag_commit, &images.commit) {
         (Some(has), Some(commit)) if has != commit => {
@@ -253,9 +258,9 @@ fn follows(floating: &Floating, version: &Version, facts: &Facts, commit: &str) 
     }
 }
 
-fn files(images: &Images, there: Option<&Release>, is_public: bool) -> Vec<FilePlan> {
+fn files(images: &Clean<Images>, there: Option<&Release>, is_public: bool) -> Vec<FilePlan> {
     let files = [
-        (DIGESTS, "text/plain", digests(images)),
+        (DIGESTS, "text/plain", images.made(digests)),
         (REPORT, "application/json", report::json(images)),
     ];
     let planned = files.map(|(name, media_type, content)| {

@@ -263,7 +263,7 @@ fn a_chart_has_no_word_that_means_something_to_mermaid() {
     }
     report.timeline[0].end = f64::INFINITY;
     let chart = gantt::chart(&report.timeline).expect("there is something to draw");
-    for line in chart.lines().skip(3) {
+    for line in chart.lines().skip(4) {
         let is_section = line.starts_with("    section ");
         let (name, data) = line.split_once(" :").unwrap_or((line, ""));
         let data = data.trim_start_matches(|c: char| c.is_ascii_lowercase() || ", ".contains(c));
