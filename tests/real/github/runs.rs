@@ -475,7 +475,10 @@ fn a_merge_queue_has_a_check_run_at_its_own_commit_and_no_comment() {
     let run = job(&scenario, &[], &github, "merge_group", &payload).env("GITHUB_REF", &queue);
     run.env("GITHUB_SHA", NEXT).ended().succeeded();
     assert_eq!(github.comments(7).len(), 0);
-    assert_eq!(github.checks()[0].head_sha, NEXT);
+    let check = &github.checks()[0];
+    assert_eq!(check.head_sha, NEXT);
+    // What a branch asks for before the queue is what it asks for in it.
+    assert_eq!(check.body["name"], "nixpy-ci (CI / image) (pull_request)");
 }
 
 #[test]

@@ -240,6 +240,8 @@ impl Told<'_> {
     fn for_event(&self, name: &str) -> String {
         match self.context.event_name.as_str() {
             "" => name.to_owned(),
+            // A queue waits for checks of the names that branches ask pull requests for.
+            "merge_group" => format!("{name} (pull_request)"),
             event => format!("{name} ({event})"),
         }
     }
