@@ -144,11 +144,14 @@ fn an_evaluation_that_fails_leaves_a_summary() {
     let scenario = not_evaluating(Scenario::app());
     scenario.run(["--summary=summary.md"]).ended().with_code(1);
     let summary = scenario.read("summary.md");
-    assert!(summary.starts_with("## Not published\n"), "{summary}");
     assert!(
-        summary.contains("attribute 'hypercorn' missing"),
+        summary.starts_with("## checkout: Not published\n"),
         "{summary}"
     );
+    let told = summary.matches("attribute 'hypercorn' missing").count();
+    assert_eq!(told, 1, "{summary}");
+    let place = "**error** at `flake.nix:1`: `the flake does not evaluate`";
+    assert!(summary.contains(place), "{summary}");
 }
 
 #[test]

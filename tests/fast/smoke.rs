@@ -158,7 +158,7 @@ fn of_an_image_that_fails_the_old_tag_stays_where_it_was() {
     assert_eq!(tested.log, ["first", "the service says why"]);
     let summary = scenario.read("summary.md");
     assert!(
-        summary.starts_with("## Smoke test failed, no tag was moved\n"),
+        summary.starts_with("## base-api: Smoke test failed, no tag was moved\n"),
         "{summary}"
     );
     assert!(summary.contains("> the service says why"), "{summary}");

@@ -77,16 +77,20 @@ fn the_report_can_be_read_back_and_says_the_same() {
 fn the_summary_is_a_table_of_platforms() {
     let scenario = Scenario::app();
     let report = scenario
-        .run(["--summary=summary.md", "--json"])
+        .run(["--summary=summary.md", "--port=8000", "--json"])
         .ended()
         .succeeded()
         .report();
     let summary = scenario.read("summary.md");
-    assert!(summary.starts_with("## Image published\n"));
+    assert!(summary.starts_with("## base-api: Image built\n"));
     assert!(summary.contains("| platform | digest | size |"));
     for image in &report.platforms {
-        let row = format!("| `{}` | `{}` |", image.platform, image.digest);
+        assert_eq!(image.ports, [8000]);
+        let digest = image.digest.to_string();
+        let row = format!("| `{}` | `{}` |", image.platform, &digest[..19]);
         assert!(summary.contains(&row), "{row} is not in\n{summary}");
+        let whole = format!("- `{}` `{digest}`\n", image.platform);
+        assert!(summary.contains(&whole), "{whole} is not in\n{summary}");
     }
 }
 
@@ -103,7 +107,7 @@ fn a_hostile_log_stays_inside_its_block_of_the_summary() {
     let scenario = failing_with(&hostile);
     scenario.run(["--summary=summary.md"]).ended().with_code(1);
     let summary = scenario.read("summary.md");
-    assert!(summary.starts_with("## Build failed, nothing was published\n"));
+    assert!(summary.starts_with("## checkout: Build failed, nothing was published\n"));
     let outside = outside_of_blocks(&summary);
     for line in hostile {
         assert!(summary.contains(line), "{line} is not told");

@@ -10,7 +10,7 @@ use std::io;
 use serde::{Deserialize, Deserializer};
 
 use crate::digest::Digest;
-use crate::image::Pushed;
+use crate::image::{self, Body, Image, Pushed};
 use crate::layout::Layout;
 use crate::platform::Platform;
 
@@ -71,6 +71,22 @@ impl Runtime {
         Ok(document.config)
     }
 
+    /// What the configuration of an image that is described says; nothing of one that has
+    /// to be read first.
+    pub fn described(image: &Image) -> Option<Self> {
+        let Body::Layers { config, .. } = &image.body else {
+            return None;
+        };
+        let config = match config {
+            image::Config::Template(template) => template.config.clone(),
+            image::Config::Whole { bytes, .. } => {
+                let mut document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+                document.get_mut("config")?.take()
+            }
+        };
+        serde_json::from_value(config).ok()
+    }
+
     /// The TCP ports it says it listens on.
     pub fn tcp_ports(&self) -> Vec<u16> {
         let ports = self.exposed_ports.keys();
@@ -127,5 +143,38 @@ mod tests {
             error.to_string().contains("\"sha1:00\" is not a digest"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_a_described_image_exposes_is_known_before_it_is_made() {
+        let exposing = serde_json::json!({ "ExposedPorts": { "8000/tcp": {}, "53/udp": {} } });
+        let whole = serde_json::json!({ "config": exposing });
+        let platform = Platform::linux("amd64");
+        let of = |config| {
+            let image = Image {
+                platform: platform.clone(),
+                body: Body::Layers {
+                    base: None,
+                    layers: Vec::new(),
+                    config,
+                },
+                annotations: BTreeMap::default(),
+            };
+            Runtime::described(&image).map(|runtime| runtime.tcp_ports())
+        };
+        let template = image::Config::Template(image::ConfigTemplate {
+            created: "1970-01-01T00:00:01Z".to_owned(),
+            platform: platform.clone(),
+            config: exposing,
+        });
+        let written = |bytes: &str| image::Config::Whole {
+            platform: platform.clone(),
+            bytes: bytes.as_bytes().to_vec(),
+        };
+        assert_eq!(of(template), Some(vec![8000]));
+        assert_eq!(of(written(&whole.to_string())), Some(vec![8000]));
+        for none in ["[]", "{}", "x", r#"{"config":7}"#] {
+            assert_eq!(of(written(none)), None, "{none}");
+        }
     }
 }

@@ -217,6 +217,10 @@ pub struct PlatformReport {
     /// The largest paths in each of the layers, in their order; nothing if it is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<Vec<Content>>,
+    /// The TCP ports that its configuration says it listens on; nothing where only the finished
+    /// image says that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
     /// It is nowhere, and what is said to be sent only would be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rehearsed: bool,

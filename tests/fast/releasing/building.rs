@@ -111,7 +111,7 @@ fn an_image_that_is_over_its_budget_is_told_as_that_and_leaves_a_summary_and_a_r
     ended.says("the image is over its budget, and so nothing is released");
     assert!(registry.tags("api").is_empty());
     let summary = scenario.read("summary.md");
-    assert!(summary.starts_with("## Over budget"), "{summary}");
+    assert!(summary.starts_with("## base-api: Over budget"), "{summary}");
     let report: Value = serde_json::from_str(&scenario.read("report.json")).unwrap();
     assert_eq!(report["outcome"], "failure");
 }

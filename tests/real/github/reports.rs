@@ -103,7 +103,7 @@ fn a_forks_report_is_posted_where_its_branch_and_commit_are() {
     let comments = github.comments(7);
     assert_eq!(comments.len(), 1, "{ended}");
     assert!(
-        comments[0].body.contains("## Image built, not pushed"),
+        comments[0].body.contains(": Image built, not pushed"),
         "{}",
         comments[0].body
     );
@@ -137,7 +137,7 @@ fn several_reports_share_one_comment() {
     assert_eq!(
         comments[0]
             .body
-            .matches("## Image built, not pushed")
+            .matches(": Image built, not pushed")
             .count(),
         3
     );
@@ -175,7 +175,7 @@ fn a_folder_stands_for_the_files_in_it() {
     let both = after(&scenario, &["artifact"], &github, &event());
     both.ended().succeeded();
     let told = &github.comments(7)[0].body;
-    assert_eq!(told.matches("## Image built, not pushed").count(), 2);
+    assert_eq!(told.matches("Image built, not pushed").count(), 2);
 }
 
 #[test]

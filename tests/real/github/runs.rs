@@ -118,7 +118,7 @@ fn a_pull_request_hears_of_its_image_in_one_comment_and_one_check_run() {
     let comments = github.comments(7);
     assert_eq!(comments.len(), 1, "{ended}");
     assert!(
-        comments[0].body.contains("\n## Image "),
+        comments[0].body.contains("\n## base-api: Image "),
         "{}",
         comments[0].body
     );
@@ -217,7 +217,7 @@ fn a_push_that_failed_is_not_hidden_by_its_pull_request() {
     let again = proposed(&green, &[], &github).env("GITHUB_RUN_ID", "103");
     again.ended().succeeded();
     let one = &github.comments(7)[0].body;
-    assert!(one.contains(also) && one.contains("## Image "), "{one}");
+    assert!(one.contains(also) && one.contains("Image built"), "{one}");
     push(&green, "104").succeeded();
     let comments = github.comments(7);
     assert_eq!(comments.len(), 1);

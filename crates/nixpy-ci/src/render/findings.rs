@@ -1,4 +1,4 @@
-//! What renderers say of findings.
+//! What is said of findings, in the log and in every telling of the report.
 
 use nixpy_github::runner::annotation::{self, Annotation};
 use nixpy_pipeline::findings::{Finding, Level};
@@ -9,19 +9,38 @@ const MOST: usize = 20;
 /// Lines of each.
 const MOST_LINES: usize = 16;
 
-/// Those that say more than the failures that were told as they came.
+/// Those that say more than the failures and the error that were told already, if only where.
 pub fn further(report: &Report) -> impl Iterator<Item = &Finding> {
-    let repeats = |finding: &Finding| {
-        let mut failures = report.failures.iter();
-        failures.any(|failure| {
-            finding.derivation.as_ref() == Some(&failure.derivation)
-                && finding.message.starts_with(&failure.reason)
-        })
-    };
     report
         .findings
         .iter()
-        .filter(move |finding| finding.place.is_some() || !repeats(finding))
+        .filter(move |finding| finding.place.is_some() || told(finding, report).is_none())
+}
+
+/// What a finding says beside its title, without what the failure or the error has told.
+pub fn further_lines<'a>(finding: &'a Finding, report: &Report) -> Vec<&'a str> {
+    let told = told(finding, report).unwrap_or_default();
+    let is_told = |line: &&str| {
+        [told, &finding.title]
+            .iter()
+            .any(|text| text.contains(line.trim()))
+    };
+    finding.message.lines().skip_while(is_told).collect()
+}
+
+/// The words of the failure or the error that a finding repeats, if it does.
+fn told<'a>(finding: &Finding, report: &'a Report) -> Option<&'a str> {
+    let begins = |with: &str| finding.message.starts_with(with);
+    let Some(derivation) = &finding.derivation else {
+        // What is no derivation's is what has ended the run.
+        let first = finding.message.lines().next().unwrap_or_default();
+        let error = report.error.as_deref();
+        return error.filter(|error| !first.is_empty() && error.contains(first));
+    };
+    let mut failures = report.failures.iter();
+    let failure =
+        failures.find(|failure| failure.derivation == *derivation && begins(&failure.reason))?;
+    Some(&failure.reason)
 }
 
 /// As compilers write them, so that editors and people find the place.

@@ -10,8 +10,10 @@ use crate::render::{size, smoke};
 
 /// What became of the run, in a few words.
 pub fn headline(report: &Report) -> &'static str {
+    let is_here = stays_here(report);
     match report.outcome {
         Outcome::Success if report.rehearsed => "Image built, not pushed",
+        Outcome::Success if is_here => "Image built",
         Outcome::Success => "Image published",
         Outcome::Failure if report.platforms.iter().any(smoke::has_failed) => {
             "Smoke test failed, no tag was moved"
@@ -22,12 +24,50 @@ pub fn headline(report: &Report) -> &'static str {
             "Not all tags were moved"
         }
         Outcome::Failure if !is_in_place(report) => "Not published",
-        Outcome::Failure if is_short_of_a_cache(report) => {
-            "Image published, but a required cache lacks something"
+        Outcome::Failure if is_short_of_a_cache(report) => match is_here || report.rehearsed {
+            true => "Image built, but a required cache lacks something",
+            false => "Image published, but a required cache lacks something",
+        },
+        Outcome::Failure if is_here || report.rehearsed => {
+            "Image built, but not all that was wanted is done"
         }
-        Outcome::Failure if report.rehearsed => "Image built, but not all that was wanted is done",
         Outcome::Failure => "Image published, but not all that was wanted is done",
     }
+}
+
+/// What the run was for, as people call it: the image's name or, where there is none, the end
+/// of the repository's or the flake's.
+pub fn subject(report: &Report) -> Option<&str> {
+    let named = report.platforms.iter().map(|image| image.name.as_str());
+    let flake = report.flake.split(['?', '#']).next().unwrap_or_default();
+    let flake = match flake.split_once(':') {
+        // The repository's; a branch may follow.
+        Some(("github" | "gitlab" | "sourcehut", path)) => path.split('/').nth(1),
+        _ => flake.trim_end_matches('/').rsplit('/').next(),
+    };
+    let flake = flake.map(|name| name.strip_suffix(".git").unwrap_or(name));
+    let repository = report.destination.rsplit('/').next();
+    let repository = repository.filter(|_| !is_layout(&report.destination));
+    named
+        .chain(repository)
+        .chain(flake)
+        .map(str::trim)
+        .find(|name| !["", ".", ".."].contains(name))
+}
+
+/// Whether a destination or a reference is a directory of the machine.
+pub fn is_layout(name: &str) -> bool {
+    name.starts_with("oci:")
+}
+
+/// Whether the image goes nowhere but into directories, where nobody else finds it.
+pub fn stays_here(report: &Report) -> bool {
+    let first = [report.destination.clone()];
+    let all = match report.destinations.as_slice() {
+        [] => &first,
+        all => all,
+    };
+    all.iter().all(|name| is_layout(name))
 }
 
 /// What a cache that is not required lacks is no failure, and no error names it.
@@ -154,20 +194,26 @@ pub fn counts(report: &Report) -> String {
     format!("{built} built, {fetched} taken from caches")
 }
 
+/// `is 218.2 MB, over its budget of 200.0 MB`: what an image does that is too large.
+pub fn broken(budget: Budget, actual: u64) -> String {
+    let actual = size(actual);
+    match budget {
+        Budget::Size(most) => format!("is {actual}, over its budget of {}", size(most)),
+        Budget::Growth(most) => format!(
+            "has grown by {actual}, over its budget of {} of growth",
+            size(most)
+        ),
+    }
+}
+
 /// Every budget that is not kept, in a sentence with what to do.
 pub fn over_budget(report: &Report) -> Vec<String> {
     let over = report.over_budget.iter();
     over.map(|over| {
-        let (is, wanted) = match over.budget {
-            Budget::Size(most) => (format!("has {}", size(over.actual)), size(most)),
-            Budget::Growth(most) => (
-                format!("has grown by {}", size(over.actual)),
-                format!("{} of growth", size(most)),
-            ),
-        };
         format!(
-            "{} {is}, over its budget of {wanted}: see in the report what has grown, or set a larger `budget`",
-            over.platform
+            "{} {}: see in the report what has grown, or set a larger `budget`",
+            over.platform,
+            broken(over.budget, over.actual)
         )
     })
     .collect()

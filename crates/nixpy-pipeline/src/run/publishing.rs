@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use nixpy_oci::config::Runtime;
 use nixpy_oci::image::{Image, Pushed};
 use nixpy_oci::publish::PublishError;
 
@@ -178,6 +179,9 @@ fn platforms_of(plan: &Plan, made: &[Made], pushed: &[Pushed]) -> Vec<PlatformRe
         sent_size: pushed.sent_size(),
         layers: pushed.layers.clone(),
         contents: largest(changes::Seen::pushed(pushed).contents()),
+        ports: Runtime::described(&made.image)
+            .map(|runtime| runtime.tcp_ports())
+            .unwrap_or_default(),
         rehearsed: false,
         before_unknown: None,
         smoke: None,

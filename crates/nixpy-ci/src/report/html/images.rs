@@ -25,7 +25,7 @@ pub(super) fn sections(report: &Report) -> Markup {
                     (size(image.compressed_size)) " compressed"
                     @if let Some(unpacked) = unpacked(image) { ", " (size(unpacked)) " unpacked" }
                     "; " (image.layers.len()) " layers. Built " (words::built(image, report, plain)) "."
-                    @if let Some(verdict) = smoke::verdict_line(image) { " " (plain(&verdict)) "." }
+                    @if !smoke::has_failed(image) && let Some(verdict) = smoke::verdict_line(image) { " " (plain(&verdict)) "." }
                 }
                 (budgets(image, report))
                 div.wide { (map(image)) }
@@ -190,14 +190,14 @@ fn budgets(image: &PlatformReport, report: &Report) -> Markup {
             let wanted = words::budget(*budget);
             match budget.kept(image.compressed_size, changes) {
                 Kept::Within(_) => (false, format!("{wanted}, kept")),
-                Kept::Over(is) => (true, format!("{wanted}, but it is {}", size(is))),
+                Kept::Over(is) => (true, words::broken(*budget, is)),
                 Kept::Unknown => (false, format!("{wanted}: {}", words::unheld(image, plain))),
             }
         })
         .collect();
     html! {
         @for (is_over, told) in told {
-            p.over[is_over] { @if is_over { "Over the budget" } @else { "Budget" } ": " (told) "." }
+            p.over[is_over] { @if is_over { "The image " } @else { "Budget: " } (told) "." }
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 use nixpy_github::markdown::line;
-use nixpy_pipeline::findings::Level;
+use nixpy_pipeline::findings::{Finding, Level};
 use nixpy_pipeline::report::Report;
 
 use super::plain;
+use crate::render::findings::{further, further_lines};
 use crate::render::smoke;
 use crate::report::words;
 
@@ -37,7 +38,6 @@ pub(super) fn failures(report: &Report) -> Markup {
                 }
                 @if !failure.log_tail.is_empty() { (log(failure.log_tail.iter().map(String::as_str))) }
                 @if let Some(cure) = &failure.cure { p { (plain(cure)) } }
-                @if let Some(command) = &failure.log_command { p.soft { "The whole log: " code { (plain(command)) } } }
             }
             @for image in failed {
                 @let lines = smoke::tested_lines(image);
@@ -53,19 +53,21 @@ fn log<'a>(lines: impl Iterator<Item = &'a str>) -> Markup {
 }
 
 pub(super) fn findings(report: &Report) -> Markup {
-    if report.findings.is_empty() {
+    let all: Vec<&Finding> = further(report).collect();
+    if all.is_empty() {
         return html! {};
     }
     html! {
         section {
             h2 { "To look at" }
-            @for finding in report.findings.iter().take(100) {
+            @for finding in all.into_iter().take(100) {
                 h3 {
                     (level(finding.level))
                     @if let Some(place) = &finding.place { " at " code { (plain(&place.file)) ":" (place.line) } }
                     ": " (plain(&finding.title))
                 }
-                @if finding.message.trim() != finding.title.trim() { (log(finding.message.lines())) }
+                @let lines = further_lines(finding, report);
+                @if !lines.is_empty() { (log(lines.into_iter())) }
             }
         }
     }

@@ -5,13 +5,13 @@ use nixpy_pipeline::changes::{Changes, Moved};
 use nixpy_pipeline::report::Report;
 
 use super::cut::{Part, Section};
-use super::words;
+use super::{Reader, words};
 use crate::render::size;
 
-pub(super) fn sections(report: &Report) -> Vec<Section> {
+pub(super) fn sections(report: &Report, reader: Reader) -> Vec<Section> {
     let mut sections = Vec::new();
     for (n, same) in grouped(&report.changes).iter().enumerate() {
-        sections.extend(of(report, same, n == 0));
+        sections.extend(of(report, same, n == 0, reader));
     }
     sections
 }
@@ -36,19 +36,24 @@ fn grouped(changes: &[Changes]) -> Vec<Vec<&Changes>> {
     groups
 }
 
-fn of(report: &Report, same: &[&Changes], is_first: bool) -> Vec<Section> {
+fn of(report: &Report, same: &[&Changes], is_first: bool, reader: Reader) -> Vec<Section> {
     let Some(changes) = same.first() else {
         return Vec::new();
     };
     let title = is_first.then(|| "What changed".to_owned());
+    let baseline = match changes.baseline.rsplit_once(':') {
+        // Of a directory nobody else has anything but the tag.
+        Some((layout, tag)) if reader == Reader::Other && words::is_layout(layout) => code(tag),
+        _ => code(&changes.baseline),
+    };
     let since = match same.len() == report.platforms.len() {
-        true => format!("Since {}:", code(&changes.baseline)),
+        true => format!("Since {baseline}:"),
         false => {
             let names: Vec<String> = same
                 .iter()
                 .map(|one| code(&one.platform.to_string()))
                 .collect();
-            format!("{}, since {}:", names.join(", "), code(&changes.baseline))
+            format!("{}, since {baseline}:", names.join(", "))
         }
     };
     let head = |parts: Vec<Part>| Section {

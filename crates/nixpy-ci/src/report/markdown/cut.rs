@@ -1,8 +1,9 @@
 //! A document that is made to fit, by leaving out what is missed least.
 //!
-//! First logs become shorter from their beginning, since their end says what went wrong;
-//! then lists and tables, from their end; then whole sections go, the least important first.
-//! Nothing is ever cut within a fence, a row or a character.
+//! First long tables and lists lose their end; then logs their beginning, since their end says
+//! what went wrong; then the sections go that are missed least. What failed is told with its
+//! last lines as long as anything stands that a reader can do without. Nothing is ever cut
+//! within a fence, a row or a character.
 
 use nixpy_github::markdown;
 
@@ -34,21 +35,60 @@ pub enum Part {
     Block(&'static str, String),
 }
 
-/// What is left out.
+/// Sections up to this rank say what went wrong.
+const FAILED: u8 = 1;
+
+/// How much is kept.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
-    lines: usize,
+    /// Of each table and list.
     rows: usize,
+    /// Of each log of what failed.
+    failed: usize,
+    /// Of each other log.
+    lines: usize,
+    /// Of sections, up to this rank.
     rank: u8,
 }
 
-const WHOLE: Cut = Cut {
-    lines: usize::MAX,
-    rows: usize::MAX,
-    rank: u8::MAX,
-};
-const LINES: [usize; 7] = [100, 40, 20, 10, 5, 2, 0];
-const ROWS: [usize; 8] = [1000, 300, 100, 50, 20, 10, 5, 2];
+const WHOLE: Cut = cut(usize::MAX, usize::MAX, usize::MAX, u8::MAX);
+
+/// One after the other; none keeps more of anything than the one before.
+const STEPS: [Cut; 23] = [
+    cut(1000, usize::MAX, usize::MAX, u8::MAX),
+    cut(300, usize::MAX, usize::MAX, u8::MAX),
+    cut(100, usize::MAX, usize::MAX, u8::MAX),
+    cut(50, usize::MAX, usize::MAX, u8::MAX),
+    cut(50, 100, 100, u8::MAX),
+    cut(50, 40, 40, u8::MAX),
+    cut(50, 20, 20, u8::MAX),
+    cut(50, 20, 20, 7),
+    cut(50, 20, 20, 6),
+    cut(50, 20, 20, 5),
+    cut(50, 20, 10, 5),
+    cut(50, 10, 10, 5),
+    cut(20, 10, 5, 5),
+    cut(20, 5, 5, 5),
+    cut(10, 5, 2, 5),
+    cut(10, 5, 0, 5),
+    cut(5, 5, 0, 4),
+    cut(5, 5, 0, 3),
+    cut(5, 2, 0, 3),
+    cut(2, 0, 0, 3),
+    cut(2, 0, 0, 2),
+    cut(2, 0, 0, 1),
+    cut(2, 0, 0, 0),
+];
+
+const fn cut(rows: usize, failed: usize, lines: usize, rank: u8) -> Cut {
+    Cut {
+        rows,
+        failed,
+        lines,
+        rank,
+    }
+}
+
 const NOTE: &str = "\n_Shortened to what fits here; the report as a file has everything._\n";
 
 /// The document in no more than so many bytes; only its heading if nothing else fits.
@@ -57,19 +97,7 @@ pub fn fitted(heading: &str, sections: &[Section], limit: usize) -> String {
     if whole.len() <= limit {
         return whole;
     }
-    let shorter = LINES.map(|lines| Cut { lines, ..WHOLE });
-    let fewer = ROWS.map(|rows| Cut {
-        lines: 0,
-        rows,
-        ..WHOLE
-    });
-    let least = (0..=8).rev().map(|rank| Cut {
-        lines: 0,
-        rows: 2,
-        rank,
-    });
-    let all = shorter.into_iter().chain(fewer).chain(least);
-    for cut in all {
+    for cut in STEPS {
         let text = rendered(heading, sections, cut) + NOTE;
         if text.len() <= limit {
             return text;
@@ -91,9 +119,13 @@ fn rendered(heading: &str, sections: &[Section], cut: Cut) -> String {
         if let Some(folded) = &section.folded {
             text.push_str(&format!("\n<details><summary>{folded}</summary>\n"));
         }
+        let lines = match section.rank <= FAILED {
+            true => cut.failed,
+            false => cut.lines,
+        };
         for part in &section.parts {
             text.push('\n');
-            part.render(&mut text, cut);
+            part.render(&mut text, Cut { lines, ..cut });
         }
         if section.folded.is_some() {
             text.push_str("\n</details>\n");

@@ -61,13 +61,16 @@ pub(super) fn chart(timeline: &[Span]) -> Option<String> {
             chart.push_str(&format!("    section {title}\n"));
         }
         for span in of_kind {
-            chart.push_str(&bar(span));
+            let alike = spans
+                .iter()
+                .filter(|other| other.kind == kind && other.name == span.name);
+            chart.push_str(&bar(span, alike.count() > 1));
         }
     }
     Some(chart)
 }
 
-fn bar(span: &Span) -> String {
+fn bar(span: &Span, is_doubled: bool) -> String {
     let tag = match (span.failed, span.kind) {
         (true, _) => "crit, ",
         (_, SpanKind::Stage) => "",
@@ -78,13 +81,21 @@ fn bar(span: &Span) -> String {
     let begin = milliseconds(span.begin);
     let end = milliseconds(span.end).max(begin + 1);
     let took = words::duration(span.end - span.begin);
-    format!("    {took} {} :{tag}{begin}, {end}\n", named(span))
+    format!(
+        "    {took} {} :{tag}{begin}, {end}\n",
+        named(span, is_doubled)
+    )
 }
 
-fn named(span: &Span) -> String {
+fn named(span: &Span, is_doubled: bool) -> String {
     let mut name = span.name.clone();
-    if let Some(machine) = &span.machine {
-        name.push_str(&format!(" on {machine}"));
+    match (&span.machine, &span.system) {
+        (Some(machine), _) => name.push_str(&format!(" on {machine}")),
+        // The images of all platforms are called alike.
+        (None, Some(system)) if is_doubled => {
+            name.push_str(&format!(" for {system}"));
+        }
+        _ => {}
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._+/ -".contains(c);
     let plain = name.chars().map(|c| if allowed(c) { c } else { '_' });

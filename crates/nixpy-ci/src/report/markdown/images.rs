@@ -9,6 +9,9 @@ use super::cut::{Part, Section};
 use super::words;
 use crate::render::{size, smoke as verdicts};
 
+/// More of them nobody maps one by one.
+const MOST_PORTS: usize = 5;
+
 pub(super) fn table(report: &Report) -> Option<Section> {
     if report.platforms.is_empty() {
         return None;
@@ -22,7 +25,7 @@ pub(super) fn table(report: &Report) -> Option<Section> {
         format!(
             "| {} | {} | {} | {change} | {} | {} |",
             cell(&image.platform.to_string()),
-            cell(&image.digest.to_string()),
+            cell(&short(&image.digest.to_string())),
             size(image.compressed_size),
             words::built(image, report, cell),
             words::sent(image, report),
@@ -30,6 +33,7 @@ pub(super) fn table(report: &Report) -> Option<Section> {
     });
     let columns = &["platform", "digest", "size:", "change:", "built", "sent"];
     let mut parts = vec![Part::Table(columns, rows.collect())];
+    parts.extend(kept_budgets(report).map(Part::Text));
     parts.push(Part::Text(times(report)));
     Some(Section {
         rank: 2,
@@ -53,7 +57,12 @@ fn times(report: &Report) -> String {
         }
         false => told.push("Joined".to_owned()),
     }
-    told.push(format!("published in {}", words::duration(timings.publish)));
+    let published = match report.rehearsed {
+        true => "layers made in",
+        false if words::stays_here(report) => "written in",
+        false => "published in",
+    };
+    told.push(format!("{published} {}", words::duration(timings.publish)));
     if timings.smoke > 0.0 {
         told.push(format!("tried out in {}", words::duration(timings.smoke)));
     }
@@ -73,42 +82,63 @@ pub(super) fn changes_of<'a>(image: &PlatformReport, report: &'a Report) -> Opti
     changes.find(|changes| changes.platform == image.platform)
 }
 
-pub(super) fn budgets(report: &Report) -> Option<Section> {
-    let mut lines = Vec::new();
-    let mut rank = 2;
-    for image in &report.platforms {
-        for budget in &report.budgets {
-            let changes = changes_of(image, report);
-            let wanted = words::budget(*budget);
-            let told = match budget.kept(image.compressed_size, changes) {
-                Kept::Within(is) => format!("{}, {wanted}: kept", amount(*budget, is)),
-                Kept::Over(is) => {
-                    rank = 1;
-                    let is = i64::try_from(is).unwrap_or(i64::MAX);
-                    format!("**{}, over the budget** of {wanted}", amount(*budget, is))
-                }
-                Kept::Unknown => format!("{wanted}: {}", words::unheld(image, code)),
-            };
-            lines.push(format!("- {}: {told}", code(&image.platform.to_string())));
-        }
-    }
+/// Why no tag was moved: images that are too large.
+pub(super) fn over_budget(report: &Report) -> Option<Section> {
+    let over = report.over_budget.iter();
+    let lines: Vec<String> = over
+        .map(|over| {
+            let platform = code(&over.platform.to_string());
+            let is = words::broken(over.budget, over.actual);
+            format!("- {platform} **{is}**")
+        })
+        .collect();
     (!lines.is_empty()).then(|| Section {
-        rank,
+        rank: 1,
         title: Some("Size budget".to_owned()),
         folded: None,
         parts: vec![Part::List(lines)],
     })
 }
 
-fn amount(budget: nixpy_pipeline::budget::Budget, is: i64) -> String {
-    match budget {
-        nixpy_pipeline::budget::Budget::Size(_) => size(is.unsigned_abs()),
-        nixpy_pipeline::budget::Budget::Growth(_) => words::signed(is),
+/// The budgets that are kept, in a line; and why others could not be judged.
+fn kept_budgets(report: &Report) -> Option<String> {
+    let mut kept: Vec<String> = Vec::new();
+    let mut unknown: Vec<String> = Vec::new();
+    for budget in &report.budgets {
+        let wanted = words::budget(*budget);
+        let mut keeping = Vec::new();
+        for image in &report.platforms {
+            match budget.kept(image.compressed_size, changes_of(image, report)) {
+                Kept::Within(_) => keeping.push(code(&image.platform.to_string())),
+                // It is told above.
+                Kept::Over(_) => {}
+                Kept::Unknown => {
+                    let why = format!("{wanted}: {}", words::unheld(image, code));
+                    if !unknown.contains(&why) {
+                        unknown.push(why);
+                    }
+                }
+            }
+        }
+        match keeping.len() {
+            0 => {}
+            all if all == report.platforms.len() => kept.push(wanted),
+            _ => kept.push(format!("{wanted} ({})", keeping.join(", "))),
+        }
     }
+    let mut told = Vec::new();
+    if !kept.is_empty() {
+        told.push(format!("Size budget kept: {}.", kept.join(", ")));
+    }
+    told.extend(unknown.iter().map(|why| format!("Size budget {why}.")));
+    (!told.is_empty()).then(|| told.join(" "))
 }
 
 pub(super) fn smoke(report: &Report) -> Option<Section> {
-    let verdicts = report.platforms.iter().filter_map(verdicts::verdict_line);
+    // Those that have failed stand above, with what they said.
+    let others = report.platforms.iter();
+    let others = others.filter(|image| !verdicts::has_failed(image));
+    let verdicts = others.filter_map(verdicts::verdict_line);
     let lines: Vec<String> = verdicts
         .map(|verdict| format!("- smoke test: {}", code(&verdict)))
         .collect();
@@ -126,7 +156,14 @@ pub(super) fn pull_and_run(report: &Report) -> Option<Section> {
     let reference = references
         .map(String::as_str)
         .find(|reference| is_of_a_registry(reference))?;
-    let mut commands = format!("docker pull {reference}\ndocker run --rm {reference}\n");
+    let ports: String = report
+        .platforms
+        .first()
+        .into_iter()
+        .flat_map(|image| image.ports.iter().take(MOST_PORTS))
+        .map(|port| format!(" -p {port}:{port}"))
+        .collect();
+    let mut commands = format!("docker pull {reference}\ndocker run --rm{ports} {reference}\n");
     if let Some(index) = &report.index
         && let Some((name, _)) = reference.rsplit_once(':')
     {
@@ -141,6 +178,26 @@ pub(super) fn pull_and_run(report: &Report) -> Option<Section> {
         folded: Some("Pull and run".to_owned()),
         parts: vec![Part::Block("sh", commands)],
     })
+}
+
+/// As they are written where they have to be exact; a table has no room for them.
+pub(super) fn digests(report: &Report) -> Option<Section> {
+    let lines = report.platforms.iter().map(|image| {
+        let platform = code(&image.platform.to_string());
+        format!("- {platform} {}", code(&image.digest.to_string()))
+    });
+    let lines: Vec<String> = lines.collect();
+    (!lines.is_empty()).then(|| Section {
+        rank: 6,
+        title: None,
+        folded: Some("Digests in full".to_owned()),
+        parts: vec![Part::List(lines)],
+    })
+}
+
+/// `sha256:` and twelve digits: enough to tell it from others.
+fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
 }
 
 fn is_of_a_registry(reference: &str) -> bool {

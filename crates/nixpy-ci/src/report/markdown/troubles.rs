@@ -3,11 +3,12 @@
 use nixpy_github::markdown::{clipped, code};
 use nixpy_pipeline::build::BuildFailure;
 use nixpy_pipeline::findings::{Finding, Level};
-use nixpy_pipeline::report::Report;
+use nixpy_pipeline::report::{Outcome, Report};
 
 use super::cut::{Part, Section};
 use super::words;
 use crate::render::caches as filled;
+use crate::render::findings::{further, further_lines};
 use crate::render::smoke;
 
 /// So many lines of one finding are shown, each of which says what to do.
@@ -54,39 +55,77 @@ fn failure(failure: &BuildFailure) -> Section {
     if !failure.log_tail.is_empty() {
         parts.push(Part::Log(failure.log_tail.clone()));
     }
-    if let Some(command) = &failure.log_command {
-        parts.push(Part::Text(format!("The whole log: {}", code(command))));
-    }
     if let Some(cure) = &failure.cure {
         parts.push(Part::Log(lines(cure)));
     }
     section(1, parts)
 }
 
+/// What has to be looked at.
 pub(super) fn findings(report: &Report) -> Option<Section> {
-    let mut parts = Vec::new();
-    for finding in report.findings.iter().take(WHOLE_FINDINGS) {
-        parts.push(Part::Text(found(finding)));
-        let message: Vec<String> = finding.message.lines().map(str::to_owned).collect();
-        let repeats = message.len() <= 1 && finding.message.trim() == finding.title.trim();
-        if !repeats && !message.is_empty() {
-            let shown: Vec<String> = message.into_iter().take(LINES_OF_A_FINDING).collect();
-            parts.push(Part::Log(shown));
-        }
-    }
-    let rest = report.findings.iter().skip(WHOLE_FINDINGS);
-    let rest: Vec<String> = rest
-        .map(|finding| format!("- {}", found(finding)))
+    let all: Vec<&Finding> = further(report)
+        .filter(|finding| !is_aside(finding, report))
         .collect();
-    if !rest.is_empty() {
-        parts.push(Part::List(rest));
-    }
+    let parts = listed(&all, report);
     (!parts.is_empty()).then(|| Section {
         rank: 3,
         title: Some("To look at".to_owned()),
         folded: None,
         parts,
     })
+}
+
+/// What was said by builds that went well: it kept nothing from working.
+pub(super) fn asides(report: &Report) -> Option<Section> {
+    let all: Vec<&Finding> = further(report)
+        .filter(|finding| is_aside(finding, report))
+        .collect();
+    let count = |wanted: Level, word: &str| {
+        let count = all.iter().filter(|finding| finding.level == wanted).count();
+        match count {
+            0 => None,
+            1 => Some(format!("1 {word}")),
+            more => Some(format!("{more} {word}s")),
+        }
+    };
+    let counts = [
+        count(Level::Warning, "warning"),
+        count(Level::Notice, "notice"),
+    ];
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    (!counts.is_empty()).then(|| Section {
+        rank: 6,
+        title: None,
+        folded: Some(format!("{} of builds that went well", counts.join(" and "))),
+        parts: listed(&all, report),
+    })
+}
+
+fn is_aside(finding: &Finding, report: &Report) -> bool {
+    let mut failures = report.failures.iter();
+    let has_failed = match &finding.derivation {
+        Some(derivation) => failures.any(|failure| failure.derivation == *derivation),
+        None => report.outcome == Outcome::Failure,
+    };
+    finding.level != Level::Error && !has_failed
+}
+
+fn listed(findings: &[&Finding], report: &Report) -> Vec<Part> {
+    let (whole, rest) = findings.split_at(findings.len().min(WHOLE_FINDINGS));
+    let mut parts = Vec::new();
+    for finding in whole {
+        parts.push(Part::Text(found(finding)));
+        let lines = further_lines(finding, report);
+        if !lines.is_empty() {
+            let shown = lines.into_iter().take(LINES_OF_A_FINDING);
+            parts.push(Part::Log(shown.map(str::to_owned).collect()));
+        }
+    }
+    if !rest.is_empty() {
+        let rest = rest.iter().map(|finding| format!("- {}", found(finding)));
+        parts.push(Part::List(rest.collect()));
+    }
+    parts
 }
 
 /// What people should know of what is told.
