@@ -261,3 +261,35 @@ fn secrets_are_masked_before_anything_else_is_printed() {
     let ended = run("run").env("GITHUB_ACTIONS", "true").ended();
     ended.never_says("hunter22").never_says("add-mask");
 }
+
+#[test]
+fn what_a_step_has_written_to_its_summary_stays_above_ours() {
+    let scenario = Scenario::app().file("step/summary.md", "# Tests\n\nall fine");
+    let file = scenario.checkout().join("step/summary.md");
+    // However it is called, in one step after another, and also where a run ends early.
+    std::os::unix::fs::symlink("step", scenario.checkout().join("link")).unwrap();
+    let step = |words: &[&str]| {
+        let run = scenario.run(words.iter().copied());
+        run.env("GITHUB_STEP_SUMMARY", &file).ended()
+    };
+    step(&["--summary", file.to_str().unwrap()]).succeeded();
+    step(&["--summary=link/summary.md", "-r", "base-api"]).with_code(2);
+    step(&["--summary=step/summary.md"]).succeeded();
+    let summary = scenario.read("step/summary.md");
+    let headings: Vec<&str> = summary
+        .lines()
+        .filter(|line| line.starts_with("# ") || line.starts_with("## "))
+        .collect();
+    let made = headings[1];
+    assert!(made.contains("Image built"), "{summary}");
+    assert_eq!(headings.len(), 4, "{summary}");
+    assert_eq!((headings[0], headings[3]), ("# Tests", made));
+    assert!(headings[2].contains("Not published"), "{summary}");
+    assert!(summary.contains("all fine\n\n## "), "{summary}");
+    // Any other file is this run's alone.
+    let scenario = scenario.file("own.md", "# Stale");
+    let run = scenario.run(["--summary=own.md"]);
+    run.env("GITHUB_STEP_SUMMARY", &file).ended().succeeded();
+    let own = scenario.read("own.md");
+    assert!(own.starts_with("## ") && !own.contains("Stale"), "{own}");
+}

@@ -33,7 +33,11 @@ impl<'a> Audience<'a> {
     /// Takes away what an earlier run has left in the files of this one.
     pub fn forget(&self) {
         let output = &self.who.output;
-        let files = [&output.summary, &output.report, &output.html];
+        let summary = match output.adds_to_summary {
+            true => &None,
+            false => &output.summary,
+        };
+        let files = [summary, &output.report, &output.html];
         files.into_iter().flatten().for_each(|file| remove(file));
     }
 

@@ -195,7 +195,7 @@ fn report() -> Command {
                 .value_name("FILE")
                 .required(true)
                 .num_args(1..)
-                .help("The files that jobs have left with --report, or folders of them"),
+                .help("The files that jobs have left with --report, or folders whose .json files these are"),
         );
     with_settings(command, |setting| setting.name == "json")
 }

@@ -155,6 +155,17 @@ async fn all_requests_together_end_in_the_time_that_was_given() {
     }
 }
 
+/// Each takes two seconds of the four that there are; one after the other all of them.
+#[tokio::test]
+async fn requests_at_the_same_time_use_the_time_up_once() {
+    let github = github();
+    github.fail(Fault::hang(Duration::from_secs(2)).times(2));
+    let client = client_with(&github, Duration::from_secs(4));
+    let (one, two) = tokio::join!(client.pull_request(7), client.comments(7));
+    assert!(one.is_ok() && two.is_ok());
+    assert!(client.pull_request(7).await.is_ok());
+}
+
 #[tokio::test]
 async fn refusals_name_the_cure() {
     let github = github();

@@ -4,6 +4,7 @@
 
 mod client;
 mod double;
+mod events;
 mod posting;
 mod releasing;
 mod reports;

@@ -1,33 +1,55 @@
 //! One comment and one check run, whoever comes when.
 
 use nixpy_github::api::{Annotation, AnnotationLevel, Conclusion, NewCheckRun};
-use nixpy_github::post::{CheckPosted, Key, Marker, Posted, Run, ToPull, post_check, post_comment};
-use nixpy_testkit::github::{Github, Method};
+use nixpy_github::post::{
+    CheckPosted, Failed, Key, Marker, Posted, Run, ToPull, Words, post_check, post_comment,
+};
+use nixpy_testkit::github::{Github, Method, not_permitted};
 
 use super::{HEAD, NEXT, client, github, pull};
 
-fn marker(run: u64, attempt: u32, head: &str) -> Marker {
+pub fn marker(run: u64, attempt: u32, head: &str) -> Marker {
     Marker {
         key: Key::of("CI", "image", ""),
         run: Run { id: run, attempt },
         head: head.to_owned(),
+        event: "push".to_owned(),
         failed: false,
     }
 }
 
-const TO: ToPull = ToPull {
+pub fn of_event(event: &str, run: u64, failed: bool) -> Marker {
+    Marker {
+        event: event.to_owned(),
+        failed,
+        ..marker(run, 1, HEAD)
+    }
+}
+
+pub fn words(text: &str) -> Words<'_> {
+    Words {
+        text,
+        also: &|Failed { event, run }| format!("{event} {run} failed\n"),
+    }
+}
+
+pub const TO: ToPull = ToPull {
     number: 7,
     pull: None,
-    create: true,
+    wanted: true,
+};
+const NONE_WANTED: ToPull = ToPull {
+    wanted: false,
+    ..TO
 };
 
-async fn post(github: &Github, marker: &Marker, text: &str) -> Posted {
-    let posted = post_comment(&client(github), &TO, marker, text).await;
+pub async fn post(github: &Github, marker: &Marker, text: &str) -> Posted {
+    let posted = post_comment(&client(github), &TO, marker, words(text)).await;
     posted.unwrap()
 }
 
 /// What stands in the comments, without what nobody sees.
-fn texts(github: &Github) -> Vec<String> {
+pub fn texts(github: &Github) -> Vec<String> {
     let comments = github.comments(7).into_iter();
     let text = |body: String| match Marker::read(&body) {
         Some(_) => body.split_once('\n').unwrap().1.to_owned(),
@@ -207,8 +229,8 @@ async fn of_two_that_come_at_once_one_comment_is_left() {
         let of = |(run, attempt)| marker(run, attempt, HEAD);
         let (first, second) = (of(first), of(second));
         let (a, b) = tokio::join!(
-            post_comment(&one, &TO, &first, "one"),
-            post_comment(&two, &TO, &second, "two"),
+            post_comment(&one, &TO, &first, words("one")),
+            post_comment(&two, &TO, &second, words("two")),
         );
         let (a, b) = (a.unwrap(), b.unwrap());
         let left = texts(&github);
@@ -234,13 +256,58 @@ async fn what_a_killed_run_has_doubled_is_taken_away() {
 }
 
 #[tokio::test]
+async fn a_comment_that_is_not_wanted_any_more_goes() {
+    let github = github();
+    let posted = async |marker: &Marker| {
+        let posted = post_comment(&client(&github), &NONE_WANTED, marker, words("green")).await;
+        posted.unwrap()
+    };
+    assert_eq!(posted(&marker(1, 1, HEAD)).await, Posted::Nothing);
+    post(&github, &of_event("push", 2, true), "red").await;
+    // Neither an earlier run nor one for another event is the one to say so.
+    for (event, run) in [("push", 1), ("pull_request", 3)] {
+        let silent = posted(&of_event(event, run, false)).await;
+        assert_eq!(silent, Posted::Superseded(Run { id: 2, attempt: 1 }));
+    }
+    assert_eq!(posted(&marker(2, 2, HEAD)).await, Posted::Removed);
+    assert_eq!(github.comments(7), []);
+
+    // Where the token may not take it away it says what is true, and so it does where it is all
+    // that tells of another failure.
+    post(&github, &of_event("push", 4, true), "red").await;
+    github.fail(not_permitted("/issues/comments/").on(Method::DELETE, "/issues/comments/"));
+    assert!(matches!(
+        posted(&marker(4, 2, HEAD)).await,
+        Posted::Updated(_)
+    ));
+    github.heal();
+    assert_eq!(texts(&github), ["green"]);
+    post(&github, &of_event("push", 5, true), "red").await;
+    post(&github, &of_event("pull_request", 6, true), "red too").await;
+    let green = posted(&of_event("pull_request", 7, false)).await;
+    assert!(matches!(green, Posted::Updated(_)), "{green:?}");
+    assert_eq!(texts(&github), ["push 5.1 failed\ngreen"]);
+}
+
+#[tokio::test]
+async fn the_second_look_is_at_what_is_new_alone() {
+    let github = github();
+    for n in 0..300 {
+        github.add_comment(7, "acme", &format!("comment {n}"));
+    }
+    post(&github, &marker(1, 1, HEAD), "one").await;
+    // The pull request, three pages, the comment, and those beside it.
+    assert_eq!(github.requests().len(), 6, "{:#?}", github.requests());
+}
+
+#[tokio::test]
 async fn a_comment_is_no_longer_than_github_takes() {
     let github = github();
     post(&github, &marker(1, 1, HEAD), &"ü".repeat(100_000)).await;
     assert_eq!(github.comments(7)[0].body.chars().count(), 65_536);
 }
 
-fn check(annotations: usize) -> NewCheckRun {
+pub fn check(annotations: usize) -> NewCheckRun {
     let annotation = Annotation {
         path: "app.py".to_owned(),
         start_line: 1,

@@ -157,19 +157,25 @@ fn a_folder_stands_for_the_files_in_it() {
         .ended()
         .succeeded();
     assert_eq!(github.comments(7).len(), 1);
+    // What is no report by its name stands in nobody's way, nor does what leads elsewhere.
+    std::fs::write(artifact.join("build.log"), "all is well").unwrap();
     std::os::unix::fs::symlink("/etc", artifact.join("etc")).unwrap();
-    after(&scenario, &["artifact"], &github, &event())
-        .ended()
-        .succeeded();
     std::os::unix::fs::symlink("/etc/passwd", artifact.join("two.json")).unwrap();
-    let ended = after(&scenario, &["artifact"], &github, &event())
-        .ended()
-        .with_code(2);
+    let again = after(&scenario, &["artifact"], &github, &event());
+    again.ended().succeeded().says("says this already");
+    let linked = after(&scenario, &["artifact/two.json"], &github, &event());
+    let ended = linked.ended().with_code(2);
     ended.says("artifact/two.json: it is a link");
     let none = after(&scenario, &["artifact/deeper"], &github, &event());
     none.ended()
         .with_code(2)
-        .says("there is no file in this folder");
+        .says("no file in artifact/deeper ends in .json");
+    // One folder is one report of several, as the action downloads them.
+    std::fs::copy(artifact.join("one.json"), artifact.join("deeper/two.json")).unwrap();
+    let both = after(&scenario, &["artifact"], &github, &event());
+    both.ended().succeeded();
+    let told = &github.comments(7)[0].body;
+    assert_eq!(told.matches("Image built, not pushed").count(), 2);
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use nixpy_testkit::fake_nix::Replay;
 use nixpy_testkit::github::{Fault, Github, Method, TOKEN, not_permitted, too_many_requests};
+use nixpy_testkit::registry::Registry;
 use serde_json::{Value, json};
 
-use super::scenario::nix::{Offer, Version, built, error, failing_build, one_has_failed};
+use super::scenario::nix::{Offer, Version, built, error, failing_build, metadata, one_has_failed};
 use super::scenario::{Ended, Run, Scenario};
 use super::{HEAD, NEXT, OTHER, github, pull};
 
@@ -129,10 +130,139 @@ fn a_pull_request_hears_of_its_image_in_one_comment_and_one_check_run() {
     let checks = github.checks();
     assert_eq!(checks.len(), 1);
     assert_eq!(checks[0].head_sha, HEAD);
-    assert_eq!(checks[0].body["name"], "nixpy-ci (CI / image)");
+    assert_eq!(
+        checks[0].body["name"],
+        "nixpy-ci (CI / image) (pull_request)"
+    );
     assert_eq!(checks[0].body["conclusion"], "success");
     assert!(github.requests().len() <= 8, "{:#?}", github.requests());
     ended.says("commented on pull request #7: https://github.com/acme/api/pull/7#issuecomment-");
+}
+
+#[test]
+fn among_three_hundred_comments_a_run_asks_eight_times_at_most() {
+    for event in ["pull_request", "push"] {
+        let github = github();
+        for n in 0..300 {
+            github.add_comment(7, "acme", &format!("comment {n}"));
+        }
+        let scenario = Scenario::app();
+        let run = match event {
+            "push" => pushed(&scenario, &github, "feature"),
+            _ => proposed(&scenario, &[], &github),
+        };
+        run.ended().succeeded();
+        assert_eq!((github.comments(7).len(), github.checks().len()), (301, 1));
+        assert!(github.requests().len() <= 8, "{:#?}", github.requests());
+    }
+}
+
+#[test]
+fn below_a_comment_stands_which_job_it_is_of() {
+    let github = github();
+    let scenario = Scenario::app().file("web.yaml", "systems: [x86_64-linux]\n");
+    let leg = proposed(&scenario, &["--config", "web.yaml"], &github);
+    leg.ended().succeeded();
+    let comment = &github.comments(7)[0].body;
+    let footer = comment.lines().last().unwrap();
+    assert_eq!(
+        footer,
+        "<sub>`CI / image, web.yaml (pull_request)` at `111111111111`, \
+         [run 100](https://github.com/acme/api/actions/runs/100/attempts/1)</sub>"
+    );
+}
+
+/// With `on: [push, pull_request]` both tell of the same commit.
+#[test]
+fn a_push_that_failed_is_not_hidden_by_its_pull_request() {
+    let github = github();
+    let (red, green) = (failing(), Scenario::app());
+    let push = |scenario, run: &str| {
+        let pushed = pushed(scenario, &github, "feature");
+        pushed.env("GITHUB_RUN_ID", run.to_owned()).ended()
+    };
+    push(&red, "100").with_code(1);
+    let pull = proposed(&green, &[], &github).env("GITHUB_RUN_ID", "101");
+    let stays = "the comment of run 100, attempt 1, on pull request #7 stays";
+    pull.ended().succeeded().says(stays);
+    let comments = github.comments(7);
+    assert!(comments[0].body.contains("Build failed"), "{comments:#?}");
+    let verdicts = || -> Vec<(Value, Value)> {
+        let checks = github.checks().into_iter();
+        let verdict = |name| move |it: &Value| it[name].clone();
+        checks
+            .map(|it| (verdict("name")(&it.body), verdict("conclusion")(&it.body)))
+            .collect()
+    };
+    let names = ["push", "pull_request"].map(|event| format!("nixpy-ci (CI / image) ({event})"));
+    let [of_push, of_pull] = names.map(Value::from);
+    assert_eq!(
+        verdicts(),
+        [
+            (of_push.clone(), json!("failure")),
+            (of_pull.clone(), json!("success"))
+        ]
+    );
+
+    // Both have failed, and one after the other is mended.
+    let again = proposed(&red, &[], &github).env("GITHUB_RUN_ID", "102");
+    again.ended().with_code(1);
+    let both = &github.comments(7)[0].body;
+    let also = "**At the same commit \
+        [run 100](https://github.com/acme/api/actions/runs/100/attempts/1) for `push` has failed.**";
+    assert!(
+        both.contains(also) && both.contains("Build failed"),
+        "{both}"
+    );
+    let again = proposed(&green, &[], &github).env("GITHUB_RUN_ID", "103");
+    again.ended().succeeded();
+    let one = &github.comments(7)[0].body;
+    assert!(one.contains(also) && one.contains("Image built"), "{one}");
+    push(&green, "104").succeeded();
+    let comments = github.comments(7);
+    assert_eq!(comments.len(), 1);
+    assert!(!comments[0].body.contains("has failed"), "{comments:#?}");
+    let newest = verdicts().into_iter().rev().find(|it| it.0 == of_push);
+    assert_eq!(newest, Some((of_push, json!("success"))));
+}
+
+#[test]
+fn the_comment_of_a_leg_that_failed_goes_when_it_succeeds() {
+    let (github, registry) = (github(), Registry::start());
+    let target = format!("{}/acme/api", registry.host());
+    let leg = ["-r", &target, "--by-digest", "-s", "x86_64-linux"];
+    let tree = || {
+        let hash = "sha256-tgvHTFvF2ho9BKLNRn8mORqP/fe3o5kdzmF6BUhIWoo=";
+        Replay::of(["flake", "metadata"]).stdout(metadata(hash).to_string())
+    };
+    let (red, green) = (failing().on(tree()), Scenario::app().on(tree()));
+    proposed(&red, &leg, &github).ended().with_code(1);
+    assert_eq!(github.comments(7).len(), 1);
+    let again = proposed(&green, &leg, &github).env("GITHUB_RUN_ATTEMPT", "2");
+    let ended = again.ended().succeeded();
+    ended.says("took the comment on pull request #7 away");
+    assert_eq!(github.comments(7), []);
+    assert_eq!(
+        github.checks().last().unwrap().body["conclusion"],
+        "success"
+    );
+}
+
+#[test]
+fn where_a_runner_keeps_its_files_parts_no_jobs() {
+    let github = github();
+    let scenario = Scenario::app().file("web.yaml", "systems: [x86_64-linux]\n");
+    let config = scenario.checkout().join("web.yaml");
+    let (config, temporary) = (config.to_str().unwrap(), scenario.temporary());
+    let image = temporary.join("image");
+    let words = ["--config", config, "--layout", image.to_str().unwrap()];
+    for (run, temporary) in [("100", temporary.to_owned()), ("101", "/nowhere".into())] {
+        let run = proposed(&scenario, &words, &github).env("GITHUB_RUN_ID", run);
+        run.env("RUNNER_TEMP", temporary).ended().succeeded();
+    }
+    assert_eq!((github.comments(7).len(), github.checks().len()), (1, 1));
+    let name = github.checks()[0].body["name"].clone();
+    assert_eq!(name, "nixpy-ci (CI / image, image web.yaml) (pull_request)");
 }
 
 #[test]
@@ -154,7 +284,7 @@ fn legs_of_a_matrix_that_differ_in_what_they_build_have_check_runs_of_their_own(
     assert_eq!(
         names,
         ["api.yaml", "web.yaml", "x86_64-linux", "aarch64-linux"]
-            .map(|part| format!("nixpy-ci (CI / image, {part})"))
+            .map(|part| format!("nixpy-ci (CI / image, {part}) (pull_request)"))
     );
     assert_eq!(github.comments(7).len(), 4);
 }
@@ -345,7 +475,10 @@ fn a_merge_queue_has_a_check_run_at_its_own_commit_and_no_comment() {
     let run = job(&scenario, &[], &github, "merge_group", &payload).env("GITHUB_REF", &queue);
     run.env("GITHUB_SHA", NEXT).ended().succeeded();
     assert_eq!(github.comments(7).len(), 0);
-    assert_eq!(github.checks()[0].head_sha, NEXT);
+    let check = &github.checks()[0];
+    assert_eq!(check.head_sha, NEXT);
+    // What a branch asks for before the queue is what it asks for in it.
+    assert_eq!(check.body["name"], "nixpy-ci (CI / image) (pull_request)");
 }
 
 #[test]

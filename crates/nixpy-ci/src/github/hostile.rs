@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nixpy_github::markdown::{clipped, is_deceptive};
 use nixpy_pipeline::report::Report;
@@ -25,20 +25,6 @@ const LONGEST_TEXT: usize = 4000;
 const MOST_ITEMS: usize = 500;
 /// Sums of as many numbers as a list may have stay numbers.
 const LARGEST_NUMBER: u64 = 1 << 50;
-
-/// A file; of a folder what is in it, as artifacts are unpacked, and of folders in it nothing.
-pub fn files(named: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(named) else {
-        return vec![named.to_owned()];
-    };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = paths
-        .filter(|path| !path.is_dir())
-        .take(MOST_ITEMS)
-        .collect();
-    files.sort();
-    files
-}
 
 /// Reads a file, and makes a report of it that can be shown.
 ///

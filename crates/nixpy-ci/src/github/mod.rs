@@ -6,6 +6,7 @@
 //! let it, and the run goes on.
 
 pub mod action;
+mod folder;
 mod hostile;
 mod posting;
 mod telling;
@@ -40,6 +41,9 @@ fn comment_line(number: u64, posted: &Posted) -> Option<String> {
         }
         Posted::Superseded(Run { id, attempt }) => format!(
             "the comment of run {id}, attempt {attempt}, on pull request #{number} stays: it is later, or red"
+        ),
+        Posted::Removed => format!(
+            "took the comment on pull request #{number} away: the job that joins the images tells how it ended"
         ),
         Posted::Moved => format!(
             "pull request #{number} has another commit on top by now: it is not told of this one"

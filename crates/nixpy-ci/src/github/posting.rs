@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use nixpy_github::api::{ApiError, PATIENCE, PullRequest};
 use nixpy_github::context::{Context, Event, WorkflowRun};
-use nixpy_github::post::{Key, Marker, Posted, Run, ToPull, post_comment};
+use nixpy_github::post::{Key, Marker, Posted, Run, ToPull, Words, post_comment};
 use serde_json::{Value, json};
 
+use super::folder::json_in;
 use super::{client, comment_line, hostile};
 use crate::audience::wrong;
 use crate::exit::Code;
@@ -95,13 +96,7 @@ fn decided(
         problems
             .push("there is no token: set GITHUB_TOKEN, with `pull-requests: write`".to_owned());
     }
-    let named = flags.get_many::<String>("files").into_iter().flatten();
-    let files: Vec<PathBuf> = named
-        .flat_map(|name| hostile::files(Path::new(name)))
-        .collect();
-    if files.is_empty() {
-        problems.push("there is no file in this folder".to_owned());
-    }
+    let files = files(flags, &mut problems);
     if files.len() > MOST_FILES {
         problems.push(format!(
             "{} files are more than the {MOST_FILES} that are read",
@@ -129,6 +124,26 @@ fn decided(
         }
         _ => Err(problems),
     }
+}
+
+/// Those that are named, and what is in folders that are.
+fn files(flags: &ArgMatches, problems: &mut Vec<String>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for name in flags.get_many::<String>("files").into_iter().flatten() {
+        let path = Path::new(name);
+        if !path.is_dir() {
+            files.push(path.to_owned());
+            continue;
+        }
+        match json_in(path) {
+            Ok(found) if found.is_empty() => {
+                problems.push(format!("no file in {name} ends in .json"));
+            }
+            Ok(found) => files.extend(found),
+            Err(e) => problems.push(format!("{name}: {e}")),
+        }
+    }
+    files
 }
 
 fn footer(context: &Context, run: &WorkflowRun) -> String {
@@ -173,20 +188,23 @@ impl Ready {
                 attempt: self.attempt,
             },
             head: self.run.head_sha.clone(),
+            event: self.run.event.clone(),
             // One comment has all that this run left: whoever posts it again has it newer.
             failed: false,
+        };
+        // Nothing that is posted so is held for a failure.
+        let words = Words {
+            text: &self.text,
+            also: &|_| String::new(),
         };
         let mut posted = Vec::new();
         for pull in pulls.into_iter().filter(is_it).take(MOST_PULLS) {
             let to = ToPull {
                 number: pull.number,
                 pull: Some(pull),
-                create: true,
+                wanted: true,
             };
-            posted.push((
-                to.number,
-                post_comment(client, &to, &marker, &self.text).await?,
-            ));
+            posted.push((to.number, post_comment(client, &to, &marker, words).await?));
         }
         Ok(posted)
     }
@@ -214,6 +232,7 @@ fn told(run: &WorkflowRun, posted: &[(u64, Posted)]) -> Value {
             Posted::Updated(url) => ("updated", Some(url)),
             Posted::Unchanged(url) => ("unchanged", Some(url)),
             Posted::Superseded(_) => ("superseded", None),
+            Posted::Removed => ("removed", None),
             Posted::Moved => ("moved", None),
             Posted::Nothing => ("nothing", None),
         };

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use nixpy_github::api::{Annotation, AnnotationLevel, ApiError, Client, Conclusion, NewCheckRun};
 use nixpy_github::context::{Context, Event, GitRef};
-use nixpy_github::markdown::clipped;
-use nixpy_github::post::{CheckPosted, Key, Marker, Posted, Run, ToPull, post_check, post_comment};
+use nixpy_github::markdown::{clipped, code};
+use nixpy_github::post::{
+    CheckPosted, Failed, Key, Marker, Posted, Run, ToPull, Words, post_check, post_comment,
+};
 use nixpy_pipeline::findings::Level;
 use nixpy_pipeline::report::{Outcome, Report};
 
@@ -21,8 +23,8 @@ use crate::settings::Telling;
 
 /// A run has ended by now, and waits no longer than this for whoever is only told of it.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A marker and what leads to the run have their place in a comment too.
-const ROOM: usize = 1024;
+/// A marker, who else has failed, and what leads to the run have their place in a comment too.
+const ROOM: usize = 2048;
 /// GitHub takes no longer summary of a check run, in bytes.
 const LONGEST_SUMMARY: usize = 65_535;
 /// Of a check run's annotations nobody looks at more, and each fifty are a request.
@@ -30,6 +32,8 @@ const MOST_ANNOTATIONS: usize = 100;
 /// In characters, of which each may have four bytes of the 64 KB that GitHub takes.
 const LONGEST_MESSAGE: usize = 16_000;
 const LONGEST_TITLE: usize = 255;
+/// Among the checks of a commit, and below a comment, in characters.
+const LONGEST_NAME: usize = 160;
 
 /// Tells GitHub what became of a run; `true` if what is wrong is told at its lines there.
 pub async fn tell(report: &Clean<Report>, telling: &Telling, renderer: &dyn Renderer) -> bool {
@@ -122,7 +126,11 @@ impl Told<'_> {
             body(self.report, LONGEST_COMMENT - ROOM),
             self.footer()
         );
-        let posted = post_comment(self.client, &to, &self.marker(), &text).await?;
+        let words = Words {
+            text: &text,
+            also: &|failed| self.has_failed_too(failed),
+        };
+        let posted = post_comment(self.client, &to, &self.marker(), words).await?;
         Ok(Some((to.number, posted)))
     }
 
@@ -152,7 +160,7 @@ impl Told<'_> {
     /// The pull request that hears of it.
     async fn pull(&self) -> Result<Option<ToPull>, ApiError> {
         // Another job tells how all of it ended, unless it does not come to that.
-        let create = !self.telling.by_digest || self.report.outcome == Outcome::Failure;
+        let wanted = !self.telling.by_digest || self.report.outcome == Outcome::Failure;
         match self.context.event() {
             Event::PullRequest(pull) if self.context.event_name.starts_with("pull_request") => {
                 // A review changes nothing of what was built.
@@ -160,7 +168,7 @@ impl Told<'_> {
                 Ok((!is_review).then_some(ToPull {
                     number: pull.number,
                     pull: None,
-                    create,
+                    wanted,
                 }))
             }
             Event::Push(push) if !push.deleted => {
@@ -184,7 +192,7 @@ impl Told<'_> {
                 Ok(ours.next().map(|pull| ToPull {
                     number: pull.number,
                     pull: Some(pull),
-                    create,
+                    wanted,
                 }))
             }
             _ => Ok(None),
@@ -209,36 +217,66 @@ impl Told<'_> {
                 attempt: context.run_attempt,
             },
             head: self.head(),
+            event: context.event_name.clone(),
             failed: self.report.outcome == Outcome::Failure,
         }
     }
 
-    /// As people see it among the checks.
+    /// As people see it among the checks, where GitHub adds the event to its own names as well.
     fn name(&self) -> String {
+        self.for_event(&format!("nixpy-ci ({})", self.place()))
+    }
+
+    /// What tells this run from the others that speak at a pull request.
+    fn place(&self) -> String {
         let Context { workflow, job, .. } = self.context;
         let part = match self.telling.part.as_str() {
             "" => String::new(),
             part => format!(", {part}"),
         };
-        let name = format!("nixpy-ci ({workflow} / {job}{part})");
-        clipped(&name, 200).into_owned()
+        clipped(&format!("{workflow} / {job}{part}"), LONGEST_NAME).into_owned()
+    }
+
+    fn for_event(&self, name: &str) -> String {
+        match self.context.event_name.as_str() {
+            "" => name.to_owned(),
+            // A queue waits for checks of the names that branches ask pull requests for.
+            "merge_group" => format!("{name} (pull_request)"),
+            event => format!("{name} ({event})"),
+        }
     }
 
     fn run_url(&self) -> String {
+        self.url_of(Run {
+            id: self.context.run_id,
+            attempt: self.context.run_attempt,
+        })
+    }
+
+    fn url_of(&self, Run { id, attempt }: Run) -> String {
         let Context {
             server_url,
             repository,
-            run_id,
-            run_attempt,
             ..
         } = self.context;
-        format!("{server_url}/{repository}/actions/runs/{run_id}/attempts/{run_attempt}")
+        format!("{server_url}/{repository}/actions/runs/{id}/attempts/{attempt}")
+    }
+
+    /// A paragraph.
+    fn has_failed_too(&self, Failed { event, run }: &Failed) -> String {
+        format!(
+            "**At the same commit [run {}]({}) for {} has failed.**\n\n",
+            run.id,
+            self.url_of(*run),
+            code(event)
+        )
     }
 
     fn footer(&self) -> String {
         let head: String = self.head().chars().take(12).collect();
-        let run = self.context.run_id;
-        format!("<sub>`{head}`, [run {run}]({})</sub>\n", self.run_url())
+        let (run, url) = (self.context.run_id, self.run_url());
+        let who = code(&self.for_event(&self.place()));
+        format!("<sub>{who} at `{head}`, [run {run}]({url})</sub>\n")
     }
 }
 

@@ -8,6 +8,7 @@ mod sample;
 mod text;
 mod words;
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,7 @@ pub fn tell(report: &Clean<Report>, output: &Output, renderer: &dyn Renderer) ->
 }
 
 /// Writes every file that was asked for, each whole or not at all; `false` if one could not
-/// be. The others are written nevertheless.
+/// be. The others are written nevertheless. A step's own summary is added to.
 pub fn write(report: &Clean<Report>, output: &Output, renderer: &dyn Renderer) -> bool {
     type Text = fn(&Report) -> String;
     let files: [(&str, &Option<PathBuf>, Text); 3] = [
@@ -43,8 +44,12 @@ pub fn write(report: &Clean<Report>, output: &Output, renderer: &dyn Renderer) -
     ];
     let mut written = true;
     for (what, file, text) in files {
+        let put = match what == "summary" && output.adds_to_summary {
+            true => add_to,
+            false => write_whole,
+        };
         if let Some(file) = file
-            && let Err(e) = write_whole(file, &report.made(text))
+            && let Err(e) = put(file, &report.made(text))
         {
             renderer.error(&format!("cannot write the {what} {}: {e}", file.display()));
             written = false;
@@ -106,6 +111,16 @@ pub fn write_whole(file: &Path, text: &Clean<String>) -> io::Result<()> {
     part.write_all(text.as_bytes())?;
     part.persist(file)?;
     Ok(())
+}
+
+/// Below what others have written there.
+fn add_to(file: &Path, text: &Clean<String>) -> io::Result<()> {
+    let mut file = File::options().create(true).append(true).open(file)?;
+    let apart = match file.metadata()?.len() {
+        0 => "",
+        _ => "\n\n",
+    };
+    file.write_all(format!("{apart}{}", **text).as_bytes())
 }
 
 /// For a comment, in no more than so many bytes.

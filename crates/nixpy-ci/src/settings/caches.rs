@@ -7,7 +7,8 @@ use nixpy_pipeline::inputs::Target;
 
 use super::forks::is_from_fork_of_gitlab;
 use super::image::time;
-use super::resolve::{Output, Problem, Reader, Surroundings, parse};
+use super::output::Output;
+use super::resolve::{Problem, Reader, Surroundings, parse};
 use super::sources::RawInputs;
 use super::target::{another, one_password_for_one_registry, targets};
 

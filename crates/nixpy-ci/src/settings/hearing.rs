@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::resolve::{Output, Reader, Surroundings};
+use super::output::Output;
+use super::resolve::{Reader, Surroundings};
 use super::sources::{Environment, RawInputs};
 use super::telling::Telling;
 

@@ -10,7 +10,8 @@ use nixpy_pipeline::inputs::{Annotations, Target};
 use nixpy_pipeline::join::{Called, Named, Wishes};
 use nixpy_pipeline::matrix::{Labels, Runners};
 
-use super::resolve::{Output, Problem, Reader, Surroundings, parse};
+use super::output::Output;
+use super::resolve::{Problem, Reader, Surroundings, parse};
 use super::sources::{RawInputs, Source};
 use super::target::{registries, repositories};
 use super::telling::Telling;

@@ -9,6 +9,8 @@ mod hearing;
 mod image;
 mod joining;
 mod naming;
+mod output;
+mod part;
 #[cfg(test)]
 mod reference;
 mod releasing;
@@ -25,8 +27,9 @@ pub use caches::{ToServe, to_serve};
 pub use hearing::{Hearers, hearers};
 pub use image::days;
 pub use joining::{ToJoin, to_join};
+pub use output::{Output, Progress};
 pub use releasing::{ToRelease, to_release};
-pub use resolve::{Output, Progress, Resolved, Surroundings, resolve};
+pub use resolve::{Resolved, Surroundings, resolve};
 pub use sources::{Environment, RawInputs};
 pub use telling::{Telling, to_post};
 

@@ -10,7 +10,8 @@ use nixpy_pipeline::inputs::Target;
 use nixpy_pipeline::platform::platform_of;
 use nixpy_pipeline::release::{Named, Version};
 
-use super::resolve::{Output, Problem, Reader, Surroundings, parse};
+use super::output::Output;
+use super::resolve::{Problem, Reader, Surroundings, parse};
 use super::sources::RawInputs;
 use super::target::{registries, repositories};
 

@@ -14,6 +14,7 @@ use nixpy_pipeline::plan::Strategy;
 
 use super::caches::accesses;
 use super::naming::event;
+use super::output::Output;
 use super::sources::{Environment, RawInputs};
 use super::table::{Kind, SETTINGS};
 use super::target::targets;
@@ -46,39 +47,6 @@ pub struct Resolved {
     pub output: Output,
     /// What is told on GitHub.
     pub telling: Telling,
-}
-
-/// What is told, and how.
-#[derive(Debug, Default)]
-pub struct Output {
-    /// The report on standard output.
-    pub json: bool,
-    /// Where a run by digest leaves its result, if it was said.
-    pub result: Option<PathBuf>,
-    /// Markdown.
-    pub summary: Option<PathBuf>,
-    /// JSON, for other programs.
-    pub report: Option<PathBuf>,
-    /// One page to look at.
-    pub html: Option<PathBuf>,
-    /// How to show what goes on.
-    pub progress: Progress,
-}
-
-/// How to show what goes on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Progress {
-    /// By what standard error is.
-    #[default]
-    Auto,
-    /// Bars that move.
-    Bars,
-    /// Lines.
-    Plain,
-    /// Lines in folded groups.
-    Github,
-    /// Nothing.
-    None,
 }
 
 /// What is not a setting but decides as well.
@@ -385,27 +353,6 @@ impl Reader<'_> {
                 format!("{word:?} is none of {words}")
             })
         })
-    }
-
-    pub(super) fn output(&mut self) -> Output {
-        let progress = match self.choice("progress").as_deref() {
-            Some("bars") => Progress::Bars,
-            Some("plain") => Progress::Plain,
-            Some("github") => Progress::Github,
-            Some("none") => Progress::None,
-            _ => Progress::Auto,
-        };
-        let path = |name: &str| self.raw.get(name).map(|raw| PathBuf::from(raw.first()));
-        let (result, summary) = (path("result"), path("summary"));
-        let (report, html) = (path("report"), path("html"));
-        Output {
-            json: self.switch("json"),
-            result,
-            summary,
-            report,
-            html,
-            progress,
-        }
     }
 
     pub(super) fn ended<T>(self, value: T) -> Result<T, Vec<Problem>> {

@@ -1,9 +1,8 @@
-//! Collects what was set, and where: flags, then `NIXPY_*`, then `INPUT_*`,
-//! then `nixpy-ci.yaml`; in the action what that does by default. The first that says anything wins, whole: lists are
-//! not merged.
+//! Collects what was set, and where: flags, then `NIXPY_*`, then `INPUT_*`, then `nixpy-ci.yaml`; in the
+//! action what that does by default. The first that says anything wins, whole: lists are not merged.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
@@ -18,6 +17,8 @@ pub struct RawInputs {
     values: BTreeMap<&'static str, Raw>,
     /// The file, if it is another than the usual one.
     pub(super) config: Option<String>,
+    /// Where other programs of the same step may write, if GitHub says.
+    pub(super) step_summary: Option<PathBuf>,
     /// What in the file is no setting: told together with values that are wrong.
     pub(super) problems: Vec<FileError>,
     /// Who has said something that was not heard, and why.
@@ -91,8 +92,10 @@ impl RawInputs {
         environment: &Environment,
         file: Option<(PathBuf, Value)>,
     ) -> Self {
+        let step_summary = environment.get(OsStr::new("GITHUB_STEP_SUMMARY"));
         let mut raw = Self {
             config: named_file(flags),
+            step_summary: step_summary.map(PathBuf::from),
             ..Self::default()
         };
         let mut from_file = file.map_or_else(BTreeMap::new, |(path, document)| {

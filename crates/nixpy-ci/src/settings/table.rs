@@ -724,7 +724,7 @@ pub const SETTINGS: &[Setting] = &[
         "summary",
         Group::Output,
         Kind::One("FILE"),
-        "Write the report as Markdown to this file.",
+        "Write the report as Markdown to this file. To GitHub's own of a step, $GITHUB_STEP_SUMMARY, it is added below what is there.",
     ),
     setting(
         "progress",

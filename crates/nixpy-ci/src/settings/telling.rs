@@ -3,12 +3,9 @@
 use nixpy_github::api::Token;
 use nixpy_github::context::Context;
 
+use super::part::part;
 use super::resolve::{Problem, Reader, Surroundings};
-use super::sources::{RawInputs, Source};
-
-/// What tells the images of one job from one another. A tag does not: it may be another with
-/// every commit, and then no run would find what the one before it has left.
-const PARTS: [&str; 5] = ["flake", "attribute", "repository", "layout", "system"];
+use super::sources::RawInputs;
 
 /// What is told on GitHub.
 #[derive(Clone, Debug, Default)]
@@ -61,19 +58,8 @@ impl Reader<'_> {
             token,
             comment,
             check,
-            part: self.part(),
+            part: part(self.raw, around),
             by_digest,
         }
-    }
-
-    /// What the workflow says of this image in particular. The usual file says the same to
-    /// all jobs, so only that it is another counts.
-    fn part(&self) -> String {
-        let raw = self.raw;
-        let said = PARTS.iter().filter_map(|name| raw.get(name));
-        let said = said.filter(|raw| raw.source < Source::File);
-        let said = said.flat_map(|raw| &raw.values).filter(|part| *part != ".");
-        let parts: Vec<&str> = said.chain(&raw.config).map(String::as_str).collect();
-        parts.join(" ")
     }
 }

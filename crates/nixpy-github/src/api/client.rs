@@ -1,13 +1,12 @@
 //! One request to GitHub, and the same again.
 //!
-//! Whatever is asked takes no longer, in all, than the time that the client was made with:
-//! what it waits for counts as well. A request that GitHub has not looked at is sent again,
-//! as is one that changes nothing or sets something to what it is then. One that makes
-//! something new may have worked although its answer was lost, so it is looked for first
-//! ([`Client::make`]).
+//! Whatever is asked takes no longer, in all, than the time that the client was made with
+//! ([`super::patience`]): what it waits for counts as well. A request that GitHub has not looked
+//! at is sent again, as is one that changes nothing or sets something to what it is then. One
+//! that makes something new may have worked although its answer was lost, so it is looked for
+//! first ([`Client::make`]).
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method, header};
 use octocrab::Octocrab;
@@ -17,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::again::{Again, pause};
 use super::error::{ApiError, ApiErrorKind};
+use super::patience::Patience;
 use super::refusal::{Failed, deepest, refused, silence};
 use super::token::Token;
 
@@ -31,8 +31,7 @@ pub struct Client {
     octocrab: Octocrab,
     api: Url,
     repository: String,
-    patience: Duration,
-    left: Mutex<Duration>,
+    patience: Patience,
 }
 
 /// A request that can be sent again.
@@ -85,8 +84,8 @@ impl Answer {
 
 impl Client {
     /// Of a repository, `owner/name`, at an API such as `https://api.github.com`, within a
-    /// runtime of tokio. Nothing is asked yet. It gives up when it has spent `patience`, in all
-    /// its requests together.
+    /// runtime of tokio. Nothing is asked yet. It gives up when it has asked for as long as
+    /// `patience`, by the clock, in all its requests together.
     ///
     /// # Errors
     /// There is no such address, or no such repository can be.
@@ -125,8 +124,7 @@ impl Client {
             octocrab: octocrab.map_err(|e| wrong(deepest(&e)))?,
             api,
             repository: repository.to_owned(),
-            patience,
-            left: Mutex::new(patience),
+            patience: Patience::of(patience),
         })
     }
 
@@ -205,6 +203,7 @@ impl Client {
         ask: &Ask,
         look: impl AsyncFn() -> Result<Option<T>, ApiError>,
     ) -> Result<T, ApiError> {
+        let _asking = self.patience.asking();
         let mut tries = 0;
         loop {
             match self.send_until(ask, |again| *again != Again::Soon).await {
@@ -231,6 +230,7 @@ impl Client {
         ask: &Ask,
         repeat: impl Fn(&Again) -> bool,
     ) -> Result<Answer, ApiError> {
+        let _asking = self.patience.asking();
         let mut tries = 0;
         loop {
             let failed = match self.once(ask).await {
@@ -240,12 +240,12 @@ impl Client {
             let wait = match failed.again {
                 _ if !repeat(&failed.again) => return Err(ask.failed(failed.kind)),
                 Again::Never => return Err(ask.failed(failed.kind)),
-                Again::After(wait) if wait > self.left() => {
+                Again::After(wait) if wait > self.patience.left() => {
                     return Err(ask.failed(ApiErrorKind::RateLimited { after: wait }));
                 }
                 Again::After(wait) => wait.max(pause(0)),
                 // The last thing that is known says more than that there was no time.
-                Again::Soon | Again::Anew if pause(tries) > self.left() => {
+                Again::Soon | Again::Anew if pause(tries) > self.patience.left() => {
                     return Err(ask.failed(failed.kind));
                 }
                 Again::Soon | Again::Anew => pause(tries),
@@ -257,18 +257,18 @@ impl Client {
     }
 
     async fn once(&self, ask: &Ask) -> Result<Answer, Failed> {
-        let left = self.left();
+        let left = self.patience.left();
         if left.is_zero() {
-            return Err(Failed::for_good(ApiErrorKind::OutOfTime(self.patience)));
+            return Err(Failed::for_good(ApiErrorKind::OutOfTime(
+                self.patience.whole(),
+            )));
         }
         // A file takes as long as it takes.
         let most = match ask.body {
             Body::File { .. } => left,
             _ => left.min(ONE_ANSWER),
         };
-        let begun = Instant::now();
         let answer = tokio::time::timeout(most, self.exchange(ask)).await;
-        self.spend(begun.elapsed());
         answer.unwrap_or_else(|_| {
             let seconds = most.as_secs_f32();
             Err(Failed {
@@ -307,27 +307,11 @@ impl Client {
     }
 
     async fn wait(&self, time: Duration, ask: &Ask) -> Result<(), ApiError> {
-        if time > self.left() {
-            return Err(ask.failed(ApiErrorKind::OutOfTime(self.patience)));
+        if time > self.patience.left() {
+            return Err(ask.failed(ApiErrorKind::OutOfTime(self.patience.whole())));
         }
         tokio::time::sleep(time).await;
-        self.spend(time);
         Ok(())
-    }
-
-    fn left(&self) -> Duration {
-        *self
-            .left
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn spend(&self, time: Duration) {
-        let mut left = self
-            .left
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        *left = left.saturating_sub(time);
     }
 }
 

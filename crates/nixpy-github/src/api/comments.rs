@@ -1,6 +1,7 @@
 //! Comments below an issue or a pull request, which are the same for GitHub.
 
 use http::Method;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -9,6 +10,9 @@ use super::error::ApiError;
 use super::pulls::User;
 
 const PERMISSION: &str = "pull-requests: write";
+/// What was written longer before a comment, its author has seen in the look before it: a look
+/// and what follows from it take no longer.
+const AT_ONCE: SignedDuration = SignedDuration::from_mins(1);
 
 /// A comment.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -25,6 +29,9 @@ pub struct Comment {
     pub performed_via_github_app: Option<App>,
     /// For people.
     pub html_url: String,
+    /// When it was made, by GitHub's clock.
+    #[serde(default)]
+    pub created_at: Option<String>,
 }
 
 /// A program that GitHub knows.
@@ -41,17 +48,36 @@ impl Client {
     /// # Errors
     /// There is no such pull request, or GitHub does not answer.
     pub async fn comments(&self, number: u64) -> Result<Vec<Comment>, ApiError> {
-        self.comments_until(number, |_| false).await
+        self.comments_until(number, None, |_| false).await
+    }
+
+    /// Those that may have come at the same time as this one, and itself.
+    ///
+    /// # Errors
+    /// As [`Self::comments`].
+    pub async fn comments_beside(
+        &self,
+        number: u64,
+        comment: &Comment,
+    ) -> Result<Vec<Comment>, ApiError> {
+        let made = comment.created_at.as_deref();
+        let made: Option<Timestamp> = made.and_then(|text| text.parse().ok());
+        let since = made.and_then(|at| at.checked_sub(AT_ONCE).ok());
+        self.comments_until(number, since, |_| false).await
     }
 
     async fn comments_until(
         &self,
         number: u64,
+        since: Option<Timestamp>,
         enough: impl Fn(&[Comment]) -> bool,
     ) -> Result<Vec<Comment>, ApiError> {
         let act = format!("read the comments on pull request #{number}");
         let parts = ["issues", &number.to_string(), "comments"];
-        let ask = self.ask(Method::GET, &parts, act, PERMISSION);
+        let mut ask = self.ask(Method::GET, &parts, act, PERMISSION);
+        if let Some(since) = since {
+            ask = ask.query(&[("since", &since.to_string())]);
+        }
         self.pages(&ask, Answer::parse, enough).await
     }
 
@@ -69,7 +95,7 @@ impl Client {
         let is_it = |comment: &Comment| comment.body.as_deref() == Some(body);
         self.make(&ask, async || {
             let comments = self
-                .comments_until(number, |some| some.iter().any(is_it))
+                .comments_until(number, None, |some| some.iter().any(is_it))
                 .await?;
             Ok(comments.into_iter().find(is_it))
         })
@@ -92,7 +118,7 @@ impl Client {
     /// # Errors
     /// The token may not, or GitHub does not answer.
     pub async fn delete_comment(&self, id: u64) -> Result<(), ApiError> {
-        let act = "take a doubled comment away".to_owned();
+        let act = "take a comment away".to_owned();
         let parts = ["issues", "comments", &id.to_string()];
         match self
             .send(&self.ask(Method::DELETE, &parts, act, PERMISSION))

@@ -3,7 +3,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `token` | a secret that cannot be printed |
-//! | `client`, `again`, `pages` | one request; the same again, and when; one list |
+//! | `client`, `again`, `patience`, `pages` | one request; the same again, and when; for how long; one list |
 //! | `refusal`, `error` | an attempt that failed; what did not work, and the cure |
 //! | `pulls`, `comments`, `checks` | a pull request, what is written below it, and at its commits |
 //! | `releases`, `git` | what is published under a tag, and what tags point to |
@@ -19,6 +19,7 @@ mod comments;
 mod error;
 mod git;
 mod pages;
+mod patience;
 mod pulls;
 mod refusal;
 mod releases;

@@ -69,7 +69,7 @@ impl Client {
             .await
     }
 
-    /// Pull requests that come from a branch, open and closed, also of a fork; the newest first.
+    /// Open pull requests that come from a branch, also of a fork; the newest first.
     ///
     /// # Errors
     /// GitHub does not answer.
@@ -81,7 +81,7 @@ impl Client {
         let act = "find the pull request".to_owned();
         let ask = self
             .ask(Method::GET, &["pulls"], act, PERMISSION)
-            .query(&[("state", "all"), ("head", &format!("{owner}:{branch}"))]);
+            .query(&[("state", "open"), ("head", &format!("{owner}:{branch}"))]);
         self.pages(&ask, Answer::parse, |_| false).await
     }
 

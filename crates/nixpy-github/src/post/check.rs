@@ -12,7 +12,8 @@ pub enum CheckPosted {
     Superseded(Run),
 }
 
-/// Leaves a check run at the marker's commit, in place of the one that an earlier run has left.
+/// Leaves a check run at the marker's commit, in place of the one that an earlier run for the same
+/// event has left. Its name has to have the event in it: GitHub shows one of a name.
 ///
 /// GitHub takes no annotation back. One that has some is therefore not changed: a new one of
 /// the same name takes its place, which is the one that GitHub shows then.
@@ -29,7 +30,8 @@ pub async fn post_check(
     let there = client.check_runs(&marker.head, &new.name).await?;
     let ours = there.into_iter().filter_map(|run: CheckRun| {
         let found = Marker::read_external_id(run.external_id.as_deref()?, &marker.head)?;
-        (found.key == marker.key).then(|| (found.rank(), run))
+        let is_ours = found.key == marker.key && found.is_of_event(&marker.event);
+        is_ours.then(|| (found.rank(), run))
     });
     let posted = match ours.max_by_key(|(rank, run)| (*rank, run.id)) {
         Some((rank, _)) if rank > marker.rank() => return Ok(CheckPosted::Superseded(rank.0)),

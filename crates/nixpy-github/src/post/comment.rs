@@ -1,6 +1,8 @@
 //! The one comment on a pull request.
 
+use super::line::{Failed, Line};
 use super::marker::{Marker, Run};
+use super::turn::{Turn, turn};
 use crate::api::{ApiError, Client, Comment, PullRequest};
 
 /// GitHub takes no longer comments, in characters.
@@ -15,8 +17,17 @@ pub struct ToPull {
     pub number: u64,
     /// What it is now, if somebody has just asked for it.
     pub pull: Option<PullRequest>,
-    /// Whether there is to be a comment if there is none.
-    pub create: bool,
+    /// Whether there is to be a comment. If not, one that is there goes.
+    pub wanted: bool,
+}
+
+/// What is said.
+#[derive(Clone, Copy)]
+pub struct Words<'a> {
+    /// Markdown.
+    pub text: &'a str,
+    /// Above it, where a run for another event has failed at the same commit: a paragraph.
+    pub also: &'a (dyn Fn(&Failed) -> String + Sync),
 }
 
 /// What became of a comment.
@@ -28,9 +39,11 @@ pub enum Posted {
     Updated(String),
     /// It has said this already.
     Unchanged(String),
-    /// A later run has said something since, or another job of this run that something failed:
-    /// that stays.
+    /// A later run has said something since, or another job of this run that something failed, or
+    /// a run for another event: that stays.
     Superseded(Run),
+    /// It was there, and none is wanted any more.
+    Removed,
     /// The pull request has another commit on top by now.
     Moved,
     /// There was none, and none was to be made.
@@ -38,8 +51,8 @@ pub enum Posted {
 }
 
 /// Says something in the one comment that this key has on a pull request. Nothing is said
-/// about a commit that is not its newest, nor over a later run; a pull request that is closed
-/// gets no new comment.
+/// about a commit that is not its newest, nor over a later run, nor over what has failed for
+/// another event ([`super::turn`]); a pull request that is closed gets no new comment.
 ///
 /// When two do this at once, one comment is left afterwards: whoever has made one looks again,
 /// and the oldest stays.
@@ -50,7 +63,7 @@ pub async fn post_comment(
     client: &Client,
     to: &ToPull,
     marker: &Marker,
-    body: &str,
+    words: Words<'_>,
 ) -> Result<Posted, ApiError> {
     let pull = match &to.pull {
         Some(pull) => pull.clone(),
@@ -59,29 +72,56 @@ pub async fn post_comment(
     if pull.head.sha != marker.head {
         return Ok(Posted::Moved);
     }
-    let body = marker.on(body, LONGEST);
-    let there = ours(client, to.number, marker, None).await?;
-    let latest = there.iter().map(|(found, _)| found.rank()).max();
-    if let Some((run, _)) = latest.filter(|latest| *latest > marker.rank()) {
-        return Ok(Posted::Superseded(run));
-    }
-    let mut there = there.into_iter();
-    if let Some((_, oldest)) = there.next() {
-        let posted = match oldest.body.as_deref().map(same_lines).as_deref() {
-            Some(said) if said == body => Posted::Unchanged(oldest.html_url),
-            _ => Posted::Updated(client.update_comment(oldest.id, &body).await?.html_url),
-        };
-        // What a run has left that was killed in between.
-        for (_, doubled) in there {
-            client.delete_comment(doubled.id).await?;
+    let there = client.comments(to.number).await?;
+    let there = ours(client, there, marker, None).await?;
+    if there.is_empty() {
+        if !to.wanted || !pull.is_open() {
+            return Ok(Posted::Nothing);
         }
-        return Ok(posted);
+        let body = words.after(marker, Vec::new());
+        let made = client.create_comment(to.number, &body).await?;
+        return alone(client, to.number, marker, words, made).await;
     }
-    if !to.create || !pull.is_open() {
+    let mut others: Vec<Failed> = Vec::new();
+    for one in &there {
+        match turn(&one.line, marker) {
+            Turn::Ours(more) => {
+                let is_new = |new: &Failed| others.iter().all(|known| known.event != new.event);
+                let new: Vec<Failed> = more.into_iter().filter(is_new).collect();
+                others.extend(new);
+            }
+            Turn::Theirs(run) => return Ok(Posted::Superseded(run)),
+            Turn::TheirsAlone(line) => return corrected(client, one, line, words).await,
+        }
+    }
+    let mut there = there.into_iter().map(|one| one.comment);
+    let Some(oldest) = there.next() else {
         return Ok(Posted::Nothing);
+    };
+    // Who else has failed is told there, and nowhere else.
+    if !to.wanted && others.is_empty() {
+        match client.delete_comment(oldest.id).await {
+            Ok(()) => {
+                for doubled in there {
+                    client.delete_comment(doubled.id).await?;
+                }
+                return Ok(Posted::Removed);
+            }
+            // Then it says at least what is true.
+            Err(e) if e.is_not_permitted() => {}
+            Err(e) => return Err(e),
+        }
     }
-    let made = client.create_comment(to.number, &body).await?;
-    alone(client, to.number, marker, &body, made).await
+    let body = words.after(marker, others);
+    let posted = match oldest.body.as_deref().map(same_lines).as_deref() {
+        Some(said) if said == body => Posted::Unchanged(oldest.html_url),
+        _ => Posted::Updated(client.update_comment(oldest.id, &body).await?.html_url),
+    };
+    // What a run has left that was killed in between.
+    for doubled in there {
+        client.delete_comment(doubled.id).await?;
+    }
+    Ok(posted)
 }
 
 /// Looks again after a comment was made: somebody else may have made one meanwhile.
@@ -89,57 +129,101 @@ async fn alone(
     client: &Client,
     number: u64,
     marker: &Marker,
-    body: &str,
+    words: Words<'_>,
     made: Comment,
 ) -> Result<Posted, ApiError> {
     let author = made.user.as_ref().map(|user| user.login.as_str());
-    let there = ours(client, number, marker, author).await?;
-    let Some((found, oldest)) = there.first() else {
+    let there = client.comments_beside(number, &made).await?;
+    let there = ours(client, there, marker, author).await?;
+    let Some(oldest) = there.first() else {
         return Ok(Posted::Created(made.html_url));
     };
-    let posted = if oldest.id == made.id {
-        Posted::Created(made.html_url)
-    } else if found.rank() > marker.rank() {
-        Posted::Superseded(found.run)
-    } else {
-        Posted::Updated(client.update_comment(oldest.id, body).await?.html_url)
+    let posted = match turn(&oldest.line, marker) {
+        _ if oldest.comment.id == made.id => Posted::Created(made.html_url),
+        Turn::Theirs(run) => Posted::Superseded(run),
+        Turn::TheirsAlone(line) => corrected(client, oldest, line, words).await?,
+        Turn::Ours(others) => {
+            let body = words.after(marker, others);
+            let updated = client.update_comment(oldest.comment.id, &body).await?;
+            Posted::Updated(updated.html_url)
+        }
     };
     // Later runs take theirs away themselves.
-    for (found, doubled) in &there[1..] {
-        if found.rank() <= marker.rank() {
-            client.delete_comment(doubled.id).await?;
+    for doubled in &there[1..] {
+        if doubled.line.marker.rank() <= marker.rank() {
+            client.delete_comment(doubled.comment.id).await?;
         }
     }
     Ok(posted)
 }
 
-/// The comments with this key, and by this token, the oldest first.
+/// The same words, after another line.
+async fn corrected(
+    client: &Client,
+    there: &Ours,
+    line: Line,
+    words: Words<'_>,
+) -> Result<Posted, ApiError> {
+    let told = words.of_others(&there.line.also);
+    let text = there.text.strip_prefix(&told).unwrap_or(&there.text);
+    let text = words.of_others(&line.also) + text;
+    let body = line.on(&text, LONGEST);
+    client.update_comment(there.comment.id, &body).await?;
+    Ok(Posted::Superseded(line.marker.run))
+}
+
+impl Words<'_> {
+    fn after(&self, marker: &Marker, others: Vec<Failed>) -> String {
+        let text = self.of_others(&others) + self.text;
+        let line = Line {
+            marker: marker.clone(),
+            also: others,
+        };
+        line.on(&text, LONGEST)
+    }
+
+    fn of_others(&self, others: &[Failed]) -> String {
+        others.iter().map(self.also).collect()
+    }
+}
+
+/// A comment that is ours.
+struct Ours {
+    line: Line,
+    /// What people see.
+    text: String,
+    comment: Comment,
+}
+
+/// Of these comments those with this key, and by this token, the oldest first.
 async fn ours(
     client: &Client,
-    number: u64,
+    comments: Vec<Comment>,
     marker: &Marker,
     author: Option<&str>,
-) -> Result<Vec<(Marker, Comment)>, ApiError> {
-    let comments = client.comments(number).await?;
+) -> Result<Vec<Ours>, ApiError> {
     let marked = comments.into_iter().filter_map(|comment| {
-        let found = Marker::read(comment.body.as_deref()?)?;
-        (found.key == marker.key).then_some((found, comment))
+        let body = same_lines(comment.body.as_deref()?);
+        let (line, text) = Line::read(&body)?;
+        (line.marker.key == marker.key).then(|| Ours {
+            text: text.to_owned(),
+            line,
+            comment,
+        })
     });
-    let mut marked: Vec<(Marker, Comment)> = marked.collect();
-    let is_by = |comment: &Comment, login: &str| {
-        comment
-            .user
-            .as_ref()
-            .is_some_and(|user| user.login == login)
+    let mut marked: Vec<Ours> = marked.collect();
+    let is_by = |one: &Ours, login: &str| {
+        let user = one.comment.user.as_ref();
+        user.is_some_and(|user| user.login == login)
     };
     let whose = match author {
         Some(author) => Some(author.to_owned()),
         // Nobody else is called that.
-        None if marked.iter().all(|(_, comment)| is_by(comment, OWN)) => Some(OWN.to_owned()),
+        None if marked.iter().all(|one| is_by(one, OWN)) => Some(OWN.to_owned()),
         None => client.viewer().await?,
     };
-    marked.retain(|(_, comment)| whose.as_deref().is_some_and(|login| is_by(comment, login)));
-    marked.sort_by_key(|(_, comment)| comment.id);
+    marked.retain(|one| whose.as_deref().is_some_and(|login| is_by(one, login)));
+    marked.sort_by_key(|one| one.comment.id);
     Ok(marked)
 }
 

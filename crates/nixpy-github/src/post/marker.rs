@@ -1,22 +1,17 @@
-//! By what a run finds again what earlier runs have left.
-//!
-//! A comment begins with an HTML comment, which nobody sees:
-//!
-//! ```text
-//! <!-- nixpy-ci 6f1e… run=1234.1 head=9f86… -->
-//! <!-- nixpy-ci 6f1e… run=1234.1 head=9f86… failed -->
-//! ```
-//!
-//! It counts at the very beginning only, in comments of the token's own identity: anybody can
-//! write such a line into a comment of theirs, or have it written by a package's name. Names of
-//! workflows and jobs are hashed, so nothing in them can end the line.
+//! By what a run finds again what earlier runs have left: at the beginning of a comment
+//! ([`super::line`]), and in a check run's `external_id`. Names of workflows and jobs are hashed,
+//! so nothing in them can end either.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-const BEGIN: &str = "<!-- nixpy-ci ";
-const END: &str = " -->\n";
+/// Stands behind a run that says that something went wrong.
+pub(super) const FAILED: &str = "failed";
+/// Before the name of an event.
+pub(super) const EVENT: &str = "event=";
+/// No event has a longer name.
+const LONGEST_EVENT: usize = 40;
 
 /// Whose place it is: a workflow's and a job's, and that of a part of the job where there are
 /// several.
@@ -32,6 +27,11 @@ impl Key {
             hash.update(text);
         }
         Self(hex::encode(&hash.finalize()[..16]))
+    }
+
+    /// As somebody has written it.
+    pub(super) fn read(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Run {
 }
 
 impl Run {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (id, attempt) = text.split_once('.')?;
         Some(Self {
             id: id.parse().ok()?,
@@ -66,7 +66,7 @@ impl Run {
     }
 }
 
-/// What stands at the beginning of a comment, and in a check run's `external_id`.
+/// What a run leaves, and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marker {
     /// Whose it is.
@@ -75,73 +75,74 @@ pub struct Marker {
     pub run: Run,
     /// The commit that it is about.
     pub head: String,
+    /// What it was run for, as in `push`: runs for different events build different things, and
+    /// neither speaks for the other. Empty if nobody knows.
+    pub event: String,
     /// Whether it says that something went wrong.
     pub failed: bool,
 }
 
-const FAILED: &str = "failed";
-
 impl Marker {
-    /// Which of two is to be seen: the later run's, and of the same run what failed. Jobs that
-    /// nothing tells apart may share a place, and a green one does not hide a red one there.
+    /// Which of two of the same event is to be seen: the later run's, and of the same run what
+    /// failed. Jobs that nothing tells apart may share a place, and a green one does not hide a
+    /// red one there.
     pub(super) fn rank(&self) -> (Run, bool) {
         (self.run, self.failed)
     }
 
-    /// At the beginning of what follows, which is cut where GitHub would refuse it.
-    pub fn on(&self, body: &str, most: usize) -> String {
-        let Self { key, run, head, .. } = self;
-        // A hash and nothing else, whatever it was made of.
-        let head: String = head
-            .chars()
-            .filter(char::is_ascii_hexdigit)
-            .take(64)
-            .collect();
-        let failed = self.failed_word();
-        let marker = format!("{BEGIN}{key} run={run} head={head}{failed}{END}");
-        let left = most.saturating_sub(marker.chars().count());
-        marker + &body.chars().take(left).collect::<String>()
-    }
-
-    /// The one that a comment begins with.
-    pub fn read(body: &str) -> Option<Self> {
-        let line = body.strip_prefix(BEGIN)?;
-        // GitHub may give other line ends than it was given.
-        let (line, _) = line.split_once('\n')?;
-        let mut words = line
-            .trim_end()
-            .strip_suffix("-->")?
-            .split_ascii_whitespace();
-        Some(Self {
-            key: Key(words.next()?.to_owned()),
-            run: Run::parse(words.next()?.strip_prefix("run=")?)?,
-            head: words.next()?.strip_prefix("head=")?.to_owned(),
-            failed: words.next() == Some(FAILED),
-        })
-    }
-
-    fn failed_word(&self) -> String {
-        match self.failed {
-            true => format!(" {FAILED}"),
-            false => String::new(),
-        }
+    /// Whether both were run for the same, as far as is known.
+    pub(super) fn is_of_event(&self, event: &str) -> bool {
+        let (ours, theirs) = (event_word(&self.event), event_word(event));
+        ours.is_empty() || theirs.is_empty() || ours == theirs
     }
 
     /// For the `external_id` of a check run.
     pub(super) fn external_id(&self) -> String {
-        format!("nixpy-ci {} {}{}", self.key, self.run, self.failed_word())
+        let Self { key, run, .. } = self;
+        format!("nixpy-ci {key} {run}{}", self.verdict())
     }
 
     /// Of an `external_id`, at a commit.
     pub(super) fn read_external_id(text: &str, head: &str) -> Option<Self> {
         let mut words = text.strip_prefix("nixpy-ci ")?.split(' ');
-        Some(Self {
-            key: Key(words.next()?.to_owned()),
+        let marker = Self {
+            key: Key::read(words.next()?),
             run: Run::parse(words.next()?)?,
             head: head.to_owned(),
-            failed: words.next() == Some(FAILED),
-        })
+            event: String::new(),
+            failed: false,
+        };
+        Some(marker.with_verdict(words))
     }
+
+    /// The words that follow run and commit.
+    pub(super) fn verdict(&self) -> String {
+        let failed = match self.failed {
+            true => format!(" {FAILED}"),
+            false => String::new(),
+        };
+        match event_word(&self.event).as_str() {
+            "" => failed,
+            event => format!("{failed} {EVENT}{event}"),
+        }
+    }
+
+    /// As these words say; what other versions have written beside them counts for nothing.
+    pub(super) fn with_verdict<'a>(mut self, words: impl Iterator<Item = &'a str>) -> Self {
+        for word in words {
+            match word.strip_prefix(EVENT) {
+                Some(event) => self.event = event_word(event),
+                None => self.failed |= word == FAILED,
+            }
+        }
+        self
+    }
+}
+
+/// An event's name and nothing else, whatever it was made of.
+pub(super) fn event_word(event: &str) -> String {
+    let known = |c: &char| c.is_ascii_lowercase() || *c == '_';
+    event.chars().filter(known).take(LONGEST_EVENT).collect()
 }
 
 #[cfg(test)]
@@ -149,53 +150,36 @@ impl Marker {
 mod tests {
     use super::*;
 
-    fn marker() -> Marker {
-        Marker {
-            key: Key::of("CI -->", "build", ""),
-            run: Run { id: 12, attempt: 3 },
-            head: "abc123".to_owned(),
-            failed: false,
-        }
-    }
-
     #[test]
-    fn a_marker_is_read_as_it_was_written() {
-        let body = marker().on("text", 1000);
-        assert_eq!(Marker::read(&body), Some(marker()));
-        assert_eq!(Marker::read(&body.replace('\n', "\r\n")), Some(marker()));
-        assert!(body.ends_with("-->\ntext"));
-        let failed = Marker {
-            failed: true,
-            ..marker()
-        };
-        assert_eq!(Marker::read(&failed.on("text", 1000)), Some(failed.clone()));
-        for marker in [marker(), failed] {
+    fn an_external_id_is_read_as_it_was_written() {
+        for (event, failed) in [("push", false), ("push", true), ("", true), ("", false)] {
+            let marker = Marker {
+                key: Key::of("CI", "build", ""),
+                run: Run { id: 12, attempt: 3 },
+                head: "abc123".to_owned(),
+                event: event.to_owned(),
+                failed,
+            };
             let id = marker.external_id();
             assert_eq!(Marker::read_external_id(&id, "abc123"), Some(marker));
         }
     }
 
     #[test]
-    fn a_marker_counts_at_the_beginning_only() {
-        let body = marker().on("text", 1000);
-        for before in [" ", "> ", "`", "\n"] {
-            assert_eq!(Marker::read(&format!("{before}{body}")), None);
-        }
-        for wrong in [
-            "",
-            "<!-- nixpy-ci -->\n",
-            "<!-- nixpy-ci a run=b head=c -->\n",
-            "<!-- nixpy-ci a run=1.1 head=c",
-        ] {
-            assert_eq!(Marker::read(wrong), None, "{wrong}");
-        }
+    fn an_external_id_without_an_event_is_read() {
+        let read = Marker::read_external_id("nixpy-ci 6f1e 12.3 failed", "abc123").unwrap();
+        assert_eq!((read.failed, read.event.as_str()), (true, ""));
+        assert_eq!(read.run, Run { id: 12, attempt: 3 });
     }
 
     #[test]
-    fn what_would_be_refused_is_cut_and_the_marker_stays() {
-        let body = marker().on(&"ü".repeat(70_000), 65_536);
-        assert_eq!(body.chars().count(), 65_536);
-        assert_eq!(Marker::read(&body), Some(marker()));
+    fn runs_for_different_events_are_told_apart_where_both_are_known() {
+        let of = |event: &str| {
+            let id = format!("nixpy-ci 6f1e 12.3 event={event}");
+            Marker::read_external_id(&id, "abc123").unwrap()
+        };
+        assert!(of("push").is_of_event("push") && !of("push").is_of_event("pull_request"));
+        assert!(of("").is_of_event("push") && of("push").is_of_event(""));
     }
 
     #[test]

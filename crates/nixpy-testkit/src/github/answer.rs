@@ -1,5 +1,6 @@
 //! What GitHub answers, made of its own example of the answer and of what the double remembers.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::description::{Description, Operation};
@@ -91,10 +92,12 @@ pub(super) fn answer(state: &mut State, asked: &Asked<'_>) -> Answer {
             if !state.pulls.iter().any(|pull| pull.number == number) {
                 return not_found();
             }
-            let comments = state
-                .comments
-                .iter()
-                .filter(|comment| comment.number == number);
+            // The description says of which form it is.
+            let since = asked.query("since").and_then(|text| text.parse().ok());
+            let comments = state.comments.iter().filter(|comment| {
+                let is_new = since.is_none_or(|since| comment.updated_at >= since);
+                comment.number == number && is_new
+            });
             (
                 200,
                 comments
@@ -118,6 +121,8 @@ pub(super) fn answer(state: &mut State, asked: &Asked<'_>) -> Answer {
                 number,
                 author: asked.author.to_owned(),
                 body: text(&asked.body["body"]),
+                created_at: now(),
+                updated_at: now(),
             };
             state.comments.push(new.clone());
             (201, comment(&new, asked, asked.item(201)))
@@ -132,7 +137,10 @@ pub(super) fn answer(state: &mut State, asked: &Asked<'_>) -> Answer {
                     state.comments.remove(n);
                     return (204, Value::Null);
                 }
-                "PATCH" => state.comments[n].body = text(&asked.body["body"]),
+                "PATCH" => {
+                    state.comments[n].body = text(&asked.body["body"]);
+                    state.comments[n].updated_at = now();
+                }
                 _ => {}
             }
             (200, comment(&state.comments[n], asked, asked.item(200)))
@@ -147,6 +155,12 @@ pub(super) fn answer(state: &mut State, asked: &Asked<'_>) -> Answer {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// GitHub tells no parts of a second.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap()
 }
 
 fn is_wanted(pull: &Pull, asked: &Asked<'_>) -> bool {
@@ -175,6 +189,8 @@ fn comment(comment: &Comment, asked: &Asked<'_>, mut told: Value) -> Value {
     let (repository, number, id) = (asked.repository(), comment.number, comment.id);
     told["id"] = json!(id);
     told["body"] = json!(comment.body);
+    told["created_at"] = json!(comment.created_at.to_string());
+    told["updated_at"] = json!(comment.updated_at.to_string());
     told["user"]["login"] = json!(comment.author);
     told["user"]["id"] = json!(comment.author.bytes().map(u64::from).sum::<u64>());
     told["user"]["type"] = json!(if comment.author.ends_with("[bot]") {

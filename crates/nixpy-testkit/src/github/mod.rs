@@ -18,6 +18,7 @@ mod state;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use jiff::{SignedDuration, Timestamp};
 pub use state::{Check, Comment, Pull, Release};
 
 use crate::background::{Background, any_port, listen};
@@ -69,15 +70,18 @@ impl Github {
         state.pulls.push(pull);
     }
 
-    /// Somebody writes a comment; the answer is what it is known by.
+    /// Somebody has written a comment, a day ago; the answer is what it is known by.
     pub fn add_comment(&self, number: u64, author: &str, body: &str) -> u64 {
         let mut state = self.state();
         let id = state.next_id();
+        let then = Timestamp::now() - SignedDuration::from_hours(24);
         state.comments.push(Comment {
             id,
             number,
             author: author.to_owned(),
             body: body.to_owned(),
+            created_at: then,
+            updated_at: then,
         });
         id
     }

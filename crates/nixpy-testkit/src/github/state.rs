@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// Everything, by kind.
@@ -47,6 +48,10 @@ pub struct Comment {
     pub author: String,
     /// Markdown.
     pub body: String,
+    /// When it was written.
+    pub(super) created_at: Timestamp,
+    /// When it was written or changed.
+    pub(super) updated_at: Timestamp,
 }
 
 /// A check run.

@@ -1,11 +1,8 @@
 //! What other jobs have left: the files and folders that the input `files` names.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// More than these nobody has; a folder that holds more is not one of results.
-const MOST: usize = 1000;
-/// Artifacts are unpacked into a folder each, or into one.
-const DEEPEST: usize = 3;
+use crate::github::folder::json_in;
 
 /// The files, one a line; of a folder those in it that end in `.json`, sorted.
 pub fn named(lines: &str) -> Result<Vec<String>, String> {
@@ -16,34 +13,15 @@ pub fn named(lines: &str) -> Result<Vec<String>, String> {
             files.push(name.to_owned());
             continue;
         }
-        let mut found = Vec::new();
-        search(path, DEEPEST, &mut found).map_err(|e| format!("input files: {name}: {e}"))?;
+        let found = json_in(path).map_err(|e| format!("input files: {name}: {e}"))?;
         if found.is_empty() {
             return Err(format!(
                 "input files: no file in {name} ends in .json: are the artifacts of the other jobs downloaded there?"
             ));
         }
-        found.sort();
         files.extend(found.iter().map(|file| file.display().to_string()));
     }
     Ok(files)
-}
-
-/// Links are not followed: whoever made the artifact could lead elsewhere.
-fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let (kind, path) = (entry.file_type()?, entry.path());
-        if kind.is_dir() && depth > 0 {
-            search(&path, depth - 1, found)?;
-        } else if kind.is_file() && path.extension().is_some_and(|end| end == "json") {
-            found.push(path);
-        }
-        if found.len() > MOST {
-            return Err(std::io::Error::other("there are too many files"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
