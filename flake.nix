@@ -45,8 +45,11 @@
         # A file that asks for a loader or a library is none that runs everywhere.
         static = pkgs.runCommand "nixpy-ci-is-static" { nativeBuildInputs = [ pkgs.binutils ]; } ''
           program=${self.packages.${pkgs.system}.nixpy-ci-static}/bin/nixpy-ci
-          ! readelf --program-headers "$program" | grep INTERP
-          ! readelf --dynamic "$program" | grep NEEDED
+          wants=$(readelf --program-headers --dynamic "$program")
+          if grep --extended-regexp 'INTERP|NEEDED' <<<"$wants"; then
+            echo "$program is not static" >&2
+            exit 1
+          fi
           "$program" --version > $out
         '';
 

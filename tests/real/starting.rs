@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::world::example::example;
 use crate::world::nixpy::{Workplace, binary};
-use crate::world::program::{Ended, output_of, program, program_at, run};
+use crate::world::program::{Ended, output_of, place_of, program, program_at, run};
 use crate::world::versions::{Root, SUITES};
 
 const SYSTEMS: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
@@ -360,6 +360,47 @@ fn this_repositorys_flake_offers_the_static_program_checks_and_templates() {
         &manifest,
     ];
     assert!(output_of("cargo", read).contains("\"nixpy-ci\""));
+}
+
+#[test]
+fn a_program_that_is_not_static_fails_the_flakes_check() {
+    let own = own_flake();
+    let system = SYSTEMS[0];
+    let of = |attribute: &str| {
+        let value = evaluated(own.path(), attribute);
+        value.as_str().unwrap().to_owned()
+    };
+    let script = of(&format!("checks.{system}.static.made.with.script"));
+    let package = of(&format!("packages.{system}.nixpy-ci-static.outPath"));
+    assert!(script.contains(&package), "{script}");
+    let check = |program_file: &Path| {
+        let here = tempfile::tempdir().unwrap();
+        let (out, bin) = (here.path().join("out"), here.path().join("bin"));
+        fs::create_dir(&bin).unwrap();
+        if program_file.exists() {
+            std::os::unix::fs::symlink(program_file, bin.join("nixpy-ci")).unwrap();
+        }
+        let script = script.replace(&package, here.path().to_str().unwrap());
+        // As nixpkgs' builders have it.
+        let mut bash = program("bash");
+        bash.args(["-euo", "pipefail", "-c", &script]);
+        let ended = run(bash.env("out", &out));
+        (ended, fs::read_to_string(out).ok())
+    };
+    // The one under test is linked as the released one is.
+    let (ended, out) = check(binary());
+    assert!(
+        out.is_some_and(|out| out.starts_with("nixpy-ci ")),
+        "{ended}"
+    );
+    assert_eq!(ended.code, 0, "{ended}");
+    for dynamic in [place_of("bash"), place_of("git")] {
+        let (ended, out) = check(Path::new(&dynamic));
+        assert_eq!((ended.code, out), (1, None), "{ended}");
+        assert!(ended.stderr.contains("is not static"), "{ended}");
+    }
+    let (ended, out) = check(Path::new("/no/such/program"));
+    assert!(ended.code != 0 && out.is_none(), "{ended}");
 }
 
 #[test]
