@@ -1,9 +1,9 @@
 # nixpy-ci itself, and what its users take from it: templates to begin with, and a function that makes
 # images. docs/STARTING.md says how.
 #
-# Not built: nixpkgs was out of reach where this was written, and so there is no flake.lock; the first
+# Not built where this was written: nixpkgs was out of reach, and so there is no flake.lock; the first
 # `nix` command makes one. Every output was evaluated, with small stand-ins for nixpkgs
-# (tests/real/standins); docs/DECISIONS.md says how it is pinned for a release.
+# (tests/real/standins), and ci.yml builds the checks; docs/DECISIONS.md says how it is pinned for a release.
 {
   description = "Container images of Python services for every platform, from one Nix flake";
 

@@ -305,7 +305,8 @@ fn a_project_that_no_workflow_can_name_gets_nothing() {
         ("my api/requirements.txt", "fastapi\nuvicorn\n"),
         ("my api/main.py", MAIN),
     ]);
-    succeeded(init(dir.path(), &["my api"]));
+    let told = succeeded(init(dir.path(), &["my api"]));
+    assert!(told.contains("\n  cd 'my api'\n"), "{told}");
     assert!(
         dir.path()
             .join("my api/.github/workflows/image.yaml")

@@ -9,8 +9,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::world::example::example;
+use crate::world::lints::{actionlint, workflows_in, zizmor_finds_nothing};
 use crate::world::nixpy::{Workplace, binary};
-use crate::world::program::{Ended, output_of, place_of, program, program_at, run};
+use crate::world::program::{Ended, output_of, place_of, program, run};
 use crate::world::versions::{Root, SUITES};
 
 const SYSTEMS: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
@@ -551,31 +552,40 @@ fn on_a_terminal_each_file_that_is_there_is_asked_about() {
 }
 
 #[test]
-fn zizmor_finds_nothing_in_the_workflows_that_are_written() {
-    let files = [
-        (".git/HEAD", ""),
-        ("services/api/requirements.txt", "fastapi\nuvicorn\n"),
-        ("services/api/main.py", MAIN),
+fn zizmor_and_actionlint_find_nothing_in_the_workflows_that_are_written() {
+    let service = |name: &str| {
+        [
+            (
+                format!("services/{name}/requirements.txt"),
+                "fastapi\nuvicorn\n",
+            ),
+            (format!("services/{name}/main.py"), MAIN),
+        ]
+    };
+    let config = "[remote \"origin\"]\n\turl = git@github.com:Acme/Mono.git\n";
+    let mut files = vec![
+        (".git/HEAD".to_owned(), ""),
+        (".git/config".to_owned(), config),
     ];
+    files.extend([service("api"), service("v1.2_x-")].concat());
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), *text))
+        .collect();
     let below = Project::with(&files);
-    let mut init = Workplace::new().nixpy(["init", "services/api"]);
-    run(init.current_dir(below.dir.path())).succeeded();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let zizmor = root.join("target/tools/bin/zizmor");
-    assert!(zizmor.exists(), "zizmor is not here: run `make test-deps`");
-    let mut judge = program_at(&zizmor);
-    judge.args([
-        "--offline",
-        "--no-progress",
-        "--persona=pedantic",
-        "--no-config",
-    ]);
-    judge.args([
-        root.join("templates/uv"),
-        below.dir.path().join(".github/workflows"),
-    ]);
-    let judged = run(&mut judge);
-    assert_eq!(judged.code, 0, "{judged}");
+    for name in ["api", "v1.2_x-"] {
+        let mut init = Workplace::new().nixpy(["init", &format!("services/{name}")]);
+        run(init.current_dir(below.dir.path())).succeeded();
+    }
+    let alone = Project::of("uv").init();
+    for (project, count) in [(&below, 4), (&alone, 2)] {
+        let folder = project.dir.path().join(".github/workflows");
+        let written = workflows_in(&folder);
+        assert_eq!(written.len(), count, "{written:?}");
+        zizmor_finds_nothing(&written);
+        let found = actionlint(&written);
+        assert!(found.is_empty(), "{found:#?}");
+    }
 }
 
 /// What this repository's flake is made of, without all that is compiled beside it.
