@@ -1,9 +1,9 @@
 # nixpy-ci itself, and what its users take from it: templates to begin with, and a function that makes
 # images. docs/STARTING.md says how.
 #
-# Not built: nixpkgs was out of reach where this was written, and so there is no flake.lock; the first
+# Not built where this was written: nixpkgs was out of reach, and so there is no flake.lock; the first
 # `nix` command makes one. Every output was evaluated, with small stand-ins for nixpkgs
-# (tests/real/standins); docs/DECISIONS.md says how it is pinned for a release.
+# (tests/real/standins), and ci.yml builds the checks; docs/DECISIONS.md says how it is pinned for a release.
 {
   description = "Container images of Python services for every platform, from one Nix flake";
 
@@ -45,8 +45,11 @@
         # A file that asks for a loader or a library is none that runs everywhere.
         static = pkgs.runCommand "nixpy-ci-is-static" { nativeBuildInputs = [ pkgs.binutils ]; } ''
           program=${self.packages.${pkgs.system}.nixpy-ci-static}/bin/nixpy-ci
-          ! readelf --program-headers "$program" | grep INTERP
-          ! readelf --dynamic "$program" | grep NEEDED
+          wants=$(readelf --program-headers --dynamic "$program")
+          if grep --extended-regexp 'INTERP|NEEDED' <<<"$wants"; then
+            echo "$program is not static" >&2
+            exit 1
+          fi
           "$program" --version > $out
         '';
 

@@ -14,6 +14,8 @@ const { Readable, Transform } = require('node:stream')
 
 const LIST = path.join(__dirname, 'checksums.txt')
 const SYSTEMS = { X64: 'x86_64-linux', ARM64: 'aarch64-linux' }
+// Where the action may have come from to a server of one's own.
+const ELSEWHERE = 'https://github.com'
 const ATTEMPTS = 4
 // In milliseconds: before the second attempt, without a byte, and for one attempt in all.
 const TIMES = { pause: 1000, silence: 30_000, whole: 600_000 }
@@ -22,7 +24,7 @@ const TIMES = { pause: 1000, silence: 30_000, whole: 600_000 }
 class Trouble extends Error {}
 
 /** The file to start, and its SHA-256. It is there, may be executed, and is what it has to be. */
-async function findProgram(env = process.env, list = LIST, times = TIMES) {
+async function findProgram(env = process.env, list = LIST, times = TIMES, elsewhere = ELSEWHERE) {
   const given = env.INPUT_BINARY
   if (given) return givenProgram(given, env['INPUT_BINARY-SHA256'])
   const system = systemOf(env)
@@ -43,7 +45,7 @@ async function findProgram(env = process.env, list = LIST, times = TIMES) {
     refuseOther(program, await sumOf(program), sum, 'remove it, and run this again')
     return { program, sum }
   }
-  await fetchInto(folder, program, urls(env, version, name), sum, times)
+  await fetchInto(folder, program, urls(env, version, name, elsewhere), sum, times)
   fs.writeFileSync(`${folder}.complete`, '')
   return { program, sum }
 }
@@ -81,13 +83,12 @@ function readList(text) {
   return { version, sums }
 }
 
-/** On a server of one's own the action may have come from github.com. */
-function urls(env, version, name) {
+function urls(env, version, name, elsewhere) {
   const repository = env.GITHUB_ACTION_REPOSITORY
   if (!repository) {
     throw new Trouble('an action that is used by its path has no releases: name a program with the input `binary`')
   }
-  const servers = new Set([env.GITHUB_SERVER_URL || 'https://github.com', 'https://github.com'])
+  const servers = new Set([env.GITHUB_SERVER_URL || elsewhere, elsewhere])
   return [...servers].map((server) => `${server}/${repository}/releases/download/v${version}/${name}`)
 }
 
@@ -96,8 +97,7 @@ async function fetchInto(folder, program, urls, sum, times) {
   fs.mkdirSync(folder, { recursive: true })
   const part = path.join(folder, `.part-${process.pid}-${crypto.randomUUID()}`)
   try {
-    const found = await fetchFirst(urls, part, times)
-    refuseOther(found.url, found.sum, sum, 'nothing of it was kept')
+    await fetchFirst(urls, part, sum, times)
     fs.chmodSync(part, 0o755)
     fs.renameSync(part, program)
   } finally {
@@ -105,26 +105,40 @@ async function fetchInto(folder, program, urls, sum, times) {
   }
 }
 
-/** The next server is asked only where this one is sure that it has no such file. */
-async function fetchFirst(urls, part, times) {
+/**
+ * The next server is asked where this one is sure that it has no such file, and where it has sent
+ * another: one in private mode answers strangers with its login page.
+ */
+async function fetchFirst(urls, part, sum, times) {
   // HTTPS_PROXY and its like; where this Node cannot be told so late, NODE_USE_ENV_PROXY=1 tells it.
   http.setGlobalProxyFromEnv?.()
-  let trouble
+  const troubles = []
   for (const url of urls) {
-    for (let attempt = 1; attempt <= ATTEMPTS && !trouble?.isFinal; attempt++) {
-      // Twice as long each time.
-      if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, times.pause * 2 ** (attempt - 2)))
-      try {
-        return { url, sum: await fetchOnce(url, part, times) }
-      } catch (error) {
-        trouble = { isFinal: error.isFinal, told: `${url}: ${error.message}${error.cause ? `: ${error.cause.message}` : ''}` }
-        if (!error.isFinal) console.log(`the download failed, attempt ${attempt} of ${ATTEMPTS}: ${trouble.told}`)
-      }
-    }
-    if (!trouble.isFinal) break
-    if (url !== urls.at(-1)) trouble = undefined
+    const answer = await fetchPatiently(url, part, times)
+    if (answer.sum === sum) return
+    troubles.push(answer.sum ? isOther(url, answer.sum, sum, 'nothing of it was kept') : answer.told)
+    if (!answer.isFinal) break
+    if (url !== urls.at(-1)) console.log(`${troubles.at(-1)}: the next server is asked`)
+    else if (answer.sum) throw new Trouble(troubles.join('; '))
   }
-  throw new Trouble(`${trouble.told}: download it yourself, and name it with the input \`binary\``)
+  throw new Trouble(`${troubles.join('; ')}: download it yourself, and name it with the input \`binary\``)
+}
+
+/** What came, or why nothing did; and whether that would be the same once more. */
+async function fetchPatiently(url, part, times) {
+  let told
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    // Twice as long each time.
+    if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, times.pause * 2 ** (attempt - 2)))
+    try {
+      return { sum: await fetchOnce(url, part, times), isFinal: true }
+    } catch (error) {
+      told = `${url}: ${error.message}${error.cause ? `: ${error.cause.message}` : ''}`
+      if (error.isFinal) return { told, isFinal: true }
+      console.log(`the download failed, attempt ${attempt} of ${ATTEMPTS}: ${told}`)
+    }
+  }
+  return { told, isFinal: false }
 }
 
 /** Given up when it is silent, or has no end; slow is no trouble. */
@@ -163,8 +177,11 @@ async function fetchWatched(url, part, signal, onBytes) {
 }
 
 function refuseOther(what, found, wanted, cure) {
-  if (found === wanted) return
-  throw new Trouble(`${what} was refused: its SHA-256 is ${found}, and has to be ${wanted}: ${cure}`)
+  if (found !== wanted) throw new Trouble(isOther(what, found, wanted, cure))
+}
+
+function isOther(what, found, wanted, cure) {
+  return `${what} was refused: its SHA-256 is ${found}, and has to be ${wanted}: ${cure}`
 }
 
 async function sumOf(file) {

@@ -143,6 +143,38 @@ fn a_step_of_a_workflow_without_a_flake_has_a_summary_and_a_report() {
 }
 
 #[test]
+fn a_step_that_finds_no_results_to_join_has_a_summary_and_a_report_of_its_own() {
+    for files in [Some("results"), None] {
+        let scenario = with_stale_files(Scenario::app())
+            .file("results/log.txt", "nothing")
+            .file("nixpy-ci-results/log.txt", "nothing");
+        let place = |name: &str| scenario.checkout().join(name);
+        let mut run = scenario.nixpy(["action"]);
+        run = run
+            .env("GITHUB_ACTIONS", "true")
+            .env("INPUT_COMMAND", "index")
+            .env("INPUT_REPORT", place("report.json"))
+            .env("GITHUB_STEP_SUMMARY", place("summary.md"))
+            .env("GITHUB_OUTPUT", place("outputs"))
+            .env("RUNNER_TEMP", scenario.checkout());
+        if let Some(files) = files {
+            run = run.env("INPUT_FILES", files);
+        }
+        let why = format!(
+            "no file in {} ends in .json",
+            files.unwrap_or("nixpy-ci-results")
+        );
+        run.ended().with_code(2).says(&why);
+        assert!(scenario.read("summary.md").contains(&why));
+        let report = left(&scenario);
+        assert_eq!(report.outcome, Outcome::Failure);
+        assert!(report.error.unwrap().contains(&why));
+        let outputs = scenario.read("outputs");
+        assert!(outputs.contains("report.json"), "{outputs}");
+    }
+}
+
+#[test]
 fn a_setting_that_is_wrong_is_told_without_the_secret_in_it() {
     let scenario = Scenario::app();
     let words = ["--username=robot", "--tag=hunter22 too"];

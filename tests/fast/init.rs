@@ -1,7 +1,7 @@
 //! `nixpy-ci init` in small projects: what it writes, what it leaves alone, and what it says.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -261,6 +261,7 @@ fn a_project_below_the_top_of_a_repository_has_its_workflow_there() {
         "flake: ./services/api",
         "repository: ghcr.io/acme/mono/api",
         "smoke-http: /openapi.json",
+        "flavor: latest=false # leaves `latest` to release-api.yaml",
     ] {
         assert!(workflow.contains(line), "{line}: {workflow}");
     }
@@ -279,6 +280,38 @@ fn a_project_below_the_top_of_a_repository_has_its_workflow_there() {
     }
     assert!(dir.path().join("services/api/flake.nix").exists());
     assert!(!dir.path().join("services/api/.github").exists());
+}
+
+#[test]
+fn a_project_that_no_workflow_can_name_gets_nothing() {
+    let files = [
+        (".git/HEAD", "ref: refs/heads/main\n"),
+        ("services/my api/requirements.txt", "fastapi\nuvicorn\n"),
+        ("services/my api/main.py", MAIN),
+    ];
+    let dir = project(&files);
+    let before = everything(dir.path());
+    let output = init(dir.path(), &["services/my api"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.starts_with("error: services/my api is below the top of a repository"),
+        "{told}"
+    );
+    assert_eq!(everything(dir.path()), before);
+
+    // At the top, and without a repository, nothing has to be named.
+    let dir = project(&[
+        ("my api/requirements.txt", "fastapi\nuvicorn\n"),
+        ("my api/main.py", MAIN),
+    ]);
+    let told = succeeded(init(dir.path(), &["my api"]));
+    assert!(told.contains("\n  cd 'my api'\n"), "{told}");
+    assert!(
+        dir.path()
+            .join("my api/.github/workflows/image.yaml")
+            .exists()
+    );
 }
 
 #[test]
@@ -304,14 +337,60 @@ fn words_of_a_project_are_words_and_neither_nix_nor_commands_of_a_terminal() {
     );
 }
 
+/// The examples, and what the flake templates have.
+fn folders_of_workflows() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let kinds = ["uv", "pdm", "poetry", "requirements"];
+    let templates = kinds.map(|kind| root.join(format!("templates/{kind}/.github/workflows")));
+    let mut folders = vec![root.join("examples/workflows")];
+    folders.extend(templates);
+    folders
+}
+
+#[test]
+fn beside_a_release_workflow_no_other_moves_latest() {
+    for folder in folders_of_workflows() {
+        let all = everything(&folder);
+        let pushing = all
+            .iter()
+            .filter(|(_, text)| text.contains("\n    branches: ["));
+        let pushing: Vec<_> = pushing.collect();
+        assert!(!pushing.is_empty(), "{}", folder.display());
+        for (name, text) in pushing {
+            let set = text
+                .matches("\n          flavor: latest=false # leaves `latest` to release.yaml\n");
+            assert_eq!(set.count(), 1, "{name}: {text}");
+            let (head, _) = text.split_once("\nname: ").unwrap();
+            assert!(head.contains("`latest=auto`"), "{name}: {head}");
+        }
+        let (_, release) = all.iter().find(|(name, _)| name == "release.yaml").unwrap();
+        let (head, _) = release.split_once("\nname: ").unwrap();
+        let head = head.replace("\n# ", " ");
+        assert!(
+            head.contains("none should move `latest`: image.yaml"),
+            "{head}"
+        );
+    }
+}
+
+#[test]
+fn a_merge_queue_does_not_wait_for_ever() {
+    for folder in folders_of_workflows() {
+        for (name, text) in everything(&folder) {
+            // What builds a pull request builds it in the queue as well; forks have none there.
+            let builds = text.contains("\n  pull_request:\n") && name != "fork-build.yaml";
+            assert_eq!(
+                builds,
+                text.contains("\n  merge_group:\n"),
+                "{name}: {text}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_versions_tag_starts_releases_alone() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut folders = vec![root.join("examples/workflows")];
-    for kind in ["uv", "pdm", "poetry", "requirements"] {
-        folders.push(root.join(format!("templates/{kind}/.github/workflows")));
-    }
-    for folder in folders {
+    for folder in folders_of_workflows() {
         let started: Vec<_> = everything(&folder)
             .into_iter()
             .filter(|(_, text)| text.contains("\n    tags: ["))

@@ -74,6 +74,11 @@ fn pushed(git_ref: &str, settings: &[&str]) -> String {
 fn a_job_that_names_no_tag_is_given_those_of_its_ref() {
     assert_eq!(pushed("refs/heads/main", &[]), "latest main sha-SHA");
     assert_eq!(pushed("refs/tags/v1.2.3", &[]), "1.2 1.2.3 latest sha-SHA");
+    // As in the workflows of projects with releases, and in those of projects without.
+    for (flavor, tags) in [("false", "main sha-SHA"), ("auto", "latest main sha-SHA")] {
+        let flavor = format!("latest={flavor}");
+        assert_eq!(pushed("refs/heads/main", &["--flavor", &flavor]), tags);
+    }
     assert_eq!(
         pushed("refs/heads/feat/x", &["--flavor", "suffix=-slim"]),
         "feat-x-slim sha-SHA-slim"

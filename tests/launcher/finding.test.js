@@ -15,8 +15,9 @@ const { Trouble, findProgram, readList } = require(path.join(ACTION, 'program.js
 const PROGRAM = script('echo "$@"')
 const TIMES = { pause: 5, silence: 5000, whole: 5000 }
 
-function find(runner, env = {}, times = {}) {
-  return findProgram({ ...runner.env, ...env }, runner.at('action', 'checksums.txt'), { ...TIMES, ...times })
+/** Nobody is there in github.com's place, unless it is said. */
+function find(runner, env = {}, times = {}, elsewhere = env.GITHUB_SERVER_URL) {
+  return findProgram({ ...runner.env, ...env }, runner.at('action', 'checksums.txt'), { ...TIMES, ...times }, elsewhere)
 }
 
 test('what is in the tool cache is started, and nothing is asked of anybody', async (t) => {
@@ -129,6 +130,44 @@ test('a server in trouble is asked again', async (t) => {
   await find(runner, { GITHUB_SERVER_URL: releases.url })
   assert.equal(releases.asked.length, 3)
   assert.deepEqual(runner.tools(), ['nixpy-ci', 'x64.complete'])
+})
+
+test('a server of one\'s own that has no such release leads to the one that the action came from', async (t) => {
+  // As a server in private mode that does not know who asks.
+  const login = (response) => { response.writeHead(302, { location: '/login' }); response.end() }
+  const page = (response) => { response.setHeader('content-type', 'text/html'); response.end('<html>Sign in</html>') }
+  for (const answers of [[status(404)], [login, page], [bytes(script('echo owned'))]]) {
+    const runner = new Runner(t)
+    runner.lists(PROGRAM)
+    const [own, origin] = [await server(t, ...answers), await server(t, bytes(PROGRAM))]
+    const found = await find(runner, { GITHUB_SERVER_URL: own.url }, {}, origin.url)
+    assert.deepEqual(fs.readFileSync(found.program), PROGRAM)
+    assert.equal(own.asked.length, answers.length, 'it would answer no other the second time')
+    assert.deepEqual(origin.asked, ['/acme/nixpy-action/releases/download/v1.2.3/nixpy-ci-x86_64-linux'])
+  }
+})
+
+test('what no server has as it is listed is never started, and both are named', async (t) => {
+  const other = bytes(script('echo owned'))
+  const cases = [
+    [[other], /http:\S+ was refused: .*; http:\S+ was refused: .*: nothing of it was kept$/],
+    [[status(404)], /http:\S+ was refused: .*; http:\S+: the answer is 404 .*: download it yourself/]
+  ]
+  for (const [answers, told] of cases) {
+    const runner = new Runner(t)
+    runner.lists(PROGRAM)
+    const [own, origin] = [await server(t, other), await server(t, ...answers)]
+    await assert.rejects(find(runner, { GITHUB_SERVER_URL: own.url }, {}, origin.url), told)
+    assert.deepEqual(runner.tools(), [])
+  }
+})
+
+test('a server in trouble is no reason to ask another', async (t) => {
+  const runner = new Runner(t)
+  runner.lists(PROGRAM)
+  const [own, origin] = [await server(t, status(503)), await server(t, bytes(PROGRAM))]
+  await assert.rejects(find(runner, { GITHUB_SERVER_URL: own.url }, {}, origin.url), /the answer is 503/)
+  assert.deepEqual([own.asked.length, origin.asked.length], [4, 0])
 })
 
 test('an unknown machine is told which ones there are', async (t) => {

@@ -9,8 +9,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::world::example::example;
+use crate::world::lints::{actionlint, workflows_in, zizmor_finds_nothing};
 use crate::world::nixpy::{Workplace, binary};
-use crate::world::program::{Ended, output_of, program, program_at, run};
+use crate::world::program::{Ended, output_of, place_of, program, run};
 use crate::world::versions::{Root, SUITES};
 
 const SYSTEMS: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
@@ -363,6 +364,47 @@ fn this_repositorys_flake_offers_the_static_program_checks_and_templates() {
 }
 
 #[test]
+fn a_program_that_is_not_static_fails_the_flakes_check() {
+    let own = own_flake();
+    let system = SYSTEMS[0];
+    let of = |attribute: &str| {
+        let value = evaluated(own.path(), attribute);
+        value.as_str().unwrap().to_owned()
+    };
+    let script = of(&format!("checks.{system}.static.made.with.script"));
+    let package = of(&format!("packages.{system}.nixpy-ci-static.outPath"));
+    assert!(script.contains(&package), "{script}");
+    let check = |program_file: &Path| {
+        let here = tempfile::tempdir().unwrap();
+        let (out, bin) = (here.path().join("out"), here.path().join("bin"));
+        fs::create_dir(&bin).unwrap();
+        if program_file.exists() {
+            std::os::unix::fs::symlink(program_file, bin.join("nixpy-ci")).unwrap();
+        }
+        let script = script.replace(&package, here.path().to_str().unwrap());
+        // As nixpkgs' builders have it.
+        let mut bash = program("bash");
+        bash.args(["-euo", "pipefail", "-c", &script]);
+        let ended = run(bash.env("out", &out));
+        (ended, fs::read_to_string(out).ok())
+    };
+    // The one under test is linked as the released one is.
+    let (ended, out) = check(binary());
+    assert!(
+        out.is_some_and(|out| out.starts_with("nixpy-ci ")),
+        "{ended}"
+    );
+    assert_eq!(ended.code, 0, "{ended}");
+    for dynamic in [place_of("bash"), place_of("git")] {
+        let (ended, out) = check(Path::new(&dynamic));
+        assert_eq!((ended.code, out), (1, None), "{ended}");
+        assert!(ended.stderr.contains("is not static"), "{ended}");
+    }
+    let (ended, out) = check(Path::new("/no/such/program"));
+    assert!(ended.code != 0 && out.is_none(), "{ended}");
+}
+
+#[test]
 fn later_versions_of_nix_find_nothing_wrong_with_any_flake() {
     let own = own_flake();
     let projects = ["uv", "pdm", "poetry", "requirements"].map(|kind| Project::of(kind).init());
@@ -510,31 +552,40 @@ fn on_a_terminal_each_file_that_is_there_is_asked_about() {
 }
 
 #[test]
-fn zizmor_finds_nothing_in_the_workflows_that_are_written() {
-    let files = [
-        (".git/HEAD", ""),
-        ("services/api/requirements.txt", "fastapi\nuvicorn\n"),
-        ("services/api/main.py", MAIN),
+fn zizmor_and_actionlint_find_nothing_in_the_workflows_that_are_written() {
+    let service = |name: &str| {
+        [
+            (
+                format!("services/{name}/requirements.txt"),
+                "fastapi\nuvicorn\n",
+            ),
+            (format!("services/{name}/main.py"), MAIN),
+        ]
+    };
+    let config = "[remote \"origin\"]\n\turl = git@github.com:Acme/Mono.git\n";
+    let mut files = vec![
+        (".git/HEAD".to_owned(), ""),
+        (".git/config".to_owned(), config),
     ];
+    files.extend([service("api"), service("v1.2_x-")].concat());
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), *text))
+        .collect();
     let below = Project::with(&files);
-    let mut init = Workplace::new().nixpy(["init", "services/api"]);
-    run(init.current_dir(below.dir.path())).succeeded();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let zizmor = root.join("target/tools/bin/zizmor");
-    assert!(zizmor.exists(), "zizmor is not here: run `make test-deps`");
-    let mut judge = program_at(&zizmor);
-    judge.args([
-        "--offline",
-        "--no-progress",
-        "--persona=pedantic",
-        "--no-config",
-    ]);
-    judge.args([
-        root.join("templates/uv"),
-        below.dir.path().join(".github/workflows"),
-    ]);
-    let judged = run(&mut judge);
-    assert_eq!(judged.code, 0, "{judged}");
+    for name in ["api", "v1.2_x-"] {
+        let mut init = Workplace::new().nixpy(["init", &format!("services/{name}")]);
+        run(init.current_dir(below.dir.path())).succeeded();
+    }
+    let alone = Project::of("uv").init();
+    for (project, count) in [(&below, 4), (&alone, 2)] {
+        let folder = project.dir.path().join(".github/workflows");
+        let written = workflows_in(&folder);
+        assert_eq!(written.len(), count, "{written:?}");
+        zizmor_finds_nothing(&written);
+        let found = actionlint(&written);
+        assert!(found.is_empty(), "{found:#?}");
+    }
 }
 
 /// What this repository's flake is made of, without all that is compiled beside it.

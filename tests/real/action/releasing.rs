@@ -28,6 +28,8 @@ edit) [ "$(cat "$release/draft")" = true ]; echo false >"$release/draft" ;;
 esac
 "#;
 
+const SCRIPT: &str = "checkout/.github/workflows/publish";
+
 struct World {
     dir: TempDir,
 }
@@ -38,9 +40,19 @@ impl World {
         let world = Self {
             dir: tempfile::tempdir().unwrap(),
         };
-        for folder in ["checkout/action", "dist", "bin", "releases"] {
+        let folders = [
+            "checkout/action",
+            "checkout/.github/workflows",
+            "dist",
+            "bin",
+            "releases",
+        ];
+        for folder in folders {
             fs::create_dir_all(world.path(folder)).unwrap();
         }
+        // The script that runs is among what it takes out.
+        let script = project().join(".github/workflows/publish");
+        fs::copy(script, world.path(SCRIPT)).unwrap();
         fs::write(world.path("bin/gh"), GH).unwrap();
         fs::write(world.path("releases/immutable"), "true\n").unwrap();
         fs::set_permissions(world.path("bin/gh"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -71,6 +83,8 @@ impl World {
             format!("version = \"{version}\"\n"),
         )
         .unwrap();
+        let workflow = format!("# of {version}\n");
+        fs::write(self.path("checkout/.github/workflows/ci.yml"), workflow).unwrap();
         fs::write(
             self.path("checkout/action/checksums.txt"),
             "# nixpy-ci 0.0.0\n",
@@ -99,7 +113,7 @@ impl World {
         let path = std::env::var("PATH").unwrap();
         let mut script = program("bash");
         script
-            .arg(project().join(".github/workflows/publish"))
+            .arg(self.path(SCRIPT))
             .arg(version)
             .arg(self.path("dist"))
             .current_dir(self.path("checkout"))
@@ -160,6 +174,12 @@ fn a_release_has_its_hashes_in_the_tagged_commit_and_v1_follows() {
     );
     assert_eq!(world.commit_of("main"), None, "the branch is left alone");
     assert!(!world.notes().contains("ghs_secret"));
+    // Nothing but the list differs from what was built, and what no user of the action needs is not there.
+    let changed = world.git(&["diff", "--name-status", "main", "v1.0.0"]);
+    assert_eq!(
+        changed,
+        "D\t.github/workflows/ci.yml\nD\t.github/workflows/publish\nM\taction/checksums.txt"
+    );
 
     let before = world.notes();
     world.publish("1.0.0").succeeded();
@@ -171,6 +191,66 @@ fn a_release_has_its_hashes_in_the_tagged_commit_and_v1_follows() {
         "a second run writes nothing"
     );
     assert_eq!(world.commit_of("v1.0.0"), released);
+}
+
+#[test]
+fn no_name_that_moves_ever_brings_a_workflow() {
+    let world = World::at("1.0.0");
+    // As GitHub does it for a job's own token.
+    let hook = world.path("origin/hooks/update");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(
+        &hook,
+        "#!/bin/sh -eu\nfiles=$(git ls-tree -r --name-only \"$3\" .github/workflows)\n\
+         [ -z \"$files\" ] || { echo \"refusing to create or update workflow $files\" >&2; exit 1; }\n",
+    )
+    .unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    for version in ["1.0.0", "1.0.1", "1.1.0"] {
+        world.is_now(version);
+        world.publish(version).succeeded();
+        assert_eq!(
+            world.commit_of("v1"),
+            world.commit_of(&format!("v{version}"))
+        );
+    }
+    // The hook is one: a branch has workflows.
+    let refused = run(program("git")
+        .arg("-C")
+        .arg(world.path("checkout"))
+        .args(["push", "--quiet", "origin", "main"]));
+    assert!(
+        refused.code != 0 && refused.stderr.contains("update workflow"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn stopped_after_the_tag_it_is_gone_on_with_by_the_same_programs_alone() {
+    let world = World::at("1.0.0");
+    fs::write(world.path("releases/trouble"), "HTTP 502: Bad Gateway\n").unwrap();
+    world.publish("1.0.0").ended_with(1);
+    fs::remove_file(world.path("releases/trouble")).unwrap();
+    let tagged = world.commit_of("v1.0.0");
+    assert!(tagged.is_some() && world.commit_of("v1").is_none());
+    // A new run that did not build the same, bit for bit.
+    let mine = world.path("dist/nixpy-ci-x86_64-linux");
+    fs::write(&mine, "another").unwrap();
+    let refused = world.publish("1.0.0").ended_with(1);
+    for part in [
+        "re-run the failed jobs of the run that has pushed v1.0.0",
+        "make a new version",
+    ] {
+        assert!(refused.stdout.contains(part), "{refused}");
+    }
+    assert!(!world.path("releases/v1.0.0").exists());
+    // The jobs of the first run, again.
+    fs::write(&mine, "x86_64-linux 1.0.0").unwrap();
+    world.publish("1.0.0").succeeded();
+    assert_eq!(
+        (world.commit_of("v1.0.0"), world.commit_of("v1")),
+        (tagged.clone(), tagged)
+    );
 }
 
 #[test]

@@ -187,6 +187,28 @@ async fn refusals_name_the_cure() {
     assert_eq!(github.requests().len(), 2);
     github.heal();
 
+    // GitHub says more exactly what it wants.
+    github.accepts("checks=write");
+    github.fail(not_permitted("/check-runs"));
+    let error = told(client.create_check_run(&check(0)).await.unwrap_err());
+    assert!(
+        error.contains("integration; GitHub accepts checks=write): add `checks: write` to"),
+        "{error}"
+    );
+    github.heal();
+    github.accepts("contents=write; contents=write,workflows=write");
+    github.fail(not_permitted("/git/refs"));
+    let error = client.create_git_ref("tags/v1", HEAD).await.unwrap_err();
+    assert!(error.is_refusal() && !error.is_transient(), "{error}");
+    let error = told(error);
+    assert!(
+        error.contains(
+            "workflows=write): it needs `contents: write`, and for a commit with other workflows"
+        ) && !error.contains("to the job's `permissions:`"),
+        "{error}"
+    );
+    github.heal();
+
     assert!(client.pull_request(8).await.unwrap_err().is_not_found());
     github.add_commit(HEAD, None, "it");
     let error = client.create_git_ref("tags/v1", OTHER).await.unwrap_err();

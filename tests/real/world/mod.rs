@@ -9,6 +9,7 @@ pub mod disk;
 pub mod example;
 pub mod flake;
 pub mod layout;
+pub mod lints;
 pub mod machine;
 pub mod moto;
 pub mod nginx;

@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Programs that tests need, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 24] = [
+const PACKAGES: [(&str, &str); 25] = [
     ("apt-get", "apt"),
     ("cp", "coreutils"),
     ("curl", "curl"),
@@ -30,6 +30,7 @@ const PACKAGES: [(&str, &str); 24] = [
     ("ssh-agent", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("sshd", "openssh-server"),
+    ("strip", "binutils"),
     ("unshare", "util-linux"),
 ];
 

@@ -9,18 +9,29 @@ use super::detect::is_plain;
 use super::render::Repository;
 
 /// Looks for it; and whether there is one.
-pub fn repository(folder: &Path) -> (Repository, bool) {
+///
+/// # Errors
+/// The project is where no workflow can name it.
+pub fn repository(folder: &Path) -> Result<(Repository, bool), String> {
     let mut repository = Repository::default();
     let found = folder
         .ancestors()
         .enumerate()
         .find(|(_, place)| place.join(".git").exists());
     let Some((depth, top)) = found else {
-        return (repository, false);
+        return Ok((repository, false));
     };
-    let below = folder.strip_prefix(top).ok().and_then(Path::to_str);
-    let is_sound = |below: &&str| below.split('/').all(is_plain);
-    if let Some(below) = below.filter(is_sound) {
+    if depth > 0 {
+        let below = folder.strip_prefix(top).unwrap_or(folder);
+        let named = below.to_str();
+        // Workflows anywhere else than at the top are read by nobody.
+        let Some(below) = named.filter(|below| below.split('/').all(is_plain)) else {
+            return Err(format!(
+                "{} is below the top of a repository, where workflows are, and they cannot name it: rename its \
+                 folders to letters, digits, `.`, `_` and `-`",
+                below.display()
+            ));
+        };
         repository.up = "../".repeat(depth);
         repository.down = below.to_owned();
     }
@@ -37,7 +48,7 @@ pub fn repository(folder: &Path) -> (Repository, bool) {
         image.push('/');
         image.push_str(&name.to_lowercase());
     }
-    (repository, true)
+    Ok((repository, true))
 }
 
 /// The one that origin calls its own, or the first of those that are usual.
@@ -128,7 +139,7 @@ mod tests {
             "ref: refs/remotes/origin/trunk\n",
         )
         .unwrap();
-        let (repository, is_there) = repository(&project);
+        let (repository, is_there) = repository(&project).unwrap();
         assert!(is_there);
         assert_eq!(
             (repository.up.as_str(), repository.down.as_str()),

@@ -23,7 +23,7 @@ use nixpy_pipeline::report::told;
 use crate::exit::Code;
 use crate::print;
 use crate::redact::clean;
-use crate::render::line;
+use crate::render::{line, without_controls};
 use crate::report::json;
 
 pub use command::command;
@@ -69,7 +69,13 @@ pub fn init(flags: &ArgMatches) -> Code {
             return Code::Inputs;
         }
     };
-    let (repository, is_tracked) = git::repository(&folder);
+    let (repository, is_tracked) = match git::repository(&folder) {
+        Ok(found) => found,
+        Err(problem) => {
+            line(&format!("error: {}", without_controls(&problem)));
+            return Code::Inputs;
+        }
+    };
     let is_dry = flags.get_flag("dry-run");
     let decided: Vec<_> = render::files(&project, &repository)
         .into_iter()

@@ -191,7 +191,7 @@ fn all(facts: &Facts, repository: &Repository) -> Vec<File> {
         },
         File {
             path: place(&release),
-            text: release_workflow(facts, repository),
+            text: release_workflow(facts, repository, &image),
         },
     ]
 }
@@ -332,14 +332,10 @@ fn image_workflow(facts: &Facts, repository: &Repository, release: &str) -> Stri
             ("release", release),
         ],
     );
-    let with = match beside_another(facts, repository) {
-        with if with.is_empty() => with,
-        with => format!("        with:\n{with}"),
-    };
-    repository.named(&text, "image") + &with
+    repository.named(&text, "image") + &beside_another(facts, repository)
 }
 
-fn release_workflow(facts: &Facts, repository: &Repository) -> String {
+fn release_workflow(facts: &Facts, repository: &Repository, image: &str) -> String {
     // One version of a repository has one release on GitHub, which tells of one image.
     let is_alone = repository.below().is_none();
     let (told, contents) = match is_alone {
@@ -351,7 +347,12 @@ fn release_workflow(facts: &Facts, repository: &Repository) -> String {
     };
     let text = filled(
         include_str!("templates/release.yaml"),
-        &[("told", told), ("contents", contents), ("action", ACTION)],
+        &[
+            ("told", told),
+            ("image", image),
+            ("contents", contents),
+            ("action", ACTION),
+        ],
     );
     let mut with = beside_another(facts, repository);
     if !is_alone {

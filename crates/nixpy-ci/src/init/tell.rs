@@ -144,7 +144,7 @@ pub fn next(
 ) -> Vec<String> {
     let mut steps = Vec::new();
     if let Some(place) = place {
-        steps.push(format!("cd {place}"));
+        steps.push(format!("cd {}", word(place)));
     }
     if !is_tracked {
         steps.push(
@@ -170,6 +170,15 @@ pub fn next(
     steps.push("nixpy-ci doctor    # can this machine build it?".to_owned());
     steps.push("nixpy-ci run --load podman    # or docker".to_owned());
     steps
+}
+
+/// For a shell, which would take a name with a blank in it for two.
+fn word(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/~".contains(c);
+    match name.chars().all(is_plain) {
+        true => name.to_owned(),
+        false => format!("'{}'", name.replace('\'', r"'\''")),
+    }
 }
 
 fn started(project: &Project) -> String {

@@ -154,7 +154,7 @@ async fn released(
         None => None,
     };
     if !asked.wanted.dry_run {
-        carry_out(&registries, &seen, &plan, github.as_mut()).await?;
+        carry_out(&registries, &seen, &plan, github.as_mut(), renderer).await?;
     }
     let told = tell::Told {
         images: &images,
@@ -188,6 +188,7 @@ async fn carry_out(
     seen: &[Seen],
     plan: &ReleasePlan,
     mut github: Option<&mut github::Planned>,
+    renderer: &dyn Renderer,
 ) -> Result<(), Failed> {
     if let Some(github) = github.as_deref_mut() {
         github.prepare().await?;
@@ -200,7 +201,7 @@ async fn carry_out(
         .await?;
     }
     if let Some(github) = github {
-        github.publish().await?;
+        github.publish(renderer).await?;
     }
     Ok(())
 }

@@ -186,6 +186,7 @@ impl Told<'_> {
                 RefStep::Create => format!("{would}made"),
                 RefStep::Move { from } => format!("{would}moved from {from}"),
                 RefStep::Held { newer } => format!("stays: {newer} is newer"),
+                RefStep::Refused { why } => format!("refused by GitHub: {why}"),
             };
             lines.push(format!("  git tag {}  {what}", floating.name));
         }

@@ -34,13 +34,13 @@ runs:
 const OTHERS: [(&str, &str, Option<&str>); 6] = [
     (
         "config",
-        "The file of settings. Default: nixpy-ci.yaml, where there is one.",
+        "The file of settings. Default: `nixpy-ci.yaml`, where there is one.",
         None,
     ),
     (
         "files",
         "For `index` and `report`: what other jobs have left, as files, or as folders that are searched for files \
-         that end in .json. One a line. Default: nixpy-ci-results.",
+         that end in .json. One a line. Default: `nixpy-ci-results`.",
         None,
     ),
     (
@@ -65,24 +65,30 @@ const OTHERS: [(&str, &str, Option<&str>); 6] = [
     ),
 ];
 
-/// What somebody finds who gives no input, where that is not the setting's own default.
-const DEFAULTS: [(&str, &str); 5] = [
+/// What somebody finds who gives no input, where that is not the setting's own default; nothing where the
+/// setting's help says it.
+const DEFAULTS: [(&str, &str); 7] = [
     (
         "repository",
-        "ghcr.io/OWNER/REPO, of this repository, in lower case",
+        "`ghcr.io/OWNER/REPO`, of this repository, in lower case; none on another server than github.com",
     ),
+    ("tag", ""),
     (
         "push",
-        "auto; and where no tags are named, never for a branch that is not the default one",
+        "`auto`; and where no tags are named, `never` for a branch that is not the default one",
     ),
-    ("setup", "true"),
+    (
+        "result",
+        "a file under `RUNNER_TEMP`: see the output `result`",
+    ),
+    ("setup", "`true`"),
     (
         "cache",
-        "registry, if there is a cache-key or cache-public-keys",
+        "`registry`, if there is a cache-key or cache-public-keys",
     ),
     (
         "report",
-        "a file under RUNNER_TEMP: see the output `report`",
+        "a file under `RUNNER_TEMP`: see the output `report`",
     ),
 ];
 
@@ -132,8 +138,9 @@ fn description(setting: &Setting) -> String {
         Kind::One(_) | Kind::Secret => {}
     }
     let of_the_action = DEFAULTS.iter().find(|(name, _)| *name == setting.name);
-    let default = of_the_action.map(|(_, default)| *default);
-    if let Some(default) = default.or(setting.default) {
+    let default = of_the_action.map(|(_, default)| (*default).to_owned());
+    let default = default.or_else(|| setting.marked_default());
+    if let Some(default) = default.filter(|default| !default.is_empty()) {
         let _ = write!(text, " Default: {default}.");
     }
     text
@@ -176,6 +183,34 @@ fn what_is_said_of_a_default_is_said_of_a_setting() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn what_is_said_of_a_default_is_marked_as_what_somebody_would_write() {
+    let page = page();
+    for line in page.lines().filter(|line| line.contains("Default: ")) {
+        let (_, default) = line.split_once("Default: ").expect("it is there");
+        let told = ["`", "a file under `", "the tag that the workflow runs for"];
+        assert!(told.iter().any(|told| default.starts_with(told)), "{line}");
+    }
+    let of = |name: &str| {
+        let (_, after) = page
+            .split_once(&format!("\n  {name}:\n"))
+            .expect("it is there");
+        after.lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(of("flake").ends_with(" Default: `.`.\""), "{}", of("flake"));
+    // In a job tags come by rules, and what they are elsewhere is not said to be so there.
+    let tags = of("tags");
+    assert!(
+        tags.contains("on GitHub, what the ref gives") && !tags.contains("Default"),
+        "{tags}"
+    );
+    let level = of("compression-level");
+    assert!(
+        level.ends_with(" Default: `1`, or 2 for zstd.\""),
+        "{level}"
+    );
 }
 
 #[test]

@@ -51,9 +51,7 @@ fn row(setting: &Setting) -> String {
         Kind::Secret => "none: a secret".to_owned(),
         _ => format!("`{}`", setting.path()),
     };
-    let default = setting
-        .default
-        .map_or(String::new(), |default| format!("`{default}`"));
+    let default = setting.marked_default().unwrap_or_default();
     let help = setting.help.replace('|', "\\|");
     format!(
         "| {flag} | `{}` | {key} | {default} | {help} |",

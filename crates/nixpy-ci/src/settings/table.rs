@@ -121,6 +121,16 @@ impl Setting {
         format!("NIXPY_{}", self.name.to_uppercase().replace('-', "_"))
     }
 
+    /// The default as pages show it: what somebody would write is marked, and not what is said of it.
+    #[cfg(test)]
+    pub fn marked_default(&self) -> Option<String> {
+        let default = self.default?;
+        Some(match default.split_once(", ") {
+            Some((word, rest)) => format!("`{word}`, {rest}"),
+            None => format!("`{default}`"),
+        })
+    }
+
     /// What the action calls it: as `nixpy-ci.yaml` does where that is one word, `tags`; else
     /// by the name, `port`. `None` where the action decides, or it means nothing in a job.
     #[cfg(test)]

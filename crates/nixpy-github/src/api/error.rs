@@ -21,12 +21,18 @@ pub enum ApiErrorKind {
     )]
     Unauthorized,
     /// The token is good, but not for this.
-    #[error("the token may not (403, {message}): add `{permission}` to the job's `permissions:`")]
+    #[error(
+        "the token may not (403, {message}{}): {}",
+        accepting(accepted),
+        cure(permission, accepted)
+    )]
     NotPermitted {
         /// A line for the workflow.
         permission: &'static str,
         /// GitHub's own words.
         message: String,
+        /// And its own names of what the token needs, as in `contents=write,workflows=write`.
+        accepted: Option<String>,
     },
     /// Refused for another reason.
     #[error("GitHub refuses it ({status}): {message}")]
@@ -70,6 +76,29 @@ pub enum ApiErrorKind {
     Address(String),
 }
 
+/// What GitHub says of permissions may be more than a workflow can grant.
+fn accepting(accepted: &Option<String>) -> String {
+    let accepted = accepted
+        .as_deref()
+        .map(|these| format!("; GitHub accepts {these}"));
+    accepted.unwrap_or_default()
+}
+
+fn cure(permission: &str, accepted: &Option<String>) -> String {
+    match accepted
+        .as_deref()
+        .is_some_and(|these| these.contains("workflows="))
+    {
+        true => format!(
+            "it needs `{permission}`, and {WORKFLOWS_TOO}: give one of an app or a person by `github-token`"
+        ),
+        false => format!("add `{permission}` to the job's `permissions:`"),
+    }
+}
+
+/// What no line in a workflow can cure.
+pub const WORKFLOWS_TOO: &str = "for a commit with other workflows than the branches have `workflows: write` as well, which a job's own token never has";
+
 impl ApiError {
     /// Whether it might work at another time.
     pub fn is_transient(&self) -> bool {
@@ -88,6 +117,27 @@ impl ApiError {
     /// Whether it is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self.kind, ApiErrorKind::NotFound { .. })
+    }
+
+    /// Whether GitHub will not, for whatever reason, also at another time.
+    pub fn is_refusal(&self) -> bool {
+        use ApiErrorKind::{NotFound, NotPermitted, Refused};
+        matches!(
+            self.kind,
+            NotPermitted { .. } | NotFound { .. } | Refused { .. }
+        )
+    }
+
+    /// What GitHub has said, without our cure.
+    pub fn said(&self) -> String {
+        match &self.kind {
+            ApiErrorKind::NotPermitted {
+                message, accepted, ..
+            } => format!("403, {message}{}", accepting(accepted)),
+            ApiErrorKind::Refused { status, message } => format!("{status}, {message}"),
+            ApiErrorKind::NotFound { .. } => "404".to_owned(),
+            other => other.to_string(),
+        }
     }
 
     /// Whether GitHub holds what it was given for wrong.

@@ -28,7 +28,7 @@ mod token;
 pub use checks::{Annotation, AnnotationLevel, CheckRun, Conclusion, NewCheckRun};
 pub use client::{Client, PATIENCE};
 pub use comments::Comment;
-pub use error::{ApiError, ApiErrorKind};
+pub use error::{ApiError, ApiErrorKind, WORKFLOWS_TOO};
 pub use git::{Commit, Comparison, GitRef, Target};
 pub use pulls::{Branch, PullRequest, User};
 pub use releases::{Asset, NewRelease, Release};

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::again::{Again, again};
 use super::error::ApiErrorKind;
@@ -51,6 +51,7 @@ pub(super) fn refused(error: octocrab::Error, permission: &'static str) -> Faile
         (StatusCode::FORBIDDEN, _) => ApiErrorKind::NotPermitted {
             permission,
             message,
+            accepted: accepted(&headers),
         },
         (status, _) if status.is_server_error() => ApiErrorKind::Trouble {
             status: status.as_u16(),
@@ -61,6 +62,13 @@ pub(super) fn refused(error: octocrab::Error, permission: &'static str) -> Faile
         },
     };
     Failed { kind, again }
+}
+
+/// What a token needs for it, in GitHub's own words.
+fn accepted(headers: &HeaderMap) -> Option<String> {
+    let told = headers.get("x-accepted-github-permissions")?;
+    let told = one_line(told.to_str().ok()?.trim());
+    Some(told).filter(|told| !told.is_empty())
 }
 
 /// One of the reasons that a refusal gives: text, or a field and what is wrong with it.

@@ -47,7 +47,9 @@ impl Version {
             major: part(0),
             minor: part(1),
             patch: part(2),
-            is_plain: !(parsed.any_prerelease() || parsed.is_post()),
+            // A local version is somebody's own, beside the release of that number. What semver writes after
+            // a plus is no part of the version.
+            is_plain: !(parsed.any_prerelease() || parsed.is_post() || parsed.is_local()),
         })
     }
 }

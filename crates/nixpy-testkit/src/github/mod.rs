@@ -149,6 +149,11 @@ impl Github {
         self.shared.page.store(items, Ordering::SeqCst);
     }
 
+    /// Refusals say from now on that they accept tokens with these permissions.
+    pub fn accepts(&self, permissions: &str) {
+        *self.shared.accepted.lock().unwrap() = Some(permissions.to_owned());
+    }
+
     /// Adds a rule; its count of matches begins now. What a [`Fault::code`] says is GitHub's
     /// message.
     pub fn fail(&self, fault: Fault) {

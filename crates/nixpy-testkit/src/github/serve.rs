@@ -31,6 +31,7 @@ pub(super) struct Shared {
     pub(super) complaints: Mutex<Vec<String>>,
     pub(super) author: Mutex<String>,
     pub(super) page: AtomicUsize,
+    pub(super) accepted: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -45,6 +46,7 @@ impl Shared {
             complaints: Mutex::default(),
             author: Mutex::new("github-actions[bot]".to_owned()),
             page: AtomicUsize::new(usize::MAX),
+            accepted: Mutex::default(),
         }
     }
 
@@ -120,7 +122,9 @@ fn respond_to(shared: &Shared, parts: &Parts, body: &[u8], struck: Option<&Act>)
     }) = struck
     {
         let wait = retry_after.iter();
-        let headers: Vec<_> = wait.map(|wait| ("retry-after", wait.clone())).collect();
+        let mut headers: Vec<_> = wait.map(|wait| ("retry-after", wait.clone())).collect();
+        let accepted = shared.accepted.lock().unwrap().clone();
+        headers.extend(accepted.map(|these| ("x-accepted-github-permissions", these)));
         return told(status.as_u16(), &refusal(code), &headers);
     }
     let (status, value) = done(shared, parts, body, &operation);

@@ -61,7 +61,9 @@ fn a_release_that_was_stopped_anywhere_is_completed_by_the_next() {
         world.github.fail(refused.on(method.clone(), path).nth(nth));
         world.github.set_ref("tags/v1.2.3", FIRST);
         let stopped = world.release("v1.2.3", FIRST, &["--floating-tags"]);
-        assert_eq!(stopped.code, 4, "{method} {path} {nth}: {stopped}");
+        // When git tags are moved the release is out.
+        let code = if path == "/git/refs" { 0 } else { 4 };
+        assert_eq!(stopped.code, code, "{method} {path} {nth}: {stopped}");
         assert!(stopped.stderr.contains("contents: write"), "{stopped}");
         let is_public = world
             .github

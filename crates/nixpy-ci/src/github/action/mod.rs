@@ -60,6 +60,10 @@ impl Step<'_> {
         self.variable(&format!("INPUT_{}", name.to_uppercase()))
     }
 
+    fn files(&self) -> &str {
+        self.input("files").unwrap_or(FILES)
+    }
+
     fn path(&self, name: &str) -> Option<PathBuf> {
         self.variable(name).map(PathBuf::from)
     }
@@ -96,6 +100,7 @@ pub async fn action(environment: &Environment) -> Code {
     let given = RawInputs::collect(flags, environment).unwrap_or_default();
     let lack = match command {
         "run" | "plan" => has_flake(&given, environment).err(),
+        "index" => files::named(Step { environment }.files()).err(),
         _ => None,
     };
     let environment = defaults::with_defaults(environment, &given);
@@ -150,9 +155,15 @@ fn arguments(step: &Step<'_>) -> Result<Vec<String>, String> {
         arguments.extend(["--config".to_owned(), file.to_owned()]);
     }
     match command {
-        "index" | "report" => {
+        // What was left by no job is for all to hear who would have heard of the index, and told later.
+        "index" => {
+            let named = files::named(step.files());
             arguments.push("--".to_owned());
-            arguments.extend(files::named(step.input("files").unwrap_or(FILES))?);
+            arguments.extend(named.unwrap_or_else(|_| vec![step.files().to_owned()]));
+        }
+        "report" => {
+            arguments.push("--".to_owned());
+            arguments.extend(files::named(step.files())?);
         }
         // It has flags of its own, and reads no settings.
         "setup" => {

@@ -9,14 +9,14 @@ mod tests;
 
 use std::time::Duration;
 
-use nixpy_github::api::{ApiError, Client, PATIENCE, Release, Token};
+use nixpy_github::api::{ApiError, Client, PATIENCE, Release, Token, WORKFLOWS_TOO};
 use nixpy_oci::registry::{RemoteErrorKind, http_client};
 use nixpy_pipeline::release::Seen;
 
 use super::commit::Home;
 use super::images::Images;
 use crate::redact::Clean;
-use crate::render::line;
+use crate::render::{Renderer, line};
 use crate::settings::ToRelease;
 pub use plan::{FileStep, GithubPlan, GithubProblem, RefStep, ReleaseStep};
 
@@ -112,8 +112,9 @@ impl Planned {
         Ok(())
     }
 
-    /// What everybody sees: the release, and then the tags that move along.
-    pub async fn publish(&mut self) -> Result<(), GithubError> {
+    /// What everybody sees: the release, and then the tags that move along. The release is out when
+    /// they are moved, so that one which GitHub refuses is told, and no failure.
+    pub async fn publish(&mut self, renderer: &dyn Renderer) -> Result<(), GithubError> {
         if let Some(release) = &self.release
             && self.plan.step.is_change()
         {
@@ -124,19 +125,34 @@ impl Planned {
             line(&format!("released: {}", published.html_url));
             self.release = Some(published);
         }
-        for floating in &self.plan.floating {
+        for floating in &mut self.plan.floating {
             let name = format!("tags/{}", floating.name);
-            match &floating.step {
-                RefStep::Create => self.client.create_git_ref(&name, &floating.commit).await?,
+            let commit = &floating.commit;
+            let moved = match &floating.step {
+                RefStep::Create => self.client.create_git_ref(&name, commit).await,
                 // A branch for old releases need not follow from the main one.
-                RefStep::Move { .. } => {
-                    let commit = &floating.commit;
-                    self.client.update_git_ref(&name, commit, true).await?
-                }
-                RefStep::Already | RefStep::Held { .. } => continue,
+                RefStep::Move { .. } => self.client.update_git_ref(&name, commit, true).await,
+                RefStep::Already | RefStep::Held { .. } | RefStep::Refused { .. } => continue,
             };
-            line(&format!("{} is {}", floating.name, floating.commit));
+            match moved {
+                Ok(_) => line(&format!("{} is {commit}", floating.name)),
+                Err(error) if error.is_refusal() => {
+                    let why = error.said();
+                    renderer.warning(&refused(&floating.name, commit, &why));
+                    floating.step = RefStep::Refused { why };
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
+}
+
+/// Who has made the release may write contents; what else it may be is GitHub's to say.
+fn refused(name: &str, commit: &str, why: &str) -> String {
+    format!(
+        "the release is out, and the git tag {name} is not moved: GitHub refuses it ({why}). It needs `contents: write`, \
+         and {WORKFLOWS_TOO}. Give a token of an app or a person by `github-token`, or move it by hand: \
+         git push --force origin {commit}:refs/tags/{name}"
+    )
 }

@@ -238,5 +238,6 @@ fn write_commits(text: &mut String, since: &Since) {
 /// What others have written, without what could end our part of the text.
 fn foreign(text: &str) -> String {
     let text: String = text.chars().take(LONGEST).collect();
-    text.replace("<!--", "<!-")
+    // Both marks begin so. To put a blank in can make no other of them.
+    text.replace("<!", "< !")
 }

@@ -104,6 +104,11 @@ pub enum RefStep {
         /// The release that it belongs to.
         newer: Version,
     },
+    /// GitHub does not let it go there.
+    Refused {
+        /// GitHub's own words.
+        why: String,
+    },
 }
 
 /// What at GitHub is in the way.

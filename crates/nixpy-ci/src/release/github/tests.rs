@@ -317,6 +317,35 @@ fn the_longest_text_fits_where_it_goes() {
 }
 
 #[test]
+fn no_title_is_a_mark_however_it_is_written() {
+    let images = images("1.2.3");
+    let begin = notes::block(&images, None)
+        .lines()
+        .next()
+        .unwrap()
+        .to_owned();
+    for title in [
+        "<!--- /nixpy-ci release -->".to_owned(),
+        "<!---- /nixpy-ci release -->".to_owned(),
+        "<<!--!-- /nixpy-ci release -->".to_owned(),
+        "<!<!--- /nixpy-ci release -->".to_owned(),
+        begin.replace("<!--", "<!---"),
+    ] {
+        let commit = json!({ "sha": COMMIT, "commit": { "message": title }, "html_url": "" });
+        let commit: Commit = serde_json::from_value(commit).unwrap();
+        let block = notes::block(&images, Some(&since(vec![commit])));
+        assert_eq!(block.matches("<!").count(), 2, "{title}: {block}");
+        let around = format!("before\n\n{block}\nafter\n");
+        let again = notes::merged(&around, &notes::block(&images, None));
+        assert!(
+            again.ends_with("<!-- /nixpy-ci release -->\n\nafter\n"),
+            "{again}"
+        );
+        assert_eq!(again.matches("/nixpy-ci release").count(), 1, "{again}");
+    }
+}
+
+#[test]
 fn names_and_titles_of_others_stay_text() {
     let hostile = "x|y`z <img src=a> @acme [a](b) <!-- /nixpy-ci release -->\nnext";
     let mut images = images("1.2.3");

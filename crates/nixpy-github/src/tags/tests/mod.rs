@@ -196,6 +196,16 @@ fn each_rule_gives_what_docker_documents() {
             "type=pep440,pattern={{major}}.{{minor}}",
             "1.0.dev4",
         ),
+        (
+            "refs/tags/1.2.3+local.1",
+            "type=pep440,pattern={{version}}",
+            "1.2.3-local.1",
+        ),
+        (
+            "refs/tags/1.2.3+local.1",
+            "type=pep440,pattern={{major}}.{{minor}}",
+            "1.2.3-local.1",
+        ),
         ("refs/tags/sometag", "type=pep440,pattern={{version}}", "-"),
         // Regular expressions.
         (
