@@ -17,6 +17,7 @@ use nixpy_nix::path_info::path_info;
 use nixpy_nix::signing::SecretKey;
 use nixpy_nix::{Nix, StorePath};
 use nixpy_oci::registry::{Credentials, RegistryOptions};
+use nixpy_testkit::ports::free_address;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -24,7 +25,7 @@ use crate::world::daemon::DaemonWorld;
 use crate::world::flake::Flake;
 use crate::world::nixpy::Workplace;
 use crate::world::program::{Ended, output_of, program, run};
-use crate::world::registry::{Registry, free_address};
+use crate::world::registry::Registry;
 use crate::world::store::Store;
 
 /// What a first machine has built, in a folder, signed and packed with zstd.
