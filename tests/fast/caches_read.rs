@@ -168,7 +168,7 @@ fn a_registry_that_is_down_does_not_fail_a_run_nor_hold_it_up() {
     let scenario = Scenario::app();
     let cache = format!("oci://127.0.0.1:9/acme/cache key={KEY}");
     let ended = scenario.run(["--cache", &cache]).ended().succeeded();
-    assert!(ended.took < Duration::from_secs(10), "{:?}", ended.took);
+    assert!(ended.took < Duration::from_secs(50), "{:?}", ended.took);
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::world::flake::Flake;
+use crate::world::nap::is_running;
 use crate::world::nixpy::Workplace;
-use crate::world::program::{output_of, program, run, wait_for};
+use crate::world::program::{output_of, wait_for};
 use crate::world::registry::Registry;
 
 #[test]
@@ -41,9 +42,4 @@ fn an_interrupt_ends_the_builders_too_and_moves_no_tag() {
         here.has_only(&[]);
         assert!(registry.tags("acme/api").is_empty());
     }
-}
-
-/// Whether a process has this among its arguments.
-fn is_running(words: &str) -> bool {
-    run(program("pgrep").args(["--full", "--", words])).code == 0
 }

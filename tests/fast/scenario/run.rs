@@ -113,6 +113,8 @@ impl<'a> Run<'a> {
             .env("PATH", std::env::join_paths(path).unwrap())
             .env("HOME", scenario.home())
             .env("TMPDIR", scenario.temporary())
+            // What is not named otherwise is asked on the network.
+            .env("NIXPY_CACHE_UPSTREAM", "file:///nowhere")
             .envs(&self.variables)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -22,7 +22,7 @@ struct Filled {
 
 impl Filled {
     fn new() -> Self {
-        let (registry, builder) = (Registry::start(), Builder::of_a_large_app(LARGE, 0));
+        let (registry, builder) = (Registry::start(), Builder::of_a_large_app(LARGE, "true"));
         let cache = format!("oci://{}/{CACHE}", registry.host());
         let first = builder.has_filled(run(&mut builder.filling(&cache)));
         registry.reset_counts();

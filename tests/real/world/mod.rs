@@ -11,6 +11,7 @@ pub mod flake;
 pub mod layout;
 pub mod machine;
 pub mod moto;
+pub mod nap;
 pub mod nginx;
 pub mod nixpy;
 pub mod podman;
