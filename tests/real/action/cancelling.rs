@@ -136,7 +136,7 @@ fn what_a_cancelled_step_has_built_is_pushed_by_post() {
     ]);
     // Nothing can be stored there while the step runs.
     fs::write(&cache.0, "").unwrap();
-    let ended = step.cancelled_at(nap.words());
+    let ended = step.cancelled_at(&nap.pattern());
     assert_eq!(ended.status.code(), Some(130));
     // Nix's hook ends, and what it has had built in a store of this machine does not.
     nap.end();

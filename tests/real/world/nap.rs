@@ -26,14 +26,15 @@ impl Nap {
         format!("{} || true", self.words)
     }
 
-    /// What the process has among its arguments.
-    pub fn words(&self) -> &str {
-        &self.words
+    /// How the process is found: its arguments end so. Those of a shell that is given the script
+    /// go on.
+    pub fn pattern(&self) -> String {
+        format!("{}$", self.words)
     }
 
     /// Whether a builder is at it now.
     pub fn is_on(&self) -> bool {
-        is_running(&self.words)
+        is_running(&self.pattern())
     }
 
     /// Waits until a builder is.
@@ -45,7 +46,7 @@ impl Nap {
 
     /// Wakes the builder.
     pub fn end(&self) {
-        let found = run(program("pgrep").args(["--full", "--", &self.words]));
+        let found = run(program("pgrep").args(["--full", "--", &self.pattern()]));
         for process in found.stdout.lines() {
             run(program("kill").arg(process));
         }
