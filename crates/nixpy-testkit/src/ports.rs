@@ -20,6 +20,11 @@ const ENOUGH: u32 = 1_000;
 
 /// An address of the loopback interface where nobody listens, and that is given to nobody else.
 pub fn free_address() -> SocketAddr {
+    listener().local_addr().unwrap()
+}
+
+/// Who listens there, and may leave and come back.
+pub(crate) fn listener() -> TcpListener {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let ephemeral = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
     let room = beside(&ephemeral.unwrap_or_default());
@@ -30,8 +35,8 @@ pub fn free_address() -> SocketAddr {
         let port = u16::try_from(room.start + at).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         // Somebody may listen at all addresses; binding this one alone fails then as well.
-        if TcpListener::bind(address).is_ok() {
-            return address;
+        if let Ok(listener) = TcpListener::bind(address) {
+            return listener;
         }
     }
     panic!("no port of {room:?} is free");

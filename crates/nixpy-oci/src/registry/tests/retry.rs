@@ -64,7 +64,7 @@ async fn a_registry_that_asks_for_time_is_left_alone_by_everybody() {
     let begun = Instant::now();
     registry.put_blob(&descriptor, &content).await.unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(1));
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_registry_that_asks_for_an_hour_is_given_up_and_quoted() {
 async fn what_stands_still_is_repeated_as_often_as_that_is_allowed() {
     let double = Double::start();
     double.fail(
-        Fault::hang(Duration::from_secs(5))
+        Fault::hang(Duration::from_secs(60))
             .on(Method::GET, "/tags/list")
             .always(),
     );
@@ -108,7 +108,7 @@ async fn what_stands_still_is_repeated_as_often_as_that_is_allowed() {
 #[tokio::test]
 async fn an_upload_that_stands_still_is_begun_again() {
     let double = Double::start();
-    double.fail(Fault::hang(Duration::from_secs(5)).on(Method::PUT, "/blobs/uploads/"));
+    double.fail(Fault::hang(Duration::from_secs(60)).on(Method::PUT, "/blobs/uploads/"));
     let (descriptor, content) = blob(1 << 20);
     let begun = Instant::now();
     anonymous(&double)
@@ -116,7 +116,7 @@ async fn an_upload_that_stands_still_is_begun_again() {
         .await
         .unwrap();
     assert!(
-        begun.elapsed() < Duration::from_secs(3),
+        begun.elapsed() < Duration::from_secs(30),
         "{:?}",
         begun.elapsed()
     );
