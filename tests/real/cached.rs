@@ -300,7 +300,7 @@ fn a_registry_that_hangs_or_is_gone_does_not_keep_a_run_from_building() {
         let begun = Instant::now();
         let again = filled.again(&["--cache", &cache]);
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(45), "{took:?}: {}", again.ended);
+        assert!(took < Duration::from_secs(120), "{took:?}: {}", again.ended);
         let said = &again.ended.stderr;
         let told = format!("the cache oci://{address}/acme/cache could not always be read");
         assert!(said.contains(&told), "{said}");

@@ -33,10 +33,10 @@ fn an_interrupt_ends_the_builders_too_and_moves_no_tag() {
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(130), "{said}");
         assert!(said.contains("cancelled: no tag was moved"), "{said}");
-        wait_for("the builder to be gone", Duration::from_secs(10), || {
+        wait_for("the builder to be gone", Duration::from_secs(60), || {
             (!is_running(&sleep)).then_some(())
         });
-        wait_for("nix itself to be gone", Duration::from_secs(10), || {
+        wait_for("nix itself to be gone", Duration::from_secs(60), || {
             (!here.is_busy()).then_some(())
         });
         here.has_only(&[]);

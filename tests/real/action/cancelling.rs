@@ -98,7 +98,7 @@ fn a_cancelled_step_ends_in_order_and_leaves_nothing() {
     assert_eq!(ended.status.code(), Some(130), "{said}");
     assert!(said.contains("cancelled: no tag was moved"), "{said}");
     assert!(registry.tags("acme/api").is_empty());
-    wait_for("the builder to be gone", Duration::from_secs(10), || {
+    wait_for("the builder to be gone", Duration::from_secs(60), || {
         (!is_running(&sleep)).then_some(())
     });
     assert!(step.left().is_empty(), "the run has left nothing");

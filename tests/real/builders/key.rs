@@ -90,7 +90,7 @@ fn an_interrupt_leaves_no_key_behind_and_the_next_run_sweeps_what_a_kill_left() 
         let (ended, _) = setting.run_until(&nap, interrupt, &at, &flake);
         assert_eq!(private_folder(&at).is_some(), is_left, "{signal}: {ended}");
         if !is_left {
-            wait_for("the build to end", Duration::from_secs(20), || {
+            wait_for("the build to end", Duration::from_secs(60), || {
                 (!nap.is_on()).then_some(())
             });
         }

@@ -62,7 +62,7 @@ fn a_build_whose_only_machine_is_gone_is_emulated() {
     assert_eq!(machine(&ended), None, "{ended}");
     assert_eq!(troubles(&ended).len(), 1, "{ended}");
     drop(slow);
-    wait_for("its build to be gone", Duration::from_secs(10), || {
+    wait_for("its build to be gone", Duration::from_secs(60), || {
         (!nap.is_on()).then_some(())
     });
 }

@@ -167,7 +167,7 @@ impl Builder {
             host_key,
             process,
         };
-        wait_for("sshd to listen", Duration::from_secs(30), || {
+        wait_for("sshd to listen", Duration::from_secs(60), || {
             TcpStream::connect((builder.address(), 22)).ok()
         });
         builder
