@@ -138,7 +138,13 @@ async fn a_token_service_may_fail_in_passing_too() {
 #[tokio::test]
 async fn a_registry_that_comes_back_is_found_again() {
     let double = Double::start();
-    let registry = anonymous(&double);
+    let repository = format!("{}/acme/api", double.host()).parse().unwrap();
+    // Some twenty seconds, where it is away for a moment.
+    let options = crate::registry::RegistryOptions {
+        retries: 12,
+        ..options()
+    };
+    let registry = Registry::new(repository, Credentials::Anonymous, options).unwrap();
     registry.resolve(&"v1".parse().unwrap()).await.unwrap();
     double.stop();
     let later = tokio::task::spawn_blocking(move || {
@@ -161,6 +167,7 @@ async fn nobody_at_the_address_and_no_address_are_told_apart() {
     let double = Double::start();
     let repository = format!("{}/acme/api", double.host()).parse().unwrap();
     double.stop();
+    // Nobody is asked for that name: it never is one.
     let no_address = "registry.invalid/acme/api".parse().unwrap();
     for (repository, kind) in [
         (repository, RemoteErrorKind::Unreachable),
