@@ -28,7 +28,8 @@ missing=$$(for package in $(1); do \
     [ "$$(dpkg-query --show --showformat='$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || echo $$package; \
 done); \
 if [ -n "$$missing" ]; then \
-    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; \
+    apt-get -qq -o Acquire::Retries=5 update \
+    && DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=5 install --no-install-recommends $$missing; \
 fi
 endef
 

@@ -115,7 +115,7 @@ fn hosts_that_hang_cost_seconds() {
         "",
     );
     assert_eq!(check(&diagnosis, "system").state, State::Fine);
-    assert!(ended.took < Duration::from_secs(12), "{:?}", ended.took);
+    assert!(ended.took < Duration::from_secs(40), "{:?}", ended.took);
     ended.with_code(4);
 }
 

@@ -306,7 +306,7 @@ fn a_registry_that_hangs_or_goes_away_is_told_and_the_run_is_green() {
     ] {
         let registry = Registry::builder().fail(fault).start();
         let ended = filling_registry(&scenario, &registry, "2s");
-        assert!(ended.took < Duration::from_secs(20), "{ended}");
+        assert!(ended.took < Duration::from_secs(50), "{ended}");
         let report = ended.report();
         assert_eq!(report.outcome, Outcome::Success);
         assert!(report.caches[0].is_short(), "{ended}");

@@ -81,8 +81,8 @@ test('a download with another hash is refused, and nothing of it is left', async
 test('a download that is slow is waited for, and one that is silent or has no end is given up', async (t) => {
   const drops = (response) => {
     const chunks = [PROGRAM.subarray(0, 4), PROGRAM.subarray(4, 9), PROGRAM.subarray(9)]
-    chunks.forEach((chunk, at) => setTimeout(() => response.write(chunk), 200 * at))
-    setTimeout(() => response.end(), 200 * chunks.length)
+    chunks.forEach((chunk, at) => setTimeout(() => response.write(chunk), 1000 * at))
+    setTimeout(() => response.end(), 1000 * chunks.length)
   }
   const silent = (response) => response.write(PROGRAM.subarray(0, 4))
   const endless = (response) => {
@@ -95,9 +95,9 @@ test('a download that is slow is waited for, and one that is silent or has no en
     const releases = await server(t, answer)
     return (await find(runner, { GITHUB_SERVER_URL: releases.url }, times)).program
   }
-  assert.deepEqual(fs.readFileSync(await fetched(drops, { silence: 400 })), PROGRAM)
+  assert.deepEqual(fs.readFileSync(await fetched(drops, { silence: 2500 })), PROGRAM)
   await assert.rejects(fetched(silent, { silence: 100 }), /nothing came for 0.1 s/)
-  await assert.rejects(fetched(endless, { silence: 400, whole: 500 }), /it took more than 0.5 s/)
+  await assert.rejects(fetched(endless, { silence: 5000, whole: 500 }), /it took more than 0.5 s/)
 })
 
 test('a proxy that the runner has is asked', async (t) => {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::world::alone::{hold, kept};
 use crate::world::flake::{Flake, own_system};
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::podman::Podman;
@@ -173,12 +174,12 @@ fn build(podman: &Podman, here: &Workplace) {
 
 /// The archive of a small root directory; made by the first run of this test.
 fn base() -> PathBuf {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("roots");
+    let _alone = hold("roots");
+    let place = kept("roots");
     let archive = place.join("bookworm.tar");
     if archive.exists() {
         return archive;
     }
-    fs::create_dir_all(&place).unwrap();
     let ask = ["indextargets", "--format", "$(REPO_URI)"];
     let which = ["Created-By: Packages", "Component: main", "Label: Debian"];
     let known = output_of("apt-get", ask.iter().chain(&which));
@@ -198,6 +199,7 @@ fn base() -> PathBuf {
     make.args([
         "--aptopt=APT::Sandbox::User \"root\"",
         "--aptopt=Acquire::Check-Valid-Until \"false\"",
+        "--aptopt=Acquire::Retries \"5\"",
         "bookworm",
     ]);
     make.arg(&made)

@@ -17,6 +17,7 @@ use nixpy_nix::path_info::path_info;
 use nixpy_nix::signing::SecretKey;
 use nixpy_nix::{Nix, StorePath};
 use nixpy_oci::registry::{Credentials, RegistryOptions};
+use nixpy_testkit::ports::free_address;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -24,7 +25,7 @@ use crate::world::daemon::DaemonWorld;
 use crate::world::flake::Flake;
 use crate::world::nixpy::Workplace;
 use crate::world::program::{Ended, output_of, program, run};
-use crate::world::registry::{Registry, free_address};
+use crate::world::registry::Registry;
 use crate::world::store::Store;
 
 /// What a first machine has built, in a folder, signed and packed with zstd.
@@ -299,7 +300,7 @@ fn a_registry_that_hangs_or_is_gone_does_not_keep_a_run_from_building() {
         let begun = Instant::now();
         let again = filled.again(&["--cache", &cache]);
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(45), "{took:?}: {}", again.ended);
+        assert!(took < Duration::from_secs(120), "{took:?}: {}", again.ended);
         let said = &again.ended.stderr;
         let told = format!("the cache oci://{address}/acme/cache could not always be read");
         assert!(said.contains(&told), "{said}");

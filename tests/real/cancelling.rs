@@ -4,8 +4,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::world::flake::Flake;
+use crate::world::nap::is_running;
 use crate::world::nixpy::Workplace;
-use crate::world::program::{output_of, program, run, wait_for};
+use crate::world::program::{output_of, wait_for};
 use crate::world::registry::Registry;
 
 #[test]
@@ -32,18 +33,13 @@ fn an_interrupt_ends_the_builders_too_and_moves_no_tag() {
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(130), "{said}");
         assert!(said.contains("cancelled: no tag was moved"), "{said}");
-        wait_for("the builder to be gone", Duration::from_secs(10), || {
+        wait_for("the builder to be gone", Duration::from_secs(60), || {
             (!is_running(&sleep)).then_some(())
         });
-        wait_for("nix itself to be gone", Duration::from_secs(10), || {
+        wait_for("nix itself to be gone", Duration::from_secs(60), || {
             (!here.is_busy()).then_some(())
         });
         here.has_only(&[]);
         assert!(registry.tags("acme/api").is_empty());
     }
-}
-
-/// Whether a process has this among its arguments.
-fn is_running(words: &str) -> bool {
-    run(program("pgrep").args(["--full", "--", words])).code == 0
 }

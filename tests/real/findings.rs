@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::world::chain::Chain;
 use crate::world::flake::Flake;
+use crate::world::nap::Nap;
 use crate::world::nixpy::Workplace;
-use crate::world::program::{Ended, output_of, program, run, wait_for};
+use crate::world::program::{Ended, output_of, run, wait_for};
 
 fn on_github(flake: &Flake) -> Ended {
     let here = Workplace::new();
@@ -153,40 +155,70 @@ fn whatever_a_builder_writes_the_runner_obeys_none_of_it() {
 
 #[test]
 fn what_a_build_had_written_is_shown_when_the_job_is_cancelled() {
-    // Other tests have sleepers of their own, with other digits.
-    let sleep = format!("sleep {}", 1_000_000_000_u32 + std::process::id());
-    let flake = Flake::built_by(&format!("echo waiting for $stamp; {sleep}"));
+    let (one, other, chain) = (Nap::new(), Nap::new(), Chain::quick());
+    let flake = chain.folder().join("flake.nix");
+    let quick = fs::read_to_string(&flake).unwrap();
+    let lib = format!(
+        "\"echo the library waits; {}; echo $stamp > $out\"",
+        one.script()
+    );
+    let tool = format!(
+        "\"echo the tool does not; {}; echo $stamp tool > $out\"",
+        other.script()
+    );
+    let slow = quick.replace("\"echo $stamp > $out\"", &lib);
+    let slow = slow.replace("\"echo $stamp tool > $out\"", &tool);
+    fs::write(&flake, slow).unwrap();
     let here = Workplace::new();
-    let mut command = here.command([&flake.image(), "--layout", "out", "--progress=github"]);
-    let build = command
+    let mut command = here.command([&chain.app(), "--layout", "out", "--progress=github"]);
+    command.arg("--nix-option=max-jobs=2");
+    let err = here.path("../err");
+    let mut build = command
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(fs::File::create(&err).unwrap())
         .spawn()
         .unwrap();
-    wait_for("the builder", Duration::from_secs(60), || {
-        let found = run(program("pgrep").args(["--full", "--", &sleep]));
-        (found.code == 0).then_some(())
+    let said = || fs::read_to_string(&err).unwrap();
+    // What one has written is on its way through Nix, and what the other writes comes after it.
+    one.begins();
+    other.begins();
+    other.end();
+    wait_for("the log of the other", Duration::from_secs(60), || {
+        said().contains("\nthe tool does not\n").then_some(())
     });
-    // What it has written before is on its way through Nix.
-    std::thread::sleep(Duration::from_secs(1));
+    assert!(!said().contains("the library waits"), "{}", said());
     output_of("kill", ["-INT", &build.id().to_string()]);
-    let ended = build.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(130));
-    let said = String::from_utf8_lossy(&ended.stderr);
-    let waiting = format!("\nwaiting for {}\n", flake.stamp());
-    assert!(said.contains(&waiting), "{said}");
+    let ended = wait_for("the end", Duration::from_secs(60), || {
+        build.try_wait().unwrap()
+    });
+    let said = said();
+    assert_eq!(ended.code(), Some(130), "{said}");
+    assert!(said.contains("\nthe library waits\n"), "{said}");
 }
 
 #[test]
 fn a_long_silence_is_ended_by_what_is_under_way() {
     let one = |progress: &'static str| {
         std::thread::spawn(move || {
-            let flake = Flake::built_by("echo $stamp; sleep 33; cat $archive > $out");
-            let image = flake.image();
-            let arguments = [image.as_str(), "--layout", "out", progress];
-            let ended = Workplace::new().run(arguments).succeeded();
-            let said = "still building small-image for 3";
-            assert!(ended.stderr.contains(said), "{ended}");
+            let nap = Nap::new();
+            let script = format!("echo $stamp; {}; cat $archive > $out", nap.script());
+            let (here, flake) = (Workplace::new(), Flake::built_by(&script));
+            let mut command = here.command([&flake.image(), "--layout", "out", progress]);
+            let err = here.path("../err");
+            command.stdout(Stdio::null());
+            command.stderr(fs::File::create(&err).unwrap());
+            let begun = Instant::now();
+            let mut running = command.spawn().unwrap();
+            let said = || fs::read_to_string(&err).unwrap();
+            wait_for("what is under way", Duration::from_secs(200), || {
+                assert!(running.try_wait().unwrap().is_none(), "{}", said());
+                said()
+                    .contains("still building small-image for ")
+                    .then_some(())
+            });
+            assert!(begun.elapsed() >= Duration::from_secs(30), "{}", said());
+            nap.end();
+            assert!(running.wait().unwrap().success(), "{}", said());
         })
     };
     let both = ["--progress=plain", "--progress=github"].map(one);

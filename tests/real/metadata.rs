@@ -333,7 +333,7 @@ fn a_cache_that_never_answers_is_waited_for_once() {
     assert_eq!(again["fromMetadata"], true, "{again:#}");
     assert!(!store.has(&published.cache.outputs[0]));
     assert!(
-        begun.elapsed() < Duration::from_secs(30),
+        begun.elapsed() < Duration::from_secs(55),
         "{:?}",
         begun.elapsed()
     );

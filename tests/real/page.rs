@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use crate::world::act::tool;
+use crate::world::alone::kept;
 use crate::world::chain::Chain;
 use crate::world::example::example;
 use crate::world::flake::Flake;
@@ -68,10 +69,8 @@ fn dom(page: &Path) -> String {
 
 /// A picture, kept for people; larger than an empty page's.
 fn picture(page: &Path, name: &str, more: &[&str]) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join(name);
-    let _ = std::fs::remove_file(&file);
+    let made = tempfile::tempdir().unwrap();
+    let file = made.path().join(name);
     let screenshot = format!("--screenshot={}", file.display());
     let arguments = [&[screenshot.as_str(), "--window-size=1240,2400"], more].concat();
     browser(&arguments, page, "127.0.0.1:9");
@@ -81,6 +80,7 @@ fn picture(page: &Path, name: &str, more: &[&str]) -> Vec<u8> {
         "{name}: {} bytes",
         bytes.len()
     );
+    std::fs::write(kept("pages").join(name), &bytes).unwrap();
     bytes
 }
 

@@ -181,11 +181,12 @@ fn a_layer_that_the_registry_has_lost_is_sent_again_and_no_other() {
 #[test]
 fn a_registry_that_dies_in_mid_push_has_no_tag_and_takes_the_push_later() {
     let (here, mut registry) = (Workplace::new(), Registry::start());
-    let proxy = CountingProxy::start(registry.address());
+    // So slow that it is not over before it is seen.
+    let proxy = CountingProxy::with_pace(registry.address(), 1 << 20);
     let repository = format!("{}/acme/api", proxy.host());
-    let arguments = [&example().flake("stream"), "--repository", &repository];
+    let flake = example().flake("stream");
     let push = here
-        .command(arguments)
+        .command([&flake, "--repository", &repository])
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -208,7 +209,8 @@ fn a_registry_that_dies_in_mid_push_has_no_tag_and_takes_the_push_later() {
     assert!(registry.tags("acme/api").is_empty());
 
     registry.start_again();
-    here.run(arguments).succeeded();
+    let repository = format!("{}/acme/api", registry.host());
+    here.run([&flake, "--repository", &repository]).succeeded();
     assert_eq!(registry.tags("acme/api"), ["latest"]);
     skopeo::copy(
         &format!("docker://{repository}:latest"),

@@ -2,6 +2,7 @@
 //! exit code, and leaves nothing half done.
 
 use nixpy_testkit::archive::Damage;
+use nixpy_testkit::ports::free_address;
 
 use crate::world::disk::Disk;
 use crate::world::example::example;
@@ -9,7 +10,7 @@ use crate::world::flake::{Flake, archive, own_system, stamp};
 use crate::world::layout::Layout;
 use crate::world::nixpy::Workplace;
 use crate::world::program::{program, run};
-use crate::world::registry::{Registry, free_address};
+use crate::world::registry::Registry;
 use crate::world::skopeo;
 
 const BUILD_FAILED: i32 = 1;

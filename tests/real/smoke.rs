@@ -329,7 +329,7 @@ fn an_interrupt_leaves_no_container_no_process_and_no_file() {
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(130), "{said}");
         assert!(said.contains("cancelled: no tag was moved"), "{said}");
-        wait_for("the container to be gone", Duration::from_secs(10), || {
+        wait_for("the container to be gone", Duration::from_secs(60), || {
             (!is_running()).then_some(())
         });
         podman.has_nothing();
@@ -359,7 +359,7 @@ fn a_run_that_is_killed_leaves_nobody_in_the_room_and_its_folder_to_the_next() {
     let ends = |mut trying: std::process::Child, signal: &str| {
         output_of("kill", [signal, &trying.id().to_string()]);
         trying.wait().unwrap();
-        wait_for("the container to be gone", Duration::from_secs(10), || {
+        wait_for("the container to be gone", Duration::from_secs(60), || {
             (!is_running()).then_some(())
         });
     };

@@ -12,7 +12,7 @@ use crate::world::example::example;
 use crate::world::lints::{actionlint, workflows_in, zizmor_finds_nothing};
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::program::{Ended, output_of, place_of, program, run};
-use crate::world::versions::{Root, SUITES};
+use crate::world::versions::Root;
 
 const SYSTEMS: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
 const SCRIPT: &str = "[project]\nname = 'Shop_API'\nversion = '1.2'\ndescription = 'A shop'\n\
@@ -412,7 +412,7 @@ fn later_versions_of_nix_find_nothing_wrong_with_any_flake() {
     let folders: Vec<&Path> = folders.chain([own.path()]).collect();
     let standins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/real/standins");
     let standins = standins.canonicalize().unwrap();
-    for root in SUITES.map(Root::of) {
+    for root in Root::all() {
         for folder in &folders {
             let mut check = root.command("nix", &[&standins]);
             check.args(["--extra-experimental-features", "nix-command flakes"]);

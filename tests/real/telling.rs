@@ -2,11 +2,12 @@
 
 use std::process::Command;
 
+use nixpy_testkit::ports::free_address;
+
 use crate::world::example::example;
 use crate::world::flake::{Flake, own_system};
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::program::{program, run};
-use crate::world::registry::free_address;
 
 #[test]
 fn a_terminal_shows_bars() {

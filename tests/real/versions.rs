@@ -1,5 +1,6 @@
 //! Versions of Nix that are years apart give the same plan and the same digests.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use crate::world::flake::Flake;
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::program::{Ended, NIX_CONFIG, output_of, run};
 use crate::world::store::Store;
-use crate::world::versions::{Root, SUITES};
+use crate::world::versions::Root;
 
 /// `nixpy-ci` by every version of Nix, each on an empty store: what it says of each.
 fn by_every_version<T>(
@@ -25,20 +26,18 @@ fn by_every_version<T>(
     };
     let store = Store::empty();
     let own = output_of("nix", ["--version"]);
+    let own = own.rsplit(' ').next().unwrap().to_owned();
     let config = format!("{NIX_CONFIG}\nbuild-users-group =");
     let mut answers = vec![(
         own,
         ask(&|arguments| start(store.command(binary()), arguments, &config)),
     )];
-    for root in SUITES.map(Root::of) {
+    for root in Root::all() {
         let answer = ask(&|arguments| start(root.command(binary(), folders), arguments, ""));
         answers.push((root.version(), answer));
     }
-    let versions: Vec<&String> = answers.iter().map(|(version, _)| version).collect();
-    assert!(
-        versions[0] != versions[1] && versions[1] != versions[2],
-        "{versions:?}"
-    );
+    let versions: BTreeSet<&String> = answers.iter().map(|(version, _)| version).collect();
+    assert!(versions.len() >= 2, "{versions:?}");
     answers
 }
 

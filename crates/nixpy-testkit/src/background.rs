@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
+use crate::ports::listener;
+
 /// A running server; dropping it stops it.
 pub(crate) struct Background {
     stop: Option<oneshot::Sender<()>>,
@@ -61,14 +63,17 @@ impl Drop for Background {
     }
 }
 
-/// A listener on a loopback port: a free one if the address has port 0.
-pub(crate) fn listen(address: SocketAddr) -> StdListener {
-    let listener = StdListener::bind(address).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    listener
+/// A listener on a loopback port that nobody else is given, even when it is stopped.
+pub(crate) fn listen() -> StdListener {
+    asynchronous(listener())
 }
 
-/// The loopback address that stands for "any free port".
-pub(crate) fn any_port() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
+/// The listener on the same port, after it was stopped.
+pub(crate) fn listen_again(address: SocketAddr) -> StdListener {
+    asynchronous(StdListener::bind(address).unwrap())
+}
+
+fn asynchronous(listener: StdListener) -> StdListener {
+    listener.set_nonblocking(true).unwrap();
+    listener
 }

@@ -23,6 +23,7 @@ mod digest;
 pub mod fake_nix;
 pub mod github;
 pub mod nar;
+pub mod ports;
 pub mod proxy;
 pub mod redact;
 pub mod registry;

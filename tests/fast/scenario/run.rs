@@ -113,6 +113,8 @@ impl<'a> Run<'a> {
             .env("PATH", std::env::join_paths(path).unwrap())
             .env("HOME", scenario.home())
             .env("TMPDIR", scenario.temporary())
+            // What is not named otherwise is asked on the network.
+            .env("NIXPY_CACHE_UPSTREAM", "file:///nowhere")
             .envs(&self.variables)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -139,9 +141,14 @@ impl Running {
         assert!(asked.success());
     }
 
-    /// Waits until something has come about.
-    pub fn until(self, come_about: impl Fn(&FakeNix) -> bool) -> Self {
-        while !come_about(&self.nix) {
+    /// Waits until something has come about, which it must before its end.
+    pub fn until(mut self, come_about: impl Fn(&FakeNix) -> bool) -> Self {
+        loop {
+            let ended = self.child.try_wait().unwrap();
+            if come_about(&self.nix) {
+                break;
+            }
+            assert!(ended.is_none(), "it has ended before: {ended:?}");
             assert!(self.begun.elapsed() < PATIENCE, "it never came about");
             thread::sleep(Duration::from_millis(2));
         }

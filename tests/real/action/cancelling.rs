@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::world::act::{project, tool};
 use crate::world::chain::{Chain, Folder, with_key};
 use crate::world::flake::{Flake, own_system};
+use crate::world::nap::is_running;
 use crate::world::nixpy::{Workplace, binary, names_in};
-use crate::world::program::{Ended, NIX_CONFIG, output_of, program, program_at, run, wait_for};
+use crate::world::program::{Ended, NIX_CONFIG, output_of, program_at, run, wait_for};
 use crate::world::registry::Registry;
 
 /// A step of the action in a job.
@@ -82,10 +83,6 @@ impl Step {
     }
 }
 
-fn is_running(words: &str) -> bool {
-    run(program("pgrep").args(["--full", "--", words])).code == 0
-}
-
 #[test]
 fn a_cancelled_step_ends_in_order_and_leaves_nothing() {
     let registry = Registry::start();
@@ -101,7 +98,7 @@ fn a_cancelled_step_ends_in_order_and_leaves_nothing() {
     assert_eq!(ended.status.code(), Some(130), "{said}");
     assert!(said.contains("cancelled: no tag was moved"), "{said}");
     assert!(registry.tags("acme/api").is_empty());
-    wait_for("the builder to be gone", Duration::from_secs(10), || {
+    wait_for("the builder to be gone", Duration::from_secs(60), || {
         (!is_running(&sleep)).then_some(())
     });
     assert!(step.left().is_empty(), "the run has left nothing");
@@ -111,7 +108,7 @@ fn a_cancelled_step_ends_in_order_and_leaves_nothing() {
 
 #[test]
 fn what_a_cancelled_step_has_built_is_pushed_by_post() {
-    let (chain, sleep) = Chain::slow(600);
+    let (chain, nap) = Chain::slow();
     let place = tempfile::tempdir().unwrap();
     let (cache, upstream) = (Folder(place.path().join("cache")), place.path().join("up"));
     fs::create_dir(&upstream).unwrap();
@@ -139,10 +136,10 @@ fn what_a_cancelled_step_has_built_is_pushed_by_post() {
     ]);
     // Nothing can be stored there while the step runs.
     fs::write(&cache.0, "").unwrap();
-    let ended = step.cancelled_at(&sleep);
+    let ended = step.cancelled_at(&nap.pattern());
     assert_eq!(ended.status.code(), Some(130));
     // Nix's hook ends, and what it has had built in a store of this machine does not.
-    run(program("pkill").args(["--full", "--", &sleep]));
+    nap.end();
     assert!(step.left().contains(&"unfinished".to_owned()));
 
     fs::remove_file(&cache.0).unwrap();

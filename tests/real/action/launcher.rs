@@ -9,7 +9,7 @@ use crate::world::program::{output_of, program_at, run};
 #[test]
 fn the_launcher_starts_what_its_commit_lists_and_nothing_else() {
     let mut node = program_at(&tool("bin/node"));
-    node.args(["--test", "--test-timeout=30000"])
+    node.args(["--test", "--test-timeout=120000"])
         .args(["finding", "running"].map(|name| format!("tests/launcher/{name}.test.js")))
         .env("NIXPY_CI", binary())
         .current_dir(project());

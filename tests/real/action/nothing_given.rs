@@ -12,7 +12,7 @@ use crate::world::program::{output_of, place_of, program, run};
 
 /// As htpasswd -B writes it: `octocat`, and the token `right`.
 const USERS: &str = "octocat:$2b$04$zsyDCsG0MG4KctS.DhMRq.c/QOzu/ghYJjhACgrHbPe9uDXMoVmPC\n";
-const SECONDS: u32 = 20;
+const SECONDS: u32 = 60;
 
 /// The registry, as the network's only other host; then what is to be run.
 const SCRIPT: &str = r#"

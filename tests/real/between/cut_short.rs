@@ -8,6 +8,7 @@ use std::time::Duration;
 use nixpy_testkit::proxy::CountingProxy;
 
 use super::{Builder, Other, beside, builds};
+use crate::world::nap::Nap;
 use crate::world::program::{run, wait_for};
 use crate::world::registry::Registry;
 
@@ -16,7 +17,8 @@ const NOISE: usize = 16 << 20;
 
 #[test]
 fn a_run_that_is_killed_while_it_pushes_leaves_nothing_broken_and_the_next_one_goes_on() {
-    let (registry, builder) = (Registry::start(), Builder::of_a_large_app(NOISE, 3));
+    let (registry, nap) = (Registry::start(), Nap::new());
+    let builder = Builder::of_a_large_app(NOISE, &nap.script());
     let slow = CountingProxy::with_pace(registry.address(), 1 << 20);
     let has_pack = || {
         let tags = registry.tags(CACHE);
@@ -29,7 +31,10 @@ fn a_run_that_is_killed_while_it_pushes_leaves_nothing_broken_and_the_next_one_g
     wait_for("the library in the cache", Duration::from_secs(60), || {
         has_pack().then_some(())
     });
+    // The app comes after it, in a pack of its own.
+    nap.begins();
     let small = slow.layer_bytes_sent();
+    nap.end();
     // Of the app's archive a part is there.
     wait_for("a part of the app", Duration::from_secs(60), || {
         assert!(running.try_wait().unwrap().is_none(), "the run has ended");
@@ -43,7 +48,12 @@ fn a_run_that_is_killed_while_it_pushes_leaves_nothing_broken_and_the_next_one_g
     // What is to be seen is whole: it is taken, and only what is not there is built.
     let cache = format!("oci://{}/{CACHE}", registry.host());
     let read = format!("{cache} read key={}", builder.key());
-    let between = builder.elsewhere(&read, |_| {}).ended.succeeded();
+    let between = std::thread::scope(|scope| {
+        let elsewhere = scope.spawn(|| builder.elsewhere(&read, |_| {}).ended.succeeded());
+        nap.begins();
+        nap.end();
+        elsewhere.join().unwrap()
+    });
     let built = builds(&between);
     assert!(built.contains(&"app") && built.len() < 3, "{between}");
     assert!(!between.stderr.contains("warning:"), "{between}");

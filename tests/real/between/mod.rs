@@ -36,10 +36,10 @@ impl Builder {
         }
     }
 
-    /// Whose app has a file of so many bytes, which no compressor makes smaller, and takes
-    /// so many seconds.
-    fn of_a_large_app(bytes: usize, seconds: u32) -> Self {
-        let script = format!("sleep {seconds}; finish; cat ${{builder%/*}}/noise > $out/noise");
+    /// Whose app has a file of so many bytes, which no compressor makes smaller, and is built
+    /// after this.
+    fn of_a_large_app(bytes: usize, before: &str) -> Self {
+        let script = format!("{before}; finish; cat ${{builder%/*}}/noise > $out/noise");
         let builder = Self::of(Chain::built_by(&script));
         let file = builder.chain.folder().join("parts/noise");
         fs::write(file, noise(bytes)).unwrap();

@@ -56,7 +56,7 @@ fn both_runs(
 fn nginx_is_filled_by_who_has_the_password_and_read_by_an_empty_machine() {
     let (server, builder) = (
         Nginx::that_wants("me", "hunter2-of-nginx"),
-        Builder::of(Chain::slow(2).0),
+        Builder::of(Chain::of_two_seconds()),
     );
     both_runs(
         &builder,
@@ -71,7 +71,7 @@ fn nginx_is_filled_by_who_has_the_password_and_read_by_an_empty_machine() {
 
 #[test]
 fn a_bucket_is_filled_and_read_by_a_machine_whose_nix_knows_no_s3() {
-    let (server, builder) = (Moto::start(), Builder::of(Chain::slow(2).0));
+    let (server, builder) = (Moto::start(), Builder::of(Chain::of_two_seconds()));
     let secret = "hunter2-of-the-bucket";
     both_runs(&builder, &server.bucket(), secret, true, |command| {
         command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");

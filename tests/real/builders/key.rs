@@ -8,8 +8,9 @@ fn the_key_is_seen_by_nobody_and_gone_afterwards() {
     let key = Key::new();
     let builder = Builder::slow(&key);
     let (at, mut setting) = (Workplace::new(), Setting::with(&key, &[&builder]));
-    let sleep = format!("sleep 3.{}", std::process::id());
-    let flake = Flake::for_systems(&[ARM], &format!("{sleep}; cat $archive > $out"));
+    let nap = Nap::new();
+    let script = format!("{}; cat $archive > $out", nap.script());
+    let flake = Flake::for_systems(&[ARM], &script);
     // Through things that have only one line.
     let (mut command, _conf) = setting.command(&at, &flake);
     command.env(
@@ -23,9 +24,7 @@ fn the_key_is_seen_by_nobody_and_gone_afterwards() {
         .stdout(fs::File::create(&out).unwrap())
         .stderr(fs::File::create(&err).unwrap());
     let mut running = command.spawn().unwrap();
-    wait_for("the build", Duration::from_secs(60), || {
-        (run(program("pgrep").args(["--full", "--", &sleep])).code == 0).then_some(())
-    });
+    nap.begins();
     let seen = processes_that_show(&key.secret(), running.id());
     let folder = private_folder(&at).unwrap();
     let mode = output_of(
@@ -36,6 +35,7 @@ fn the_key_is_seen_by_nobody_and_gone_afterwards() {
             folder.join("key").to_str().unwrap(),
         ],
     );
+    nap.end();
     let status = wait_for("the run", Duration::from_secs(60), || {
         running.try_wait().unwrap()
     });
@@ -73,7 +73,7 @@ fn private_folder(at: &Workplace) -> Option<PathBuf> {
 fn an_interrupt_leaves_no_key_behind_and_the_next_run_sweeps_what_a_kill_left() {
     let key = Key::new();
     let builder = Builder::slow(&key);
-    let (sleep, script) = slowly();
+    let (nap, script) = slowly();
     let (at, flake) = (Workplace::new(), Flake::for_systems(&[ARM], &script));
     let mut setting = Setting::with(&key, &[&builder]);
     // Nix itself outlives a program that is killed, and goes on occupying one.
@@ -87,11 +87,11 @@ fn an_interrupt_leaves_no_key_behind_and_the_next_run_sweeps_what_a_kill_left() 
         let interrupt = |id: u32| {
             output_of("kill", [signal, &id.to_string()]);
         };
-        let (ended, _) = setting.run_until(&sleep, interrupt, &at, &flake);
+        let (ended, _) = setting.run_until(&nap, interrupt, &at, &flake);
         assert_eq!(private_folder(&at).is_some(), is_left, "{signal}: {ended}");
         if !is_left {
-            wait_for("the build to end", Duration::from_secs(20), || {
-                (run(program("pgrep").args(["--full", "--", &sleep])).code == 1).then_some(())
+            wait_for("the build to end", Duration::from_secs(60), || {
+                (!nap.is_on()).then_some(())
             });
         }
     }

@@ -28,12 +28,12 @@ fn a_build_that_fails_by_itself_fails_once() {
 fn a_build_whose_machine_is_gone_goes_on_at_another_one() {
     let key = Key::new();
     let (slow, quick) = (Builder::slow(&key), Builder::start(&key));
-    let (sleep, script) = slowly();
+    let (nap, script) = slowly();
     let (at, flake) = (Workplace::new(), Flake::for_systems(&[ARM], &script));
     let mut setting = Setting::with(&key, &[&slow, &quick]);
     // The first is said to be quicker, so that it is asked first.
     setting.lines[0] += " - 1 10";
-    let (ended, took) = setting.run_until(&sleep, |_| slow.cut_off(), &at, &flake);
+    let (ended, took) = setting.run_until(&nap, |_| slow.cut_off(), &at, &flake);
     let ended = ended.succeeded();
     assert_eq!(machine(&ended), Some(quick.uri()), "{ended}");
     let told = troubles(&ended);
@@ -45,24 +45,25 @@ fn a_build_whose_machine_is_gone_goes_on_at_another_one() {
             .starts_with("the connection was lost in mid-build"),
         "{told:?}"
     );
-    assert!(took < Duration::from_secs(45), "{took:?}");
+    // It would have been waited for for half an hour.
+    assert!(took < Duration::from_secs(100), "{took:?}");
 }
 
 #[test]
 fn a_build_whose_only_machine_is_gone_is_emulated() {
     let key = Key::new();
     let slow = Builder::slow(&key);
-    let (sleep, script) = slowly();
+    let (nap, script) = slowly();
     let (at, flake) = (Workplace::new(), Flake::for_systems(&[ARM], &script));
     let mut setting = Setting::with(&key, &[&slow]);
     setting.emulates = true;
-    let (ended, _) = setting.run_until(&sleep, |_| slow.cut_off(), &at, &flake);
+    let (ended, _) = setting.run_until(&nap, |_| slow.cut_off(), &at, &flake);
     let ended = ended.succeeded();
     assert_eq!(machine(&ended), None, "{ended}");
     assert_eq!(troubles(&ended).len(), 1, "{ended}");
     drop(slow);
-    wait_for("its build to be gone", Duration::from_secs(10), || {
-        (run(program("pgrep").args(["--full", "--", &sleep])).code == 1).then_some(())
+    wait_for("its build to be gone", Duration::from_secs(60), || {
+        (!nap.is_on()).then_some(())
     });
 }
 
@@ -71,12 +72,12 @@ fn a_machine_that_hangs_is_given_up_after_the_time_that_was_set() {
     let key = Key::new();
     let (slow, quick) = (Builder::slow(&key), Builder::start(&key));
     for protocol in ["ssh-ng", "ssh"] {
-        let (sleep, script) = slowly();
+        let (nap, script) = slowly();
         let (at, flake) = (Workplace::new(), Flake::for_systems(&[ARM], &script));
         let mut setting = Setting::with(&key, &[&slow, &quick]);
         setting.lines[0] = format!("{protocol}://root@{} {ARM} - 1 10", slow.address());
         setting.more = vec!["--builder-silence", "4s"];
-        let (ended, took) = setting.run_until(&sleep, |_| slow.freeze(), &at, &flake);
+        let (ended, took) = setting.run_until(&nap, |_| slow.freeze(), &at, &flake);
         let ended = ended.succeeded();
         assert_eq!(machine(&ended), Some(quick.uri()), "{ended}");
         let told = troubles(&ended);
@@ -85,7 +86,7 @@ fn a_machine_that_hangs_is_given_up_after_the_time_that_was_set() {
             told[0].1.contains("nothing was heard of it for 4 s"),
             "{told:?}"
         );
-        assert!(took < Duration::from_secs(20), "{took:?}");
+        assert!(took < Duration::from_secs(100), "{took:?}");
     }
 }
 
@@ -109,13 +110,13 @@ fn a_build_whose_machine_has_a_full_disk_goes_on_at_another_one() {
 fn what_is_built_here_goes_on_while_a_machine_is_given_up() {
     let key = Key::new();
     let (slow, quick) = (Builder::slow(&key), Builder::start(&key));
-    let (sleep, script) = slowly();
+    let (nap, script) = slowly();
     let script = format!("case $system in x86_64-linux) sleep 12;; esac; {script}");
     let flake = Flake::for_systems(&["x86_64-linux", ARM], &script);
     let (at, mut setting) = (Workplace::new(), Setting::with(&key, &[&slow, &quick]));
     setting.lines[0] += " - 1 10";
     setting.more = vec!["--builder-silence", "4s"];
-    let (ended, _) = setting.run_until(&sleep, |_| slow.freeze(), &at, &flake);
+    let (ended, _) = setting.run_until(&nap, |_| slow.freeze(), &at, &flake);
     let ended = ended.succeeded();
     let platforms = ended.json()["platforms"].as_array().unwrap().clone();
     let machines: Vec<_> = platforms

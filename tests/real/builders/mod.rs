@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::world::builder::{Builder, Key, here};
 use crate::world::flake::Flake;
+use crate::world::nap::Nap;
 use crate::world::nixpy::{Workplace, binary};
 use crate::world::program::{Ended, output_of, program, run, wait_for};
 
@@ -64,10 +65,10 @@ impl<'a> Setting<'a> {
         run(&mut command)
     }
 
-    /// Runs it, and does something as soon as there is a process with these words.
+    /// Runs it, and does something as soon as a builder waits.
     fn run_until(
         &self,
-        words: &str,
+        nap: &Nap,
         then: impl FnOnce(u32),
         at: &Workplace,
         flake: &Flake,
@@ -77,13 +78,13 @@ impl<'a> Setting<'a> {
         command.stdout(fs::File::create(&out).unwrap());
         command.stderr(fs::File::create(&err).unwrap());
         let mut running = command.spawn().unwrap();
-        wait_for(words, Duration::from_secs(60), || {
+        wait_for("the builder", Duration::from_secs(120), || {
             assert!(
                 running.try_wait().unwrap().is_none(),
                 "{}",
                 fs::read_to_string(&err).unwrap()
             );
-            (run(program("pgrep").args(["--full", "--", words])).code == 0).then_some(())
+            nap.is_on().then_some(())
         });
         let begun = Instant::now();
         then(running.id());
@@ -120,13 +121,10 @@ fn output(ended: &Ended) -> String {
         .to_owned()
 }
 
-/// Unique, so that it can be found among processes; where builds are quick it is not done.
-fn slowly() -> (String, String) {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let sleep = format!("sleep {}{count:02}", 1_000_000 + std::process::id());
-    (
-        sleep.clone(),
-        format!("echo $stamp; if [ -e /slow ]; then {sleep}; fi; cat $archive > $out"),
-    )
+/// A script that waits on builders that are slow, and on no others.
+fn slowly() -> (Nap, String) {
+    let nap = Nap::new();
+    let waits = nap.script();
+    let script = format!("echo $stamp; if [ -e /slow ]; then {waits}; fi; cat $archive > $out");
+    (nap, script)
 }

@@ -89,7 +89,7 @@ fn an_agent_opens_builders_as_it_opens_everything() {
         .arg(&socket)
         .spawn()
         .unwrap();
-    wait_for("the agent", Duration::from_secs(10), || {
+    wait_for("the agent", Duration::from_secs(60), || {
         socket.exists().then_some(())
     });
     run(program("ssh-add")
@@ -125,7 +125,8 @@ mount --bind "$place/nix" /nix
 export NIX_CONF_DIR="$place/etc" TMPDIR="$place/tmp"
 nix-daemon > "$place/daemon.log" 2>&1 &
 daemon=$!
-for _ in $(seq 100); do if [ -S /nix/var/nix/daemon-socket/socket ]; then break; fi; sleep 0.1; done
+ping="nix --extra-experimental-features nix-command store ping --store daemon"
+until $ping > /dev/null 2>&1; do kill -0 $daemon; sleep 0.1; done
 code=0
 setpriv --reuid 2000 --regid 2000 --clear-groups env HOME="$place/home" USER=alice XDG_STATE_HOME=/dev/null/state \
   "$binary" run "path:$place/flake#image" --json --layout "$place/home/out" --nix-option=extra-platforms= || code=$?

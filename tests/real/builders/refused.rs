@@ -119,9 +119,10 @@ fn a_machine_that_has_to_be_woken_is_waited_for_where_nothing_else_builds() {
     let key = Key::new();
     let builder = Builder::start(&key);
     let mut setting = Setting::with(&key, &[&builder]);
-    for emulates in [false, true] {
+    // Where it is emulated otherwise eight seconds are enough, and else thirty.
+    for (emulates, asleep) in [(false, 12), (true, 40)] {
         setting.emulates = emulates;
-        builder.sleep(Duration::from_secs(12));
+        builder.sleep(Duration::from_secs(asleep));
         let flake = Flake::for_systems(&[ARM], BUILD);
         let ended = setting.run(&Workplace::new(), &flake).succeeded();
         let waited = machine(&ended).is_some();

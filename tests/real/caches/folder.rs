@@ -16,7 +16,7 @@ use crate::world::disk::Disk;
 use crate::world::nixpy::names_in;
 use crate::world::program::wait_for;
 
-/// Where the push of the next test goes, and what it pushes.
+/// Where the push of the next test goes and finds what it pushes; how large that is.
 const FOLDER: &str = "TEST_PUSHES_TO";
 const SIZES: [u64; 12] = [6 << 20; 12];
 
@@ -25,21 +25,25 @@ const SIZES: [u64; 12] = [6 << 20; 12];
 #[ignore = "started by a_push_that_is_killed_leaves_nothing_broken"]
 fn a_push_to_be_killed() {
     let folder = std::env::var(FOLDER).unwrap();
-    let signed = Signed::chain(&SIZES);
     let folder = Path::new(&folder);
-    fs::write(folder.join("key"), signed.key.expose()).unwrap();
-    let names: Vec<String> = signed
-        .paths
-        .iter()
-        .map(|info| info.path.to_string())
-        .collect();
-    fs::write(folder.join("paths"), names.join("\n")).unwrap();
+    let signed = kept_in(folder);
     signed.push(&format!("file://{}/cache", folder.display()), None);
+}
+
+/// What has been made before: the example, from which it is, belongs to one process.
+fn kept_in(folder: &Path) -> Signed {
+    let key = fs::read_to_string(folder.join("key")).unwrap();
+    let paths = fs::read_to_string(folder.join("paths")).unwrap();
+    Signed::again(&key, paths.lines())
 }
 
 #[test]
 fn a_push_that_is_killed_leaves_nothing_broken() {
-    let dir = TempDir::new().unwrap();
+    let (dir, made) = (TempDir::new().unwrap(), Signed::chain(&SIZES));
+    fs::write(dir.path().join("key"), made.key.expose()).unwrap();
+    let names = made.paths.iter().map(|info| info.path.to_string());
+    let names: Vec<String> = names.collect();
+    fs::write(dir.path().join("paths"), names.join("\n")).unwrap();
     let mut push = Command::new(std::env::current_exe().unwrap())
         .args([
             "--ignored",
@@ -85,9 +89,7 @@ fn a_push_that_is_killed_leaves_nothing_broken() {
     }
 
     // The same paths once more, as the next run would push them.
-    let key = fs::read_to_string(dir.path().join("key")).unwrap();
-    let paths = fs::read_to_string(dir.path().join("paths")).unwrap();
-    let signed = Signed::again(&key, paths.lines());
+    let signed = kept_in(dir.path());
     let url = format!("file://{}", cache.display());
     assert_eq!(signed.missing(&url, None).len(), SIZES.len() - seen.len());
     signed.push(&url, None);

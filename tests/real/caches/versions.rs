@@ -13,7 +13,7 @@ use crate::world::closure::chain_by;
 use crate::world::example::example;
 use crate::world::flake::own_system;
 use crate::world::program::output_of;
-use crate::world::versions::{Root, SUITES};
+use crate::world::versions::Root;
 
 /// What the next test runs where another Nix is installed.
 #[test]
@@ -68,7 +68,7 @@ fn later_versions_of_nix_read_what_we_write() {
     let busybox = example()
         .built(&own_system(), "busybox")
         .join("bin/busybox");
-    for root in SUITES.map(Root::of) {
+    for root in Root::all() {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join("tools")).unwrap();
         fs::copy(&busybox, home.path().join("tools/busybox")).unwrap();

@@ -62,6 +62,8 @@ mount --bind "$0/nix" /nix
 if [ -e "$0/small" ]; then mount -t tmpfs -o size=24m tmpfs /nix; fi
 mount -t tmpfs tmpfs /run
 mkdir /run/sshd
+# Two that open a store for the first time at once get into each other's way.
+NIX_CONF_DIR="$0" nix store ping --store local
 exec "$1" -D -e -f "$0/sshd_config"
 "#;
 
@@ -93,6 +95,7 @@ impl Builder {
     fn with(key: &Key, more: impl Fn(&Path) -> String) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        assert!(count < 64, "there are no addresses for more machines");
         let name = format!("nb{process}x{count}");
         // 64 machines for each process, and as many processes as there are ports.
         let net = format!("10.{}.{}", 64 + (process >> 8) % 64, process % 256);
@@ -164,7 +167,7 @@ impl Builder {
             host_key,
             process,
         };
-        wait_for("sshd to listen", Duration::from_secs(30), || {
+        wait_for("sshd to listen", Duration::from_secs(60), || {
             TcpStream::connect((builder.address(), 22)).ok()
         });
         builder

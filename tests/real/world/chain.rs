@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
 use super::example::example;
 use super::flake::{own_system, stamp};
+use super::nap::Nap;
 use super::program::{output_of, run};
 
 /// A flake whose package `app` needs `lib` and `tool`.
@@ -49,14 +49,15 @@ impl Chain {
         chain
     }
 
-    /// Whose app takes so many seconds; the words that the process has which waits.
-    pub fn slow(seconds: u32) -> (Self, String) {
-        // Other tests have sleepers of their own.
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let nap = format!("{seconds}.{:08}{count}", std::process::id());
-        let words = format!("sleep {nap}");
-        (Self::built_by(&format!("{words}; finish")), words)
+    /// Whose app waits while it is built.
+    pub fn slow() -> (Self, Nap) {
+        let nap = Nap::new();
+        (Self::built_by(&format!("{}; finish", nap.script())), nap)
+    }
+
+    /// Whose app takes two seconds, in which others may look around.
+    pub fn of_two_seconds() -> Self {
+        Self::built_by("sleep 2; finish")
     }
 
     /// Whose app is built at once.

@@ -98,8 +98,8 @@ impl DaemonWorld {
     /// other world's have: Nix ends whatever a build user has running when it takes him.
     fn write_users(&self) {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
-        let world = WORLDS.fetch_add(1, Ordering::Relaxed) % 20;
-        let first = 1_000_000 + std::process::id() % 1_000_000 * 100 + world * 5;
+        let world = WORLDS.fetch_add(1, Ordering::Relaxed) % 200;
+        let first = 1_000_000 + std::process::id() % 100_000 * 1000 + world * 5;
         let builders = 1..=4;
         let known = |file: &str| {
             let text = fs::read_to_string(Path::new("/etc").join(file)).unwrap();

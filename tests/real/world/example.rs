@@ -1,10 +1,12 @@
 //! examples/hermetic, fetched and built once for all tests.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::alone::{hold, kept};
 use super::layout::Layout;
 use super::nixpy::Workplace;
 use super::program::{output_of, program, run};
@@ -12,6 +14,8 @@ use super::program::{output_of, program, run};
 /// The example, and the layout it was published to.
 pub struct Example {
     folder: PathBuf,
+    /// Until this process ends: another one would take it away.
+    _alone: File,
     /// The report of that run.
     pub report: Value,
 }
@@ -21,9 +25,9 @@ pub fn example() -> &'static Example {
     static EXAMPLE: OnceLock<Example> = OnceLock::new();
     EXAMPLE.get_or_init(|| {
         // A copy: when the registries have dropped a locked version, only its lock file is renewed.
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("real-tier");
-        let _ = std::fs::remove_dir_all(&place);
-        std::fs::create_dir_all(&place).unwrap();
+        let alone = hold("real-tier");
+        let _ = std::fs::remove_dir_all(kept("real-tier"));
+        let place = kept("real-tier");
         let folder = place.join("hermetic");
         let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hermetic");
         output_of("cp", [Path::new("-r"), &original, &folder]);
@@ -34,6 +38,7 @@ pub fn example() -> &'static Example {
 
         let mut example = Example {
             folder,
+            _alone: alone,
             report: Value::Null,
         };
         let layout = example.layout_path();

@@ -1,6 +1,7 @@
 //! The parts that tests are made of: each module starts, asks or reads one real thing.
 
 pub mod act;
+pub mod alone;
 pub mod builder;
 pub mod chain;
 pub mod closure;
@@ -12,6 +13,7 @@ pub mod layout;
 pub mod lints;
 pub mod machine;
 pub mod moto;
+pub mod nap;
 pub mod nginx;
 pub mod nixpy;
 pub mod podman;

@@ -1,16 +1,15 @@
 //! moto's S3 server, on a free port of the loopback interface, with one bucket in it.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::Duration;
 
+use nixpy_testkit::ports::free_address;
 use tempfile::TempDir;
 
 use super::nixpy::binary;
-use super::program::{output_of, program_at, wait_for};
-use super::registry::free_address;
+use super::program::{listens, output_of, program_at};
 
 /// A running server; dropping it ends it, and what it held is gone.
 pub struct Moto {
@@ -34,7 +33,7 @@ impl Moto {
             "{} is not here: run `make test-deps`",
             server.display()
         );
-        let process = program_at(&server)
+        let mut process = program_at(&server)
             .args(["--host", "127.0.0.1", "--port", &address.port().to_string()])
             .env("AWS_ACCESS_KEY_ID", "of-moto")
             .env("AWS_SECRET_ACCESS_KEY", "of-moto")
@@ -42,9 +41,7 @@ impl Moto {
             .stderr(log)
             .spawn()
             .unwrap();
-        wait_for("moto to listen", Duration::from_secs(60), || {
-            TcpStream::connect(address).ok()
-        });
+        listens(&mut process, address);
         let server = Self {
             _dir: dir,
             address,
@@ -101,7 +98,6 @@ fn place() -> PathBuf {
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        let _ = self.process.kill();
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -2,15 +2,13 @@
 //! loopback interface.
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
+use nixpy_testkit::ports::free_address;
 use tempfile::TempDir;
 
-use super::program::{program, wait_for};
-use super::registry::free_address;
+use super::program::{listens, program};
 
 /// A running server; dropping it ends it, and its files are gone.
 pub struct Nginx {
@@ -43,7 +41,7 @@ impl Nginx {
              }} }}\n"
         );
         fs::write(dir.path().join("nginx.conf"), config).unwrap();
-        let process = program("nginx")
+        let mut process = program("nginx")
             .args([
                 "-p",
                 dir.path().to_str().unwrap(),
@@ -56,9 +54,7 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        wait_for("nginx to listen", Duration::from_secs(30), || {
-            TcpStream::connect(address).ok()
-        });
+        listens(&mut process, address);
         Self {
             dir,
             url: format!("http://{address}"),

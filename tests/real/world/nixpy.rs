@@ -64,6 +64,8 @@ impl Workplace {
         command
             .stdin(Stdio::null())
             .env("NIX_CONFIG", NIX_CONFIG)
+            // What is not named otherwise is asked on the network.
+            .env("NIXPY_CACHE_UPSTREAM", "file:///nowhere")
             // As a machine that remembers nothing.
             .env("XDG_STATE_HOME", "/dev/null/state")
             .current_dir(self.dir.path().join("work"))

@@ -9,10 +9,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
+use nixpy_testkit::ports::free_address;
 use tempfile::TempDir;
 
 use super::program::{output_of, place_of, program, run, wait_for};
-use super::registry::free_address;
 
 /// A podman that shares nothing with the machine's.
 pub struct Podman {

@@ -1,8 +1,9 @@
 //! Programs of this machine, run to their end.
 
 use std::ffi::OsStr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Programs that tests need, and the Debian packages that have them.
@@ -110,6 +111,17 @@ pub fn wait_for<T>(what: &str, at_most: Duration, mut ask: impl FnMut() -> Optio
         assert!(begun.elapsed() < at_most, "waited {at_most:?} for {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Waits until this server takes connections. One that has ended does not: who answers then is
+/// somebody else.
+pub fn listens(server: &mut Child, address: SocketAddr) {
+    wait_for("a server to listen", Duration::from_secs(60), || {
+        let connected = TcpStream::connect(address).ok();
+        let ended = server.try_wait().unwrap();
+        assert!(ended.is_none(), "it should listen at {address}: {ended:?}");
+        connected
+    });
 }
 
 impl Ended {

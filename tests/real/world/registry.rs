@@ -1,14 +1,14 @@
 //! The distribution's `docker-registry`, on a free port of the loopback interface.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Child;
-use std::time::Duration;
 
+use nixpy_testkit::ports::free_address;
 use tempfile::TempDir;
 
-use super::program::{program, wait_for};
+use super::program::{listens, program};
 
 /// A running registry; dropping it ends it, and its storage is gone.
 pub struct Registry {
@@ -147,23 +147,13 @@ impl Drop for Registry {
 
 fn serve(dir: &TempDir, address: SocketAddr) -> Child {
     let log = File::create(dir.path().join("log")).unwrap();
-    let process = program("docker-registry")
+    let mut process = program("docker-registry")
         .args(["serve", "config.yml"])
         .current_dir(dir.path())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .spawn()
         .unwrap();
-    wait_for("docker-registry to listen", Duration::from_secs(30), || {
-        TcpStream::connect(address).ok()
-    });
+    listens(&mut process, address);
     process
-}
-
-/// An address of the loopback interface where nobody listens now.
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }

@@ -2,21 +2,20 @@
 //! distribution's later releases, fetched once.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::OnceLock;
 
+use super::alone::{hold, kept, loudly};
 use super::nixpy::binary;
-use super::program::{output_of, program, run, script_with_own_mounts};
+use super::program::{Ended, output_of, program, run, script_with_own_mounts};
 
 /// A root directory with the Nix of a release in it.
 pub struct Root {
     path: PathBuf,
 }
-
-/// Later releases of Debian: 2.26 in the first, and whatever is newest in the second.
-pub const SUITES: [&str; 2] = ["trixie", "sid"];
 
 /// What a build needs to know there, where nobody has set anything up.
 const NIX_CONF: &str = "build-users-group =\nextra-platforms = aarch64-linux\nsubstituters =\n";
@@ -36,18 +35,37 @@ exec "$@"
 "#;
 
 impl Root {
+    /// Of later releases of Debian: 2.26, and whatever is newest. The latter is what it is on the
+    /// day, so it is done without where it cannot be had or is the same; and that is said.
+    pub fn all() -> &'static [Self] {
+        static ALL: OnceLock<Vec<Root>> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let trixie = Self::of("trixie").unwrap_or_else(|ended| panic!("no trixie: {ended}"));
+            let without = |why: &dyn Display| {
+                loudly(&format!(
+                    "NOTHING IS TESTED WITH THE NEWEST NIX, of sid: {why}"
+                ));
+                None
+            };
+            let newest = match Self::of("sid") {
+                Ok(sid) if sid.version() == trixie.version() => without(&"it is that of trixie"),
+                Ok(sid) => Some(sid),
+                Err(ended) => without(&ended),
+            };
+            [trixie].into_iter().chain(newest).collect()
+        })
+    }
+
     /// The root directory of a release; fetched by the first test that asks.
-    pub fn of(suite: &'static str) -> Self {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _held = ONE_AT_A_TIME.lock();
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("roots");
-        let path = place.join(suite);
+    fn of(suite: &str) -> Result<Self, Ended> {
+        let _alone = hold("roots");
+        let path = kept("roots").join(suite);
         if !path.exists() {
-            fs::create_dir_all(&place).unwrap();
-            fetch(suite, &place.join(format!("{suite}.new")));
-            fs::rename(place.join(format!("{suite}.new")), &path).unwrap();
+            let new = kept("roots").join(format!("{suite}.new"));
+            fetch(suite, &new)?;
+            fs::rename(new, &path).unwrap();
         }
-        Self { path }
+        Ok(Self { path })
     }
 
     /// A command that sees this root as `/` and an empty store as `/nix`; also the
@@ -71,7 +89,7 @@ impl Root {
 }
 
 /// From where this machine has its own packages.
-fn fetch(suite: &str, path: &Path) {
+fn fetch(suite: &str, path: &Path) -> Result<(), Ended> {
     let _ = fs::remove_dir_all(path);
     let ask = ["indextargets", "--format", "$(REPO_URI)"];
     let which = ["Created-By: Packages", "Component: main", "Label: Debian"];
@@ -85,11 +103,19 @@ fn fetch(suite: &str, path: &Path) {
         "--include=nix-bin,mount",
         "--aptopt=APT::Sandbox::User \"root\"",
     ]);
-    make.args(["--aptopt=Acquire::Check-Valid-Until \"false\"", suite]);
+    make.args([
+        "--aptopt=Acquire::Check-Valid-Until \"false\"",
+        "--aptopt=Acquire::Retries \"5\"",
+        suite,
+    ]);
     let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
     make.arg(path)
         .arg(format!("deb [signed-by={key}] {mirror} {suite} main"));
-    run(&mut make).succeeded();
+    let made = run(&mut make);
+    if made.code != 0 {
+        return Err(made);
+    }
     fs::create_dir_all(path.join("etc/nix")).unwrap();
     fs::write(path.join("etc/nix/nix.conf"), NIX_CONF).unwrap();
+    Ok(())
 }

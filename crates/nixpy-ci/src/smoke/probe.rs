@@ -162,10 +162,15 @@ mod tests {
     }
 
     async fn asked(port: u16, route: Option<&str>) -> Seen {
+        asked_for(Duration::from_secs(20), port, route).await
+    }
+
+    /// Where the time will be over.
+    async fn asked_for(timeout: Duration, port: u16, route: Option<&str>) -> Seen {
         let question = Question {
             port,
             http: route.map(|route| (route.to_owned(), 200)),
-            timeout: Duration::from_millis(600),
+            timeout,
         };
         ask(&question).await.unwrap()
     }
@@ -204,10 +209,11 @@ mod tests {
     async fn a_service_that_stays_ill_and_one_that_is_not_there() {
         let port = server("0.0.0.0", &["503 Not Yet"]);
         let last = "503 from /".to_owned();
-        assert_eq!(asked(port, Some("/")).await, Seen::Ill { last });
-        let free = TcpListener::bind(("127.0.0.2", 0)).unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        assert_eq!(asked(port, Some("/")).await, Seen::Nobody);
+        let soon = Duration::from_secs(3);
+        let seen = asked_for(soon, port, Some("/")).await;
+        assert_eq!(seen, Seen::Ill { last });
+        let port = nixpy_testkit::ports::free_address().port();
+        let seen = asked_for(soon, port, Some("/")).await;
+        assert_eq!(seen, Seen::Nobody);
     }
 }

@@ -12,7 +12,7 @@ use axum::http::{Method, Response};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::background::{Background, any_port, listen};
+use crate::background::{Background, listen};
 use crate::registry::connection::{Switch, Wires};
 use crate::registry::fault::{Act, Fault, Faults};
 use crate::registry::journal::{Journal, Recorded};
@@ -54,7 +54,7 @@ struct Shared<S> {
 impl<S: Service> Server<S> {
     /// Listens on a free port; the service is told which.
     pub(super) fn start(service: impl FnOnce(SocketAddr) -> S) -> Self {
-        let listener = listen(any_port());
+        let listener = listen();
         let address = listener.local_addr().unwrap();
         let service = Arc::new(service(address));
         let shared = Arc::new(Shared {

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use jiff::{SignedDuration, Timestamp};
 pub use state::{Check, Comment, Pull, Release};
 
-use crate::background::{Background, any_port, listen};
+use crate::background::{Background, listen};
 pub use crate::registry::{Fault, Method, Recorded};
 use serve::Shared;
 use state::{Commit, State};
@@ -38,7 +38,7 @@ pub struct Github {
 impl Github {
     /// One with nothing in it.
     pub fn start() -> Self {
-        let listener = listen(any_port());
+        let listener = listen();
         let shared = Arc::new(Shared::at(listener.local_addr().unwrap()));
         let serving = Arc::clone(&shared);
         let server = Background::serve(listener, move |listener| serve::serve(listener, serving));

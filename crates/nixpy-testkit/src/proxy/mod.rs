@@ -18,7 +18,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::background::{Background, any_port, listen};
+use crate::background::{Background, listen};
 use wire::{Event, RequestReader};
 
 /// A running proxy; dropping it stops it.
@@ -63,7 +63,7 @@ impl CountingProxy {
     }
 
     fn with(upstream: SocketAddr, pace: Option<u32>) -> Self {
-        let listener = listen(any_port());
+        let listener = listen();
         let address = listener.local_addr().unwrap();
         let log = Log::default();
         let shared = Arc::clone(&log);

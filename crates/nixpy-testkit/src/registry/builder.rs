@@ -8,7 +8,7 @@ use super::fault::{Fault, Faults};
 use super::serve::Shared;
 use super::token::Tokens;
 use super::uploads::UploadRules;
-use crate::background::{any_port, listen};
+use crate::background::listen;
 
 /// A registry that is not yet running.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl RegistryBuilder {
 
     /// Runs it, on a free port.
     pub fn start(self) -> Registry {
-        let listener = listen(any_port());
+        let listener = listen();
         let shared = Arc::new(Shared {
             address: listener.local_addr().unwrap(),
             auth: self.auth.0,

@@ -38,7 +38,7 @@ pub use builder::RegistryBuilder;
 pub use fault::Fault;
 pub use journal::Recorded;
 
-use crate::background::{Background, listen};
+use crate::background::{Background, listen_again};
 use crate::digest::digest;
 use serve::Shared;
 
@@ -108,7 +108,8 @@ impl Registry {
     /// Comes back on the same port, with the content it had.
     pub fn restart(&self) {
         self.stop();
-        *self.server.lock().unwrap() = Some(serve_on(listen(self.shared.address), &self.shared));
+        *self.server.lock().unwrap() =
+            Some(serve_on(listen_again(self.shared.address), &self.shared));
     }
 
     /// Every request that arrived, in order.

@@ -17,7 +17,7 @@ fn with(server: &HttpCache, given: &Given, token: Option<&str>) -> BinaryCache {
     let token = token.map(Secret::new);
     let mut cache = BinaryCache::new(&server.url(), token, &given.settings).unwrap();
     if let Files::Http(http) = cache.files {
-        cache.files = Files::Http(http.with_patience(Duration::from_millis(300)));
+        cache.files = Files::Http(http.with_patience(Duration::from_secs(2)));
     }
     cache
 }

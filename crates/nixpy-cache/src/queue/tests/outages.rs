@@ -34,7 +34,7 @@ async fn a_cache_that_is_let_alone_is_tried_once_more_when_nothing_more_comes() 
         rest: Duration::from_secs(3600),
         ..QUICK
     };
-    let (open, paths) = (Duration::from_millis(300), Paths::chain(35));
+    let (open, paths) = (Duration::from_secs(2), Paths::chain(35));
     let mut cache = Fixed::sound();
     cache.says_missing = |asked| (asked <= 4).then(down);
     let filled = closed_after(&cache, &paths, pace, open).await;
@@ -44,7 +44,7 @@ async fn a_cache_that_is_let_alone_is_tried_once_more_when_nothing_more_comes() 
     never.says_missing = |_| Some(down());
     let begun = Instant::now();
     let filled = closed_after(&never, &paths, pace, open).await;
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     assert_eq!((filled.end, filled.left), (End::GivenUp, 35));
     assert_eq!(never.kept().asked.len(), 8);
     assert!(filled.problems[0].what.contains("connection reset"));
@@ -74,8 +74,8 @@ async fn a_cache_that_has_taken_something_is_waited_for_once_in_the_end() {
 
 #[tokio::test]
 async fn what_was_reached_is_told_though_the_rest_was_cut_or_given_up() {
-    let slow = Fixed::sound().slow(Duration::from_millis(100));
-    let cut = fill(&[&slow], &Paths::chain(95), Duration::from_millis(550)).await;
+    let slow = Fixed::sound().slow(Duration::from_millis(300));
+    let cut = fill(&[&slow], &Paths::chain(95), Duration::from_millis(1600)).await;
     assert_eq!(cut[0].end, End::Cut, "{cut:?}");
     let last = path(usize::try_from(cut[0].pushed).unwrap() - 1);
     assert_eq!(slow.kept().reached, [last]);

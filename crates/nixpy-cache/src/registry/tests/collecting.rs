@@ -194,13 +194,15 @@ async fn what_a_run_reaches_meanwhile_is_kept() {
     // It knew of the first before, and says so when the other has decided already.
     let run = old.world.cache_at(|| UNIX_EPOCH + day(21));
     run.missing(&old.all()).await.unwrap();
-    let slow = Fault::hang(Duration::from_millis(300)).on(Method::PUT, "/manifests/leaving");
+    let slow = Fault::hang(Duration::from_secs(3)).on(Method::PUT, "/manifests/leaving");
     old.world.double.fail(slow);
     let cache = old.world.cache();
     let reached = [old.first.path.clone()];
     let collecting = collect(&cache, WEEK, false, on_day(21), |_| {});
     let running = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        while old.world.double.count(Method::PUT, "/manifests/leaving") == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         run.close(&reached).await
     };
     let (collected, closed) = tokio::join!(collecting, running);
@@ -267,7 +269,7 @@ async fn what_a_push_needs_that_was_killed_while_others_deleted_is_put_back() {
     // It has looked for the last time, and deletes what the new one refers to.
     let first = old.world.tags("pack-").remove(0);
     let first = old.world.double.tag(NAME, &first).unwrap();
-    let slow = Fault::hang(Duration::from_millis(300)).on(Method::DELETE, &first);
+    let slow = Fault::hang(Duration::from_secs(3)).on(Method::DELETE, &first);
     old.world.double.fail(slow);
     let cache = old.world.cache();
     let pushing = async {

@@ -64,7 +64,7 @@ async fn a_registry_that_asks_for_time_is_left_alone_by_everybody() {
     let begun = Instant::now();
     registry.put_blob(&descriptor, &content).await.unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(1));
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_registry_that_asks_for_an_hour_is_given_up_and_quoted() {
 async fn what_stands_still_is_repeated_as_often_as_that_is_allowed() {
     let double = Double::start();
     double.fail(
-        Fault::hang(Duration::from_secs(5))
+        Fault::hang(Duration::from_secs(60))
             .on(Method::GET, "/tags/list")
             .always(),
     );
@@ -108,7 +108,7 @@ async fn what_stands_still_is_repeated_as_often_as_that_is_allowed() {
 #[tokio::test]
 async fn an_upload_that_stands_still_is_begun_again() {
     let double = Double::start();
-    double.fail(Fault::hang(Duration::from_secs(5)).on(Method::PUT, "/blobs/uploads/"));
+    double.fail(Fault::hang(Duration::from_secs(60)).on(Method::PUT, "/blobs/uploads/"));
     let (descriptor, content) = blob(1 << 20);
     let begun = Instant::now();
     anonymous(&double)
@@ -116,7 +116,7 @@ async fn an_upload_that_stands_still_is_begun_again() {
         .await
         .unwrap();
     assert!(
-        begun.elapsed() < Duration::from_secs(3),
+        begun.elapsed() < Duration::from_secs(30),
         "{:?}",
         begun.elapsed()
     );
@@ -138,7 +138,13 @@ async fn a_token_service_may_fail_in_passing_too() {
 #[tokio::test]
 async fn a_registry_that_comes_back_is_found_again() {
     let double = Double::start();
-    let registry = anonymous(&double);
+    let repository = format!("{}/acme/api", double.host()).parse().unwrap();
+    // Some twenty seconds, where it is away for a moment.
+    let options = crate::registry::RegistryOptions {
+        retries: 12,
+        ..options()
+    };
+    let registry = Registry::new(repository, Credentials::Anonymous, options).unwrap();
     registry.resolve(&"v1".parse().unwrap()).await.unwrap();
     double.stop();
     let later = tokio::task::spawn_blocking(move || {
@@ -161,6 +167,7 @@ async fn nobody_at_the_address_and_no_address_are_told_apart() {
     let double = Double::start();
     let repository = format!("{}/acme/api", double.host()).parse().unwrap();
     double.stop();
+    // Nobody is asked for that name: it never is one.
     let no_address = "registry.invalid/acme/api".parse().unwrap();
     for (repository, kind) in [
         (repository, RemoteErrorKind::Unreachable),
