@@ -79,6 +79,30 @@ fn dependencies_between_the_crates_go_one_way() {
     );
 }
 
+/// `fuzz` has a lock file of its own, which nothing else would miss until it is used.
+#[test]
+fn the_lock_of_fuzz_knows_what_the_crates_need() {
+    let lock = fs::read_to_string(root().join("fuzz/Cargo.lock")).unwrap();
+    let mut known = 0;
+    for (name, needs) in crates() {
+        let mark = format!("name = \"{name}\"\n");
+        let Some((_, package)) = lock.split_once(&mark) else {
+            continue;
+        };
+        let package = package.split("[[package]]").next().unwrap();
+        known += 1;
+        for other in &needs.built {
+            // Followed by its version where there are several.
+            let listed = [format!("\n \"{other}\","), format!("\n \"{other} ")];
+            assert!(
+                listed.iter().any(|line| package.contains(line)),
+                "{name} needs {other}: run `cargo check` in fuzz"
+            );
+        }
+    }
+    assert!(known >= 3, "the libraries are fuzzed");
+}
+
 #[test]
 fn the_testkit_is_for_tests_and_knows_no_other_crate() {
     let crates = crates();
