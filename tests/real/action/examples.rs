@@ -129,13 +129,19 @@ fn the_matrix_is_joined_and_its_index_is_what_a_tag_releases() {
     let world = World::with(&["matrix.yaml", "release.yaml"]);
     world.runs("matrix.yaml", "push", &pushed("main"));
     let name = format!("docker://{}/acme/service", world.registry.host());
-    let digest = skopeo::digest(&format!("{name}:latest"));
+    let commit = world.repository.commit();
+    let of_the_commit = format!("{name}:sha-{commit}");
+    let digest = skopeo::digest(&of_the_commit);
     for architecture in ["amd64", "arm64"] {
-        let config = skopeo::config(&format!("{name}:latest"), architecture);
+        let config = skopeo::config(&of_the_commit, architecture);
         assert_eq!(config["architecture"], architecture);
     }
+    let tags = world.registry.tags("acme/service");
+    assert!(
+        !tags.contains(&"latest".to_owned()),
+        "that is the release's: {tags:?}"
+    );
 
-    let commit = world.repository.commit();
     world.github.set_ref("tags/v1.2.3", &commit);
     let payload = json!({ "ref": "refs/tags/v1.2.3", "repository": super::repository() });
     let job = world.runs("release.yaml", "push", &payload);
