@@ -52,30 +52,30 @@ fn both_runs(
     }
 }
 
+/// Which stands in no file: this one may be in the store as somebody's source.
+fn secret_of(whom: &str) -> String {
+    format!("hunter2-of-{whom}-{}", std::process::id())
+}
+
 #[test]
 fn nginx_is_filled_by_who_has_the_password_and_read_by_an_empty_machine() {
+    let secret = secret_of("nginx");
     let (server, builder) = (
-        Nginx::that_wants("me", "hunter2-of-nginx"),
+        Nginx::that_wants("me", &secret),
         Builder::of(Chain::of_two_seconds()),
     );
-    both_runs(
-        &builder,
-        server.url(),
-        "hunter2-of-nginx",
-        false,
-        |command| {
-            command.env("NIXPY_CACHE_TOKEN", "me:hunter2-of-nginx");
-        },
-    );
+    both_runs(&builder, server.url(), &secret, false, |command| {
+        command.env("NIXPY_CACHE_TOKEN", format!("me:{secret}"));
+    });
 }
 
 #[test]
 fn a_bucket_is_filled_and_read_by_a_machine_whose_nix_knows_no_s3() {
     let (server, builder) = (Moto::start(), Builder::of(Chain::of_two_seconds()));
-    let secret = "hunter2-of-the-bucket";
-    both_runs(&builder, &server.bucket(), secret, true, |command| {
+    let secret = secret_of("the-bucket");
+    both_runs(&builder, &server.bucket(), &secret, true, |command| {
         command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
-        command.env("AWS_SECRET_ACCESS_KEY", secret);
+        command.env("AWS_SECRET_ACCESS_KEY", &secret);
     });
 }
 

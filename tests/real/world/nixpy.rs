@@ -43,7 +43,7 @@ impl Workplace {
     pub fn nixpy<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         // Whoever runs the tests may have been told to ignore a signal, as by nohup, and what
         // they start would be too.
-        let mut command = Command::new("env");
+        let mut command = Command::new("/usr/bin/env");
         command.arg("--default-signal=HUP,INT,TERM").arg(binary());
         command.args(arguments);
         self.prepare(&mut command);
