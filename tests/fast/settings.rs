@@ -243,3 +243,22 @@ fn a_system_that_is_named_twice_is_built_once() {
     scenario.run(twice).ended().succeeded();
     assert_eq!(scenario.layout().images("latest").len(), 1);
 }
+
+#[test]
+fn what_yaml_would_write_in_another_way_has_to_be_in_quotes() {
+    for (yaml, key) in [
+        ("tags: [2026.10]\n", "tags"),
+        ("image: { env: { V: 1.10 } }\n", "image.env"),
+    ] {
+        let scenario = Scenario::app().file("nixpy-ci.yaml", yaml);
+        let ended = scenario.run(["--dry-run"]).ended().with_code(2);
+        ended.says(&format!("`{key}` must be in quotes"));
+    }
+    let yaml = "tags: ['2026.10', 7]\nimage: { env: { Y: yes, N: 12 } }\n";
+    let scenario = Scenario::app().file("nixpy-ci.yaml", yaml);
+    scenario.run([]).ended().succeeded();
+    let layout = scenario.layout();
+    assert_eq!(layout.tags(), ["2026.10", "7"]);
+    let env = layout.images("7")[0].configured("Env");
+    assert!(env.contains("Y=yes") && env.contains("N=12"), "{env}");
+}

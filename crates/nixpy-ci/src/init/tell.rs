@@ -162,7 +162,11 @@ pub fn next(
         }
         paths.push("uv.lock");
     }
-    steps.push(format!("git add {}", paths.join(" ")));
+    // A project that begins is not tracked itself.
+    steps.push(format!(
+        "git add {}    # and your own files: Nix sees what git tracks",
+        paths.join(" ")
+    ));
     steps.push(
         "nix flake lock && git add flake.lock    # pins nixpkgs and what else the flake takes in"
             .to_owned(),

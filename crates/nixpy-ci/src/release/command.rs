@@ -33,7 +33,7 @@ pub fn command() -> Command {
         )
         .after_help(
             "Examples:\n  nixpy-ci release v1.2.3 -r ghcr.io/acme/api             the image of the commit that v1.2.3 is\n  \
-             nixpy-ci release v1.2.3 --dry-run                       which tags would move, and why not\n  \
+             nixpy-ci release v1.2.3 -r ghcr.io/acme/api --dry-run   which tags would move, and why not\n  \
              nixpy-ci release v1.2.3 --from sha256:… --no-github     this very image, and only its tags\n  \
              nixpy-ci release                                        in a workflow that runs for a tag",
         );

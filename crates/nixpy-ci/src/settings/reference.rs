@@ -64,7 +64,7 @@ fn value(kind: Kind) -> String {
         Kind::Switch | Kind::Secret => String::new(),
         Kind::Choice(words) => format!(" {}", words.join("\\|")),
         Kind::One(value) | Kind::Words(value) | Kind::Lines(value) | Kind::Pairs(value) => {
-            format!(" {value}")
+            format!(" {}", value.replace('|', "\\|"))
         }
     }
 }

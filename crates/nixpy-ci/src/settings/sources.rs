@@ -245,7 +245,10 @@ fn read_file(flags: &ArgMatches) -> Result<Option<(PathBuf, Value)>, FileError> 
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let document = serde_saphyr::from_str(&text).map_err(|e| fail(first_line(&e)))?;
+    // `yes` is a word.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let document = serde_saphyr::from_str_with_options(&text, options);
+    let document = document.map_err(|e| fail(first_line(&e)))?;
     Ok(Some((file, document)))
 }
 
@@ -329,26 +332,26 @@ fn values_of(kind: Kind, value: &Value) -> Result<Vec<String>, &'static str> {
     };
     let many = matches!(kind, Kind::Words(_) | Kind::Lines(_) | Kind::Pairs(_));
     match value {
-        Value::Bool(on) => Ok(vec![on.to_string()]),
-        Value::String(_) | Value::Number(_) => Ok(vec![scalar(value).ok_or(expected)?]),
-        Value::Array(items) if many => items
-            .iter()
-            .map(|item| scalar(item).ok_or(expected))
-            .collect(),
+        Value::Bool(_) | Value::String(_) | Value::Number(_) => Ok(vec![scalar(value, expected)?]),
+        Value::Array(items) if many => items.iter().map(|item| scalar(item, expected)).collect(),
         Value::Object(map) if matches!(kind, Kind::Pairs(_)) => map
             .iter()
-            .map(|(key, value)| Ok(format!("{key}={}", scalar(value).ok_or(expected)?)))
+            .map(|(key, value)| Ok(format!("{key}={}", scalar(value, expected)?)))
             .collect(),
         _ => Err(expected),
     }
 }
 
-fn scalar(value: &Value) -> Option<String> {
+/// As it was written, as far as YAML tells. It makes `2026.1` of `2026.10`, and `7.0` of `007`.
+fn scalar(value: &Value, expected: &'static str) -> Result<String, &'static str> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(on) => Some(on.to_string()),
-        _ => None,
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) if number.is_f64() => {
+            Err("in quotes: YAML takes it for a number, and forgets how it was written")
+        }
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(on) => Ok(on.to_string()),
+        _ => Err(expected),
     }
 }
 

@@ -100,9 +100,10 @@ async fn untracked(patient: &Patient<'_>) -> Option<Check> {
         Ok(Err(error)) => return Some(about.not_checked(error.to_string())),
         Err(late) => return Some(about.not_checked(late)),
     };
+    let folder = flake.local_dir();
     let mattering: Vec<String> = files
         .iter()
-        .filter(|file| matters(file))
+        .filter(|file| matters(file) && !folder.is_some_and(|folder| is_ours(file, folder)))
         .map(|file| file.display().to_string())
         .collect();
     Some(match mattering.as_slice() {
@@ -113,19 +114,17 @@ async fn untracked(patient: &Patient<'_>) -> Option<Check> {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
+            let others = match more.as_str() {
+                "" => "",
+                _ => "; the others are listed by `git status`",
+            };
+            let quoted = named.iter().map(|name| quoted(name)).collect::<Vec<_>>();
             about.warning(
                 format!(
                     "git does not track {}{more}, and Nix sees only what git tracks",
                     named.join(", ")
                 ),
-                format!(
-                    "git add {}",
-                    named
-                        .iter()
-                        .map(|name| quoted(name))
-                        .collect::<Vec<_>>()
-                        .join(" ")
-                ),
+                format!("git add {}{others}", quoted.join(" ")),
             )
         }
     })
@@ -134,6 +133,14 @@ async fn untracked(patient: &Patient<'_>) -> Option<Check> {
 fn matters(file: &Path) -> bool {
     let extension = file.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| MATTER.contains(&extension))
+}
+
+/// Whether a run has written it: a part of an image layout, a result or a report by its usual name.
+fn is_ours(file: &Path, folder: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let mut above = file.ancestors().skip(1);
+    name.is_some_and(|name| name.starts_with("nixpy-ci-"))
+        || above.any(|above| folder.join(above).join("oci-layout").is_file())
 }
 
 /// As a shell reads it back.

@@ -24,7 +24,7 @@ pub(super) fn sections(report: &Report) -> Markup {
                 p.soft {
                     (size(image.compressed_size)) " compressed"
                     @if let Some(unpacked) = unpacked(image) { ", " (size(unpacked)) " unpacked" }
-                    "; " (image.layers.len()) " layers. Built " (words::built(image, report, plain)) "."
+                    "; " (image.layers.len()) " layers; " (words::built(image, report, plain)) "."
                     @if !smoke::has_failed(image) && let Some(verdict) = smoke::verdict_line(image) { " " (plain(&verdict)) "." }
                 }
                 (budgets(image, report))
