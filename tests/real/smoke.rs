@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::world::example::example;
 use crate::world::flake::{Flake, archive, stamp};
+use crate::world::nap::is_running;
 use crate::world::nixpy::{Workplace, binary, names_in};
 use crate::world::podman::Podman;
 use crate::world::program::{Ended, output_of, place_of, program, run, wait_for};
@@ -320,9 +321,8 @@ fn an_interrupt_leaves_no_container_no_process_and_no_file() {
         }
         let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
         let trying = command.spawn().unwrap();
-        let is_running = || run(program("pgrep").args(["--full", "--", words])).code == 0;
         wait_for("the container", Duration::from_secs(60), || {
-            is_running().then_some(())
+            is_running(words).then_some(())
         });
         output_of("kill", ["-INT", &trying.id().to_string()]);
         let ended = trying.wait_with_output().unwrap();
@@ -330,7 +330,7 @@ fn an_interrupt_leaves_no_container_no_process_and_no_file() {
         assert_eq!(ended.status.code(), Some(130), "{said}");
         assert!(said.contains("cancelled: no tag was moved"), "{said}");
         wait_for("the container to be gone", Duration::from_secs(60), || {
-            (!is_running()).then_some(())
+            (!is_running(words)).then_some(())
         });
         podman.has_nothing();
         let left: &[&str] = if engine { &[] } else { &["programs"] };
@@ -344,7 +344,6 @@ fn a_run_that_is_killed_leaves_nobody_in_the_room_and_its_folder_to_the_next() {
     let sleep = format!("exec /bin/busybox sleep {}", 3_000_000 + std::process::id());
     let flake = Flake::with_services(&[(SYSTEMS[1], &sleep)]);
     let words = sleep.split_once(' ').unwrap().1;
-    let is_running = || run(program("pgrep").args(["--full", "--", words])).code == 0;
     let start = || {
         let port = "--smoke-timeout=30s";
         let mut command = here.command([&flake.image(), "--layout=out", "--smoke-http=/", port]);
@@ -352,7 +351,7 @@ fn a_run_that_is_killed_leaves_nobody_in_the_room_and_its_folder_to_the_next() {
         let command = command.stdout(Stdio::null()).stderr(Stdio::null());
         let trying = command.spawn().unwrap();
         wait_for("the container", Duration::from_secs(60), || {
-            is_running().then_some(())
+            is_running(words).then_some(())
         });
         trying
     };
@@ -360,7 +359,7 @@ fn a_run_that_is_killed_leaves_nobody_in_the_room_and_its_folder_to_the_next() {
         output_of("kill", [signal, &trying.id().to_string()]);
         trying.wait().unwrap();
         wait_for("the container to be gone", Duration::from_secs(60), || {
-            (!is_running()).then_some(())
+            (!is_running(words)).then_some(())
         });
     };
     ends(start(), "-KILL");

@@ -100,21 +100,6 @@ impl Secrets {
         }
     }
 
-    fn cleaned(&self, value: Value) -> Value {
-        match value {
-            Value::String(text) if is_name(&text) => Value::String(text),
-            Value::String(text) => Value::String(self.hidden(&text)),
-            Value::Array(items) => items.into_iter().map(|item| self.cleaned(item)).collect(),
-            Value::Object(fields) => {
-                let fields = fields.into_iter();
-                fields
-                    .map(|(name, value)| (name, self.cleaned(value)))
-                    .collect()
-            }
-            other => other,
-        }
-    }
-
     /// Names of packages and their versions are others' words, and nothing is found by them.
     pub fn clean_changes(&self, changes: &mut [Changes]) {
         for changes in changes {
@@ -159,8 +144,9 @@ impl Tell for String {
 }
 
 impl Tell for Value {
-    fn without(self, secrets: &Secrets) -> Self {
-        secrets.cleaned(self)
+    fn without(mut self, secrets: &Secrets) -> Self {
+        secrets.clean(&mut self);
+        self
     }
 }
 
@@ -275,8 +261,8 @@ mod tests {
     #[test]
     fn words_are_cleaned_and_names_stay() {
         let path = "/nix/store/l8s71q1sbqa8q6yd8zi3ak40kn1h9dhf-hunt";
-        let cleaned = secrets().cleaned(serde_json::json!([path, { "of": "hunt" }]));
-        assert_eq!(cleaned, serde_json::json!([path, { "of": "***" }]));
+        let cleaned = secrets().out_of(serde_json::json!([path, { "of": "hunt" }]));
+        assert_eq!(*cleaned, serde_json::json!([path, { "of": "***" }]));
     }
 
     #[test]
